@@ -1,0 +1,97 @@
+//! What a checked file says about one environment: every default filled in, every name resolved.
+
+use mainstay_atoms::{
+    EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Stop,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One environment of a platform. Two equal platforms mean the same thing, whatever file they were
+/// written in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// The file's `name`.
+    pub name: PlatformName,
+    /// Which of its environments.
+    pub environment: EnvironmentName,
+    /// Ports of the gateway.
+    pub gateway: GatewayPorts,
+    /// By name.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Routes by host: path prefix → service.
+    pub domains: BTreeMap<HostName, BTreeMap<String, ServiceName>>,
+}
+
+/// Where the gateway listens for requests from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayPorts {
+    /// Plain HTTP, on every address when a domain other than `localhost` is declared, else on loopback.
+    pub http: u16,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Command that is run first, in the file's folder; not part of what is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Vec<String>>,
+    /// Program and arguments.
+    pub run: Vec<String>,
+    /// What is copied into the store, relative to the file's folder: the program's file unless said.
+    pub artifact: Vec<String>,
+    /// The port under which other services reach it; without one it takes no requests.
+    pub port: Option<u16>,
+    /// Services it calls: starts after them and is told their addresses.
+    pub needs: Vec<ServiceName>,
+    /// Liveness.
+    pub health: Option<Probe>,
+    /// Readiness; a service with a port and no `ready` is asked by a TCP connection.
+    pub ready: Option<Probe>,
+    /// How many instances.
+    pub replicas: u32,
+    /// Ceilings of one instance.
+    pub size: Size,
+    /// Plain environment.
+    pub env: BTreeMap<String, String>,
+    /// How an instance stops.
+    pub stop: Stop,
+    /// How a release replaces its instances.
+    pub deploy: Rolling,
+}
+
+/// A rolling update's rules (Kubernetes' `maxSurge`, `maxUnavailable`, `minReadySeconds`,
+/// `progressDeadlineSeconds`). Surge and unavailable are never both zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rolling {
+    /// Instances above the wanted count; a share rounds up.
+    pub surge: Amount,
+    /// Instances that may be missing; a share rounds down.
+    pub unavailable: Amount,
+    /// How long an instance must stay ready before it counts.
+    pub min_ready: Duration,
+    /// Longest time without progress.
+    pub deadline: Duration,
+}
+
+/// A count, or a share of the wanted count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// So many instances.
+    Count(u32),
+    /// This share of `replicas`.
+    Share(Share),
+}
+
+impl Default for Rolling {
+    /// 25 %, 0, 0 s, 5 min.
+    fn default() -> Self {
+        Self {
+            surge: Amount::Share(Share(2500)),
+            unavailable: Amount::Count(0),
+            min_ready: Duration::ZERO,
+            deadline: Duration::from_secs(300),
+        }
+    }
+}
