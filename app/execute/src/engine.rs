@@ -1,0 +1,689 @@
+//! The engine: what it knows, and how a tick goes.
+
+use crate::progress::Progress;
+use crate::world::{Entry, Evidence, RecordFault, Seen, World};
+use mainstay_atoms::{Actor, Digest, Epoch, Fact, Moment, PlanId, ReleaseNumber, Wall};
+use mainstay_plan::{
+    Event, Failure, History, Limits, Observed, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
+    ReleaseRecord, Target, Wait, check, decide,
+};
+use mainstay_workload::Running;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How soon to look again while something moves, and while nothing does.
+const BUSY: Duration = Duration::from_millis(10);
+const STEADY: Duration = Duration::from_millis(200);
+
+/// Waits before a failed healing is tried again: doubling, from and to.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// Joins what the ledger says with what the world shows, and acts on the difference.
+pub struct Engine {
+    history: History,
+    epoch: Epoch,
+    limits: Limits,
+    serving: Option<ReleaseRecord>,
+    moving: Option<Moving>,
+    pub(crate) run: Option<Run>,
+    pub(crate) waits: Vec<(Wait, Moment)>,
+    failure: Option<(ReleaseNumber, Failure, Evidence)>,
+    pub(crate) progress: Progress,
+    retry: Option<(Moment, Duration)>,
+    pub(crate) fenced: Option<String>,
+    pub(crate) seen: Option<Seen>,
+    steady: bool,
+}
+
+struct Moving {
+    release: ReleaseNumber,
+    record: ReleaseRecord,
+    pace: Pace,
+    by: Actor,
+}
+
+/// A plan under way.
+pub(crate) struct Run {
+    pub(crate) plan: Plan,
+    pub(crate) id: PlanId,
+    pub(crate) next: usize,
+    /// Since when the next step is under way.
+    pub(crate) began: Option<Moment>,
+    /// The step before it is done and not yet recorded so.
+    pub(crate) unrecorded: Option<usize>,
+}
+
+/// What a tick came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// When to look again, unless something happens before.
+    pub again: Duration,
+    /// Everything was stopped, as asked.
+    pub down: bool,
+}
+
+/// The state of the whole, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No release was ever made, or none serves.
+    Empty,
+    /// A release is on its way.
+    Moving,
+    /// The world is as the serving release says.
+    Steady,
+    /// It is not, and is being brought back.
+    Healing,
+    /// Everything is being stopped, or was.
+    Down,
+    /// A later control plane has taken over; this one does nothing any more.
+    Fenced,
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The contents of a release that has to run are not there.
+    #[error("the record of {release} cannot be read")]
+    Release {
+        /// Which.
+        release: ReleaseNumber,
+        /// Why.
+        source: RecordFault,
+    },
+    /// The first entry could not be recorded.
+    #[error("the ledger cannot record")]
+    Record(#[source] RecordFault),
+}
+
+impl Engine {
+    /// An engine over what the ledger holds: reads the records it needs, takes the next epoch, says
+    /// so in the ledger, and resumes the plan that was under way.
+    pub fn start(
+        history: History,
+        limits: Limits,
+        (pid, version): (u32, &str),
+        world: &mut impl World,
+    ) -> Result<Self, StartFault> {
+        let record = |release: Option<ReleaseNumber>, world: &mut _| {
+            let made = release.and_then(|number| history.releases.get(&number));
+            made.map(|made| read_record(world, made.release, made.record))
+                .transpose()
+        };
+        let serving = record(history.serving, world)?;
+        let moving = record(history.moving, world)?.zip(history.moving);
+        let moving = moving.map(|(record, release)| {
+            let made = &history.releases[&release];
+            let pace = if made.of.is_some() {
+                Pace::AtOnce
+            } else {
+                Pace::Rolling
+            };
+            Moving {
+                release,
+                record,
+                pace,
+                by: made.by.clone(),
+            }
+        });
+        let epoch = history.epoch.next();
+        let mut engine = Self {
+            history,
+            epoch,
+            limits,
+            serving,
+            moving,
+            run: None,
+            waits: Vec::new(),
+            failure: None,
+            progress: Progress::default(),
+            retry: None,
+            fenced: None,
+            seen: None,
+            steady: false,
+        };
+        let started = Event::ControlPlaneStarted {
+            pid,
+            version: version.into(),
+        };
+        engine
+            .record(world, &Actor::itself(), vec![started])
+            .map_err(StartFault::Record)?;
+        engine.resume(world);
+        Ok(engine)
+    }
+
+    /// Takes up the plan that was under way when the last control plane ended. A plan that cannot be
+    /// read any more is left open: the next tick ends it and decides anew.
+    fn resume(&mut self, world: &mut impl World) {
+        let Some(open) = self.history.open.clone() else {
+            return;
+        };
+        let plan = world.fetch(open.plan.0).ok();
+        let plan = plan.and_then(|bytes| serde_json::from_slice::<Plan>(&bytes).ok());
+        let (now, _) = world.now();
+        self.run = plan.map(|plan| Run {
+            plan,
+            id: open.plan,
+            next: open.next,
+            began: open.begun.then_some(now),
+            unrecorded: None,
+        });
+    }
+
+    /// One round: look, decide if nothing is under way, do what can be done.
+    pub fn tick(&mut self, world: &mut impl World) -> Tick {
+        let (now, _) = world.now();
+        if self.fenced.is_some() {
+            return Tick {
+                again: STEADY,
+                down: false,
+            };
+        }
+        self.look(world);
+        if let Err(fault) = self.note_ends(world) {
+            return self.blocked(&fault, now);
+        }
+        if self.history.open.is_some() && self.run.is_none() {
+            let end = PlanEnd::Deviated {
+                seen: "the stored plan cannot be read".into(),
+            };
+            let events = self.end_of_plan(end);
+            if let Err(fault) = self.record(world, &Actor::itself(), events) {
+                return self.blocked(&fault, now);
+            }
+        }
+        let worked = self.work(world);
+        let busy = match worked {
+            Ok(busy) => busy,
+            Err(fault) => return self.blocked(&fault, now),
+        };
+        let down = self.history.down && self.run.is_none() && !busy && self.nothing_runs();
+        Tick {
+            again: if busy { BUSY } else { STEADY },
+            down,
+        }
+    }
+
+    fn work(&mut self, world: &mut impl World) -> Result<bool, RecordFault> {
+        if let Some(seen) = self.deviation() {
+            let events = self.end_of_plan(PlanEnd::Deviated { seen });
+            self.record(world, &Actor::itself(), events)?;
+        }
+        if self.run.is_none() && !self.decide(world)? {
+            return Ok(self
+                .waits
+                .iter()
+                .any(|(wait, _)| !matches!(wait, Wait::Restart { .. })));
+        }
+        self.advance(world)?;
+        Ok(true)
+    }
+
+    fn blocked(&mut self, fault: &RecordFault, now: Moment) -> Tick {
+        self.wait_for(
+            &[Wait::Ledger {
+                seen: fault.to_string(),
+            }],
+            now,
+        );
+        Tick {
+            again: STEADY,
+            down: false,
+        }
+    }
+
+    /// Decides and records a plan; false when there is nothing to do.
+    fn decide(&mut self, world: &mut impl World) -> Result<bool, RecordFault> {
+        let (now, _) = world.now();
+        if self.retry.is_some_and(|(at, _)| now < at) {
+            return Ok(false);
+        }
+        let moving = self.moving.take();
+        let plan = match &moving {
+            _ if self.history.down => self.plan(None, Purpose::Down, &Actor::itself(), world),
+            Some(Moving {
+                release,
+                record,
+                pace,
+                by,
+            }) => {
+                let purpose = match pace {
+                    Pace::Rolling => Purpose::Deploy,
+                    Pace::AtOnce => Purpose::Rollback,
+                };
+                let target = Target {
+                    release: *release,
+                    record,
+                    pace: *pace,
+                    serves: false,
+                };
+                self.plan(Some(target), purpose, by, world)
+            }
+            None => self.heal(world),
+        };
+        self.moving = moving;
+        self.wait_for(&plan.report.waits, now);
+        self.steady = plan.steps.is_empty() && plan.report.waits.is_empty();
+        if plan.steps.is_empty() {
+            return Ok(false);
+        }
+        let by = plan.by.clone();
+        let record = self.moving.as_ref().map(|moving| moving.record.clone());
+        let record = record.or_else(|| self.serving.clone());
+        let notes = self.notes(&plan, record.as_ref(), world);
+        if notes.is_empty() {
+            self.begin_plan(plan, &by, world)?;
+            return Ok(true);
+        }
+        self.refused(&plan, &notes, world)?;
+        Ok(false)
+    }
+
+    fn heal(&mut self, world: &mut impl World) -> Plan {
+        let serving = self.serving.take();
+        let target = serving
+            .as_ref()
+            .zip(self.history.serving)
+            .map(|(record, release)| Target {
+                release,
+                record,
+                pace: Pace::Rolling,
+                serves: true,
+            });
+        let last = self.history.releases.values().next_back();
+        let fell = last.is_some_and(|made| Some(made.release) != self.history.serving);
+        let purpose = if fell && !self.steady {
+            Purpose::Return
+        } else {
+            Purpose::Heal
+        };
+        let plan = self.plan(target, purpose, &Actor::itself(), world);
+        self.serving = serving;
+        plan
+    }
+
+    /// The second mind refused a plan: a broken invariant of ours. Nothing of it is done.
+    fn refused(
+        &mut self,
+        plan: &Plan,
+        notes: &str,
+        world: &mut impl World,
+    ) -> Result<(), RecordFault> {
+        let (now, _) = world.now();
+        self.put_off(now);
+        let seen = format!("the plan breaks invariants: {notes}");
+        self.wait_for(
+            &[Wait::Effect {
+                step: "check".into(),
+                seen: seen.clone(),
+            }],
+            now,
+        );
+        if let (Some(release), Some(_)) = (plan.release, &self.moving) {
+            let end = ReleaseEnd::Failed { why: seen.clone() };
+            self.record(world, &plan.by, vec![Event::ReleaseEnded { release, end }])?;
+            let failure = Failure::Effect {
+                step: "check".into(),
+                why: seen,
+                instance: None,
+            };
+            self.failure = Some((release, failure, Evidence::default()));
+            self.moving_ended();
+        }
+        Ok(())
+    }
+
+    fn plan(
+        &mut self,
+        target: Option<Target<'_>>,
+        purpose: Purpose,
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Plan {
+        let (now, wall) = world.now();
+        let observed = self.observed(world);
+        let decision = decide(target, &observed, &self.limits, now);
+        Plan {
+            parent: Parent {
+                release: self.history.serving,
+                generation: self.history.generation,
+                plan: self.history.last_plan,
+            },
+            release: target.map(|target| target.release),
+            contents: target.map(|target| target.record.contents.digest()),
+            purpose,
+            by: by.clone(),
+            made_at: wall,
+            steps: decision.steps,
+            report: decision.report,
+        }
+    }
+
+    /// The plan for one release as things are.
+    pub(crate) fn plan_for(
+        &mut self,
+        release: ReleaseNumber,
+        record: &ReleaseRecord,
+        (pace, serves): (Pace, bool),
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Plan {
+        self.look(world);
+        let target = Target {
+            release,
+            record,
+            pace,
+            serves,
+        };
+        self.plan(Some(target), Purpose::Deploy, by, world)
+    }
+
+    /// What the second mind says against a plan; empty when nothing.
+    pub(crate) fn notes(
+        &mut self,
+        plan: &Plan,
+        record: Option<&ReleaseRecord>,
+        world: &mut impl World,
+    ) -> String {
+        let observed = self.observed(world);
+        let notes = check(plan, record.filter(|_| plan.release.is_some()), &observed);
+        notes
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    pub(crate) fn begin_plan(
+        &mut self,
+        plan: Plan,
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Result<(), RecordFault> {
+        let id = PlanId(world.keep(&plan.to_bytes())?);
+        let recorded = Event::PlanRecorded {
+            plan: id,
+            parent: plan.parent,
+            purpose: plan.purpose,
+            release: plan.release,
+        };
+        self.record(world, by, vec![recorded])?;
+        self.run = Some(Run {
+            plan,
+            id,
+            next: 0,
+            began: None,
+            unrecorded: None,
+        });
+        Ok(())
+    }
+
+    /// Makes events durable and only then takes them in.
+    pub(crate) fn record(
+        &mut self,
+        world: &mut impl World,
+        by: &Actor,
+        events: Vec<Event>,
+    ) -> Result<(), RecordFault> {
+        let (_, at) = world.now();
+        let entry = |event: &Event| Entry {
+            event: event.clone(),
+            epoch: self.epoch,
+            by: by.clone(),
+            at,
+        };
+        world.record(events.iter().map(entry).collect())?;
+        for event in events {
+            self.take(event, by, at);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event, by: &Actor, at: Wall) {
+        if matches!(event, Event::PlanEnded { .. }) {
+            self.run = None;
+        }
+        self.history.apply(&event, self.epoch, by, at);
+        self.progress.push(event, at);
+    }
+
+    /// Events that end the plan under way, if one is; the last done step is recorded as such.
+    pub(crate) fn end_of_plan(&self, end: PlanEnd) -> Vec<Event> {
+        let Some(open) = &self.history.open else {
+            return vec![];
+        };
+        let done = self.run.as_ref().and_then(|run| run.unrecorded);
+        let done = done.map(|index| Event::StepDone {
+            plan: open.plan,
+            index,
+        });
+        done.into_iter()
+            .chain([Event::PlanEnded {
+                plan: open.plan,
+                end,
+            }])
+            .collect()
+    }
+
+    pub(crate) fn look(&mut self, world: &mut impl World) {
+        self.seen = Some(world.observe());
+    }
+
+    pub(crate) fn observed(&mut self, world: &mut impl World) -> Observed {
+        let seen = match &self.seen {
+            Some(seen) => seen.clone(),
+            None => world.observe(),
+        };
+        Observed {
+            instances: seen.instances,
+            gateway: seen.gateway,
+            ports_taken: seen.ports_taken,
+            serving: self.history.table.clone(),
+            attempts: self.history.attempts.clone(),
+            generation: self.history.generation,
+        }
+    }
+
+    /// Records instances that ended by themselves, once each.
+    fn note_ends(&mut self, world: &mut impl World) -> Result<(), RecordFault> {
+        let Some(seen) = &self.seen else {
+            return Ok(());
+        };
+        let events: Vec<Event> = seen
+            .instances
+            .iter()
+            .filter_map(|one| match &one.running {
+                Running::Ended { exit, at } if !exit.asked || !one.live => {
+                    let known = self.history.ends.get(&one.id);
+                    let new = known.is_none_or(|last| *last < one.generation);
+                    let ran = at.since(one.started);
+                    new.then(|| Event::InstanceEnded {
+                        instance: one.id.clone(),
+                        generation: one.generation,
+                        exit: *exit,
+                        ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+                    })
+                }
+                _ => None,
+            })
+            .collect();
+        if events.is_empty() {
+            Ok(())
+        } else {
+            self.record(world, &Actor::itself(), events)
+        }
+    }
+
+    /// Something takes traffic that is gone or not ready, and the plan under way does not know.
+    fn deviation(&self) -> Option<String> {
+        let run = self.run.as_ref()?;
+        let seen = self.seen.as_ref()?;
+        if run.plan.purpose == Purpose::Down || matches!(seen.gateway, Fact::Missing { .. }) {
+            return None;
+        }
+        let backends = self
+            .history
+            .table
+            .pools
+            .values()
+            .flat_map(|pool| &pool.backends);
+        backends
+            .filter(|backend| {
+                let found = seen
+                    .instances
+                    .iter()
+                    .find(|one| one.id == backend.instance && one.generation == backend.generation);
+                !found.is_some_and(|one| one.live && one.ready_since().is_some())
+            })
+            .map(|backend| format!("{} takes traffic and is not ready", backend.instance))
+            .next()
+    }
+
+    pub(crate) fn wait_for(&mut self, waits: &[Wait], now: Moment) {
+        let began = |wait: &Wait| {
+            let same = |old: &&(Wait, Moment)| {
+                std::mem::discriminant(&old.0) == std::mem::discriminant(wait)
+                    && old.0.instance() == wait.instance()
+            };
+            self.waits
+                .iter()
+                .find(same)
+                .map_or(now, |(_, since)| *since)
+        };
+        self.waits = waits
+            .iter()
+            .map(|wait| (wait.clone(), began(wait)))
+            .collect();
+    }
+
+    pub(crate) fn put_off(&mut self, now: Moment) {
+        let wait = self
+            .retry
+            .map_or(RETRY_FIRST, |(_, last)| (last * 2).min(RETRY_LONGEST));
+        self.retry = Some((now.after(wait), wait));
+    }
+
+    pub(crate) fn plan_done(&mut self) {
+        self.retry = None;
+    }
+
+    pub(crate) fn set_moving(
+        &mut self,
+        release: ReleaseNumber,
+        record: ReleaseRecord,
+        pace: Pace,
+        by: Actor,
+    ) {
+        self.moving = Some(Moving {
+            release,
+            record,
+            pace,
+            by,
+        });
+        self.retry = None;
+        self.failure = None;
+        self.steady = false;
+    }
+
+    pub(crate) fn moving_ended(&mut self) {
+        self.moving = None;
+        self.retry = None;
+        self.steady = false;
+    }
+
+    /// The moving release serves from here on.
+    pub(crate) fn moved(&mut self) {
+        if let Some(moving) = self.moving.take() {
+            self.serving = Some(moving.record);
+        }
+    }
+
+    pub(crate) fn failed(&mut self, release: ReleaseNumber, failure: Failure, evidence: Evidence) {
+        self.failure = Some((release, failure, evidence));
+        self.moving_ended();
+    }
+
+    fn nothing_runs(&self) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.instances.iter().all(|one| !one.runs()))
+    }
+
+    /// What the ledger says.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The epoch of this control plane.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The release that serves, with its contents.
+    pub fn serving_record(&self) -> Option<&ReleaseRecord> {
+        self.serving.as_ref()
+    }
+
+    /// The release that moves, with its contents.
+    pub fn moving_record(&self) -> Option<&ReleaseRecord> {
+        self.moving.as_ref().map(|moving| &moving.record)
+    }
+
+    /// What is waited for, and since when.
+    pub fn waits(&self) -> &[(Wait, Moment)] {
+        &self.waits
+    }
+
+    /// The last look at the world.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
+    }
+
+    /// What made the last release fail, until another one is made.
+    pub fn failure(&self) -> Option<&(ReleaseNumber, Failure, Evidence)> {
+        self.failure.as_ref()
+    }
+
+    /// What happened lately.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The plan under way and its next step.
+    pub fn under_way(&self) -> Option<(&Plan, usize)> {
+        self.run.as_ref().map(|run| (&run.plan, run.next))
+    }
+
+    /// Why this engine does nothing any more, if a later one took over.
+    pub fn fenced(&self) -> Option<&str> {
+        self.fenced.as_deref()
+    }
+
+    /// The state of the whole.
+    pub fn phase(&self) -> Phase {
+        match () {
+            () if self.fenced.is_some() => Phase::Fenced,
+            () if self.history.down => Phase::Down,
+            () if self.history.moving.is_some() => Phase::Moving,
+            () if self.history.serving.is_none() => Phase::Empty,
+            () if self.steady && self.run.is_none() => Phase::Steady,
+            () => Phase::Healing,
+        }
+    }
+}
+
+fn read_record(
+    world: &mut impl World,
+    release: ReleaseNumber,
+    digest: Digest,
+) -> Result<ReleaseRecord, StartFault> {
+    let bytes = world
+        .fetch(digest)
+        .map_err(|source| StartFault::Release { release, source })?;
+    serde_json::from_slice(&bytes).map_err(|fault| {
+        let source = RecordFault(format!("{}: {fault}", digest.short()));
+        StartFault::Release { release, source }
+    })
+}

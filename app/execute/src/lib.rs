@@ -1,0 +1,23 @@
+//! Executes plans: observe → decide → check → record → apply, over a [`World`].
+//!
+//! The [`Engine`] is one object, driven by [`Engine::tick`]. It never blocks, sleeps or spawns: a
+//! tick looks at the world, does what can be done now and says when to look again. Everything it
+//! knows is the replay of what it recorded, so a new engine over the same ledger carries on where the
+//! last one was killed.
+//!
+//! Invariants: nothing is applied that was not recorded; a step's outcome is recorded before the next
+//! step; what is executed is what was planned; no plan is recorded that [`mainstay_plan::check`]
+//! objects to.
+
+mod engine;
+mod lease;
+mod order;
+mod progress;
+mod request;
+mod world;
+
+pub use engine::{Engine, Phase, StartFault, Tick};
+pub use lease::{Lease, LeaseFault, Leases};
+pub use progress::{Happening, Progress};
+pub use request::{Refusal, Ship, Shipped};
+pub use world::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};

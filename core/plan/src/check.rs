@@ -1,0 +1,441 @@
+//! The second mind: it walks a plan step by step through a small model of the world and names every
+//! invariant that a step would break. It shares no function with the deciders, so one mistake does
+//! not hide another.
+
+use crate::step::{Plan, Publish, Purpose, Step};
+use crate::{Observed, ReleaseRecord};
+use mainstay_atoms::{Generation, InstanceId, ServiceName};
+use mainstay_spec::Amount;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// An invariant that a plan would break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The invariant, a stable word.
+    pub rule: &'static str,
+    /// Index of the step that breaks it; none for the plan as a whole.
+    pub step: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(out, "{}: step {}: {}", self.rule, step + 1, self.message),
+            None => write!(out, "{}: {}", self.rule, self.message),
+        }
+    }
+}
+
+type Run = (InstanceId, Generation);
+
+/// What the model knows of one run.
+#[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact of the model"
+)]
+struct Known {
+    alive: bool,
+    ready: bool,
+    address: Option<SocketAddr>,
+    /// It took traffic at some time, so it has to be drained before it is stopped.
+    served: bool,
+    drained: bool,
+    asked: bool,
+}
+
+struct Model<'a> {
+    plan: &'a Plan,
+    record: Option<&'a ReleaseRecord>,
+    runs: BTreeMap<Run, Known>,
+    table: BTreeMap<ServiceName, BTreeSet<Run>>,
+    acknowledged: bool,
+    generation: Generation,
+    last_publish: Generation,
+    floors: BTreeMap<ServiceName, usize>,
+    ceilings: BTreeMap<ServiceName, usize>,
+    served: bool,
+    at: Option<usize>,
+    notes: Vec<Note>,
+}
+
+/// Every invariant that the plan would break if it were executed on what is observed; none for a
+/// sound plan. `record` is the release that the plan is for.
+pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -> Vec<Note> {
+    let mut model = Model::new(plan, record, observed);
+    if plan.parent.generation != observed.generation {
+        model.note(
+            "parent",
+            format!("it was made from generation {}", plan.parent.generation),
+        );
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        model.at = Some(index);
+        model.walk(step);
+    }
+    model.at = None;
+    model.end();
+    model.notes
+}
+
+impl<'a> Model<'a> {
+    fn new(plan: &'a Plan, record: Option<&'a ReleaseRecord>, observed: &Observed) -> Self {
+        let mut table: BTreeMap<ServiceName, BTreeSet<Run>> = BTreeMap::new();
+        for (service, pool) in &observed.serving.pools {
+            let runs = pool
+                .backends
+                .iter()
+                .map(|one| (one.instance.clone(), one.generation));
+            table.insert(service.clone(), runs.collect());
+        }
+        let mut runs = BTreeMap::new();
+        for one in &observed.instances {
+            let run = (one.id.clone(), one.generation);
+            let served = table
+                .get(&one.id.service)
+                .is_some_and(|pool| pool.contains(&run));
+            let known = Known {
+                alive: one.runs(),
+                ready: one.live && one.ready_since().is_some(),
+                address: one.address,
+                served,
+                ..Known::default()
+            };
+            runs.insert(run, known);
+        }
+        let mut model = Self {
+            plan,
+            record,
+            runs,
+            table,
+            acknowledged: false,
+            generation: plan.parent.generation,
+            last_publish: Generation(0),
+            floors: BTreeMap::new(),
+            ceilings: BTreeMap::new(),
+            served: false,
+            at: None,
+            notes: Vec::new(),
+        };
+        model.bounds();
+        model
+    }
+
+    /// Fewest in the table and most alive, per service of the release.
+    fn bounds(&mut self) {
+        let Some(record) = self.record else { return };
+        for (name, service) in &record.contents.platform.services {
+            let wanted = service.replicas as usize;
+            let part = |amount: Amount, up: bool| match amount {
+                Amount::Count(count) => count as usize,
+                Amount::Share(share) => {
+                    let exact = usize::try_from(share.0).unwrap_or(10_000) * wanted;
+                    exact / 10_000 + usize::from(up && !exact.is_multiple_of(10_000))
+                }
+            };
+            let ready = self.table.get(name).map_or(0, |pool| {
+                pool.iter()
+                    .filter(|run| self.runs.get(*run).is_some_and(|one| one.ready))
+                    .count()
+            });
+            let alive = self.alive(name);
+            let (mut surge, missing) = (
+                part(service.deploy.surge, true),
+                part(service.deploy.unavailable, false),
+            );
+            if surge + missing == 0 {
+                surge = 1;
+            }
+            self.floors
+                .insert(name.clone(), wanted.saturating_sub(missing).min(ready));
+            // The way back may double what runs; nothing else may.
+            let most = match self.plan.purpose {
+                Purpose::Rollback | Purpose::Return => alive + wanted,
+                _ => (wanted + surge).max(alive),
+            };
+            self.ceilings.insert(name.clone(), most);
+        }
+    }
+
+    fn alive(&self, service: &ServiceName) -> usize {
+        self.runs
+            .iter()
+            .filter(|((id, _), one)| id.service == *service && one.alive)
+            .count()
+    }
+
+    fn note(&mut self, rule: &'static str, message: String) {
+        self.notes.push(Note {
+            rule,
+            step: self.at,
+            message,
+        });
+    }
+
+    fn rises(&mut self, generation: Generation) {
+        if generation <= self.generation {
+            let message = format!(
+                "generation {generation} does not rise above {}",
+                self.generation
+            );
+            self.note("generation", message);
+        }
+        self.generation = self.generation.max(generation);
+    }
+
+    fn walk(&mut self, step: &Step) {
+        match step {
+            Step::Start { launch } => self.start(launch),
+            Step::AwaitReady {
+                instance,
+                generation,
+                ..
+            } => match self.runs.get_mut(&(instance.clone(), *generation)) {
+                Some(one) if one.alive => one.ready = true,
+                _ => self.note("known", format!("{instance} is awaited and does not run")),
+            },
+            Step::Publish(publish) => self.publish(publish),
+            Step::AwaitAcknowledged { generation, .. } => {
+                if *generation != self.last_publish {
+                    self.note(
+                        "acknowledged",
+                        format!("table {generation} is not the last published"),
+                    );
+                }
+                self.acknowledged = true;
+            }
+            Step::AwaitDrained {
+                instance,
+                generation,
+                ..
+            } => self.drained(instance, *generation),
+            Step::Stop {
+                instance,
+                generation,
+                ..
+            } => self.stop(instance, *generation),
+            Step::AwaitStopped {
+                instance,
+                generation,
+                ..
+            } => match self.runs.get_mut(&(instance.clone(), *generation)) {
+                Some(one) if one.asked => one.alive = false,
+                _ => self.note(
+                    "stopped",
+                    format!("{instance} is awaited and was not asked to stop"),
+                ),
+            },
+            Step::Clear {
+                instance,
+                generation,
+            } => {
+                let run = (instance.clone(), *generation);
+                match self.runs.get(&run) {
+                    Some(one) if !one.alive => drop(self.runs.remove(&run)),
+                    _ => self.note("clear", format!("{instance} is cleared while it may run")),
+                }
+            }
+            Step::Serve { release } => self.serve(*release),
+        }
+    }
+
+    fn start(&mut self, launch: &mainstay_atoms::Launch) {
+        self.rises(launch.generation);
+        let id = &launch.instance;
+        if self
+            .runs
+            .iter()
+            .any(|((other, _), one)| other == id && one.alive)
+        {
+            self.note(
+                "one_run",
+                format!("{id} starts while an earlier run of it lives"),
+            );
+        }
+        let clash = self
+            .runs
+            .iter()
+            .find(|(_, one)| one.alive && one.address.is_some() && one.address == launch.address);
+        if let Some(((other, _), _)) = clash {
+            let message = format!("{id} starts on the address of {other}");
+            self.note("address", message);
+        }
+        let known = Known {
+            alive: true,
+            address: launch.address,
+            ..Known::default()
+        };
+        self.runs.insert((id.clone(), launch.generation), known);
+        let most = self.ceilings.get(&id.service).copied();
+        if most.is_some_and(|most| self.alive(&id.service) > most) {
+            let message = format!("{} has more instances than its rules allow", id.service);
+            self.note("surge", message);
+        }
+    }
+
+    fn publish(&mut self, publish: &Publish) {
+        self.rises(publish.generation);
+        self.last_publish = publish.generation;
+        self.acknowledged = false;
+        for (service, pool) in &publish.pools {
+            let mut runs = BTreeSet::new();
+            for backend in pool.iter().flat_map(|pool| &pool.backends) {
+                let run = (backend.instance.clone(), backend.generation);
+                self.admit(&run, backend.address);
+                runs.insert(run);
+            }
+            match pool {
+                Some(_) => self.table.insert(service.clone(), runs),
+                None => self.table.remove(service),
+            };
+        }
+        for (service, floor) in self.floors.clone() {
+            let served = self.table.get(&service).map_or(0, BTreeSet::len);
+            if served < floor {
+                self.note(
+                    "floor",
+                    format!("{service} is left with {served} ready, {floor} are due"),
+                );
+            }
+        }
+        let routed = publish
+            .routes
+            .iter()
+            .flat_map(|routes| routes.domains.values())
+            .flatten();
+        let lost: Vec<ServiceName> = routed
+            .map(|route| route.service.clone())
+            .filter(|service| !self.table.contains_key(service))
+            .collect();
+        for service in lost {
+            self.note(
+                "routes",
+                format!("a route leads to {service}, which has no pool"),
+            );
+        }
+    }
+
+    fn admit(&mut self, run: &Run, address: SocketAddr) {
+        match self.runs.get_mut(run) {
+            Some(one) if one.alive && one.ready => {
+                one.served = true;
+                one.drained = false;
+                if one.address != Some(address) {
+                    self.note(
+                        "address",
+                        format!("{} is published at another address", run.0),
+                    );
+                }
+            }
+            _ => self.note(
+                "ready",
+                format!("{} is published and not known to be ready", run.0),
+            ),
+        }
+    }
+
+    fn in_table(&self, run: &Run) -> bool {
+        self.table
+            .get(&run.0.service)
+            .is_some_and(|pool| pool.contains(run))
+    }
+
+    fn drained(&mut self, instance: &InstanceId, generation: Generation) {
+        let run = (instance.clone(), generation);
+        if self.in_table(&run) {
+            self.note(
+                "drain",
+                format!("{instance} is drained while it takes traffic"),
+            );
+        }
+        if self.last_publish.0 > 0 && !self.acknowledged {
+            self.note(
+                "acknowledged",
+                format!("{instance} is drained before the table is served"),
+            );
+        }
+        if let Some(one) = self.runs.get_mut(&run) {
+            one.drained = true;
+        }
+    }
+
+    fn stop(&mut self, instance: &InstanceId, generation: Generation) {
+        let run = (instance.clone(), generation);
+        if self.in_table(&run) {
+            self.note(
+                "stop",
+                format!("{instance} is stopped while it takes traffic"),
+            );
+        }
+        if self.last_publish.0 > 0 && !self.acknowledged {
+            self.note(
+                "acknowledged",
+                format!("{instance} is stopped before the table is served"),
+            );
+        }
+        match self.runs.get_mut(&run) {
+            Some(one) => {
+                one.asked = true;
+                if one.served && !one.drained {
+                    self.note(
+                        "drain",
+                        format!("{instance} is stopped before it is drained"),
+                    );
+                }
+            }
+            None => self.note("known", format!("{instance} is stopped and not known")),
+        }
+    }
+
+    fn serve(&mut self, release: mainstay_atoms::ReleaseNumber) {
+        let moves = matches!(
+            self.plan.purpose,
+            Purpose::Deploy | Purpose::Rollback | Purpose::Return
+        );
+        if self.served || !moves || self.plan.release != Some(release) {
+            self.note("serve", format!("{release} is not what this plan is for"));
+        }
+        self.served = true;
+        let Some(record) = self.record else { return };
+        for (name, service) in &record.contents.platform.services {
+            let since = record.since.get(name).copied().unwrap_or(release);
+            let due = |ordinal| InstanceId {
+                service: name.clone(),
+                release: since,
+                ordinal,
+            };
+            for id in (1..=service.replicas).map(due) {
+                let run = self
+                    .runs
+                    .iter()
+                    .find(|((other, _), one)| *other == id && one.alive);
+                let fine = run.is_some_and(|(run, one)| {
+                    one.ready && (service.port.is_none() || self.in_table(run))
+                });
+                if !fine {
+                    self.note("serve", format!("{release} serves without {id}"));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if self.last_publish.0 > 0 && !self.acknowledged {
+            self.note("acknowledged", "the last table is not awaited".into());
+        }
+        let asked: Vec<InstanceId> = self
+            .runs
+            .iter()
+            .filter(|(_, one)| one.asked && one.alive)
+            .map(|((id, _), _)| id.clone())
+            .collect();
+        for id in asked {
+            self.note("stopped", format!("{id} is asked to stop and not awaited"));
+        }
+    }
+}

@@ -1,0 +1,629 @@
+//! The decision: what is wanted and what is seen become steps.
+
+use crate::draft::{Draft, Started, backend};
+use crate::report::{Report, ServiceLine, Wait};
+use crate::serving::Routes;
+use crate::step::Step;
+use crate::{Observed, ReleaseRecord};
+use mainstay_atoms::{Fact, InstanceId, Moment, ReleaseNumber, ServiceName};
+use mainstay_rollout::{Counts, Rules, Turn, all_at_once, rolling};
+use mainstay_routing::{Backend, Pool};
+use mainstay_spec::{Amount, Service};
+use mainstay_workload::{Census, Instance, Running, Wanted, census};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The release that is to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its number.
+    pub release: ReleaseNumber,
+    /// Its contents.
+    pub record: &'a ReleaseRecord,
+    /// Whether instances are replaced turn by turn or all together.
+    pub pace: Pace,
+    /// It serves already: what differs from it is drift, to be healed.
+    pub serves: bool,
+}
+
+/// How fast instances are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// By the rules of the file.
+    Rolling,
+    /// All new ones together, then all old ones leave: the way back.
+    AtOnce,
+}
+
+/// What bounds a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest wait for a gateway to serve a table.
+    pub acknowledge: Duration,
+}
+
+impl Default for Limits {
+    /// Five minutes: a gateway that is away comes back, and a release need not fail for it.
+    fn default() -> Self {
+        Self {
+            acknowledge: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Steps and what was found on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// In order; empty when the world is as wanted, or only time can help.
+    pub steps: Vec<Step>,
+    /// Why, and what is waited for.
+    pub report: Report,
+}
+
+/// Decides what to do so that `target` runs and nothing else does; no target: nothing runs. Total:
+/// whatever is observed, the answer is steps or a wait, never an error. Deciding again after the
+/// steps were done decides nothing.
+pub fn decide(
+    target: Option<Target<'_>>,
+    observed: &Observed,
+    limits: &Limits,
+    now: Moment,
+) -> Decision {
+    let mut decider = Decider {
+        draft: Draft::new(observed, limits),
+        observed,
+        report: Report::default(),
+        now,
+    };
+    match target {
+        Some(target) => decider.run(target),
+        None => decider.stop_everything(),
+    }
+    Decision {
+        steps: decider.draft.finish(),
+        report: decider.report,
+    }
+}
+
+struct Decider<'a> {
+    draft: Draft<'a>,
+    observed: &'a Observed,
+    report: Report,
+    now: Moment,
+}
+
+/// A service of the target with its instances sorted.
+struct Place<'a> {
+    name: ServiceName,
+    service: &'a Service,
+    wanted: Wanted,
+    census: Census,
+}
+
+impl Decider<'_> {
+    fn run(&mut self, target: Target<'_>) {
+        let places = self.places(target);
+        let routes = Routes::of(&target.record.contents);
+        self.correct(&places, target, &routes);
+        match target.pace {
+            Pace::AtOnce if !target.serves => self.replace_at_once(&places, target, &routes),
+            _ => {
+                for place in &places {
+                    self.converge(place, &places, target);
+                }
+                self.settle(&places, target, routes);
+            }
+        }
+    }
+
+    fn stop_everything(&mut self) {
+        let gone = self
+            .draft
+            .serving
+            .pools
+            .keys()
+            .map(|name| (name.clone(), None))
+            .collect();
+        self.draft.publish(gone, Some(Routes::default()));
+        let (running, ended): (Vec<_>, Vec<_>) = self
+            .observed
+            .instances
+            .iter()
+            .cloned()
+            .partition(Instance::runs);
+        self.draft.retire(&running, true);
+        self.draft.clear(&running);
+        self.draft.clear(&ended);
+    }
+
+    /// The services of the target, needed ones first.
+    fn places<'t>(&self, target: Target<'t>) -> Vec<Place<'t>> {
+        let services = &target.record.contents.platform.services;
+        in_order(services)
+            .into_iter()
+            .filter_map(|name| {
+                let service = services.get(&name)?;
+                let wanted = Wanted {
+                    service: name.clone(),
+                    since: target
+                        .record
+                        .since
+                        .get(&name)
+                        .copied()
+                        .unwrap_or(target.release),
+                    contents: target.record.contents.service_digest(&name)?,
+                    replicas: service.replicas,
+                };
+                let seen: Vec<Instance> = self
+                    .observed
+                    .instances
+                    .iter()
+                    .filter(|one| one.id.service == name)
+                    .cloned()
+                    .collect();
+                let census = census(&wanted, &seen, &self.observed.attempts, self.now);
+                Some(Place {
+                    name,
+                    service,
+                    wanted,
+                    census,
+                })
+            })
+            .collect()
+    }
+
+    /// First of all the table is made true: whoever is gone or not ready takes no traffic, whoever is
+    /// ready does, and addresses that new instances need are answered.
+    fn correct(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
+        let behind = match &self.observed.gateway {
+            Fact::Known { value, .. } => value.generation != self.observed.serving.generation,
+            Fact::Missing { reason } => {
+                self.report.waits.push(Wait::Gateway {
+                    generation: self.observed.serving.generation,
+                    seen: reason.clone(),
+                });
+                if target.serves {
+                    return;
+                }
+                false
+            }
+        };
+        let mut pools: BTreeMap<ServiceName, Option<Pool>> = BTreeMap::new();
+        for (name, pool) in &self.observed.serving.pools {
+            let backends = pool
+                .backends
+                .iter()
+                .filter(|one| self.ready(one))
+                .cloned()
+                .collect();
+            pools.insert(
+                name.clone(),
+                Some(Pool {
+                    streams: pool.streams,
+                    backends,
+                }),
+            );
+        }
+        for place in places {
+            if place.service.port.is_none() {
+                continue;
+            }
+            let pool = pools
+                .entry(place.name.clone())
+                .or_default()
+                .get_or_insert_with(|| Pool {
+                    streams: place.service.stop.streams,
+                    backends: vec![],
+                });
+            for instance in place
+                .census
+                .kept
+                .iter()
+                .filter(|one| one.ready_since().is_some())
+            {
+                add(pool, instance);
+            }
+        }
+        let wide = self.observed.serving.routes.widened(routes);
+        if behind && self.observed.serving.generation.0 > 0 {
+            self.draft.announce(pools, Some(wide));
+        } else {
+            self.draft.publish(pools, Some(wide));
+        }
+    }
+
+    fn ready(&self, backend: &Backend) -> bool {
+        self.observed
+            .run(&backend.instance, backend.generation)
+            .is_some_and(|instance| instance.live && instance.ready_since().is_some())
+    }
+
+    /// Brings one service to what is wanted.
+    fn converge(&mut self, place: &Place<'_>, places: &[Place<'_>], target: Target<'_>) {
+        let replaced = place
+            .census
+            .old
+            .iter()
+            .any(|instance| self.draft.in_table(instance));
+        self.wait_for_kept(place);
+        self.draft.retire(&place.census.dead, false);
+        if target.serves && !replaced {
+            self.heal(place, places, target);
+        } else {
+            self.roll(place, target);
+        }
+        self.draft.clear(&place.census.leftover);
+    }
+
+    fn wait_for_kept(&mut self, place: &Place<'_>) {
+        for instance in &place.census.kept {
+            if let mainstay_workload::Readiness::NotReady { seen } = &instance.readiness {
+                self.report.waits.push(Wait::Ready {
+                    instance: instance.id.clone(),
+                    seen: seen.clone(),
+                });
+            }
+        }
+        for (id, due) in &place.census.later {
+            let found = self.observed.instances.iter().find(|one| one.id == *id);
+            let exit = found.and_then(|one| match &one.running {
+                Running::Ended { exit, .. } => Some(*exit),
+                Running::Yes { .. } => None,
+            });
+            self.report.waits.push(Wait::Restart {
+                instance: id.clone(),
+                exit: exit.unwrap_or_default(),
+                ends: self
+                    .observed
+                    .attempts
+                    .get(id)
+                    .map_or(0, |attempts| attempts.ends),
+                due: *due,
+            });
+        }
+    }
+
+    /// What is missing starts; it takes traffic when a later look finds it ready. What is too much
+    /// leaves.
+    fn heal(&mut self, place: &Place<'_>, places: &[Place<'_>], target: Target<'_>) {
+        if let Some(needs) = unready_need(place, places) {
+            let service = place.name.clone();
+            self.report.waits.push(Wait::Needs { service, needs });
+            return;
+        }
+        let mut started = 0;
+        for id in &place.census.missing {
+            started += u32::from(self.start(target, id).is_some());
+        }
+        self.draft.retire(&place.census.old, true);
+        self.draft.clear(&place.census.old);
+        self.line(
+            place,
+            started,
+            count(&place.census.old),
+            ready(&place.census.kept),
+        );
+    }
+
+    /// Turn by turn: start, ready, table, acknowledged, drained, stopped.
+    fn roll(&mut self, place: &Place<'_>, target: Target<'_>) {
+        let counts = self.counts(place);
+        let mut leaving = self.leaving(place);
+        let mut missing = missing(place).into_iter();
+        self.await_kept(place);
+        let turns = rolling(rules(place), counts);
+        let mut least = counts.kept + counts.old_ready;
+        let mut pool_size = least;
+        let (mut starts, mut leaves) = (0, 0);
+        for (index, turn) in turns.iter().enumerate() {
+            let started = self.start_turn(place, target, *turn, &mut missing);
+            let left: Vec<Instance> = leaving
+                .drain(..leaving.len().min(turn.leave as usize))
+                .collect();
+            self.shift(place, &started, &left);
+            self.draft.retire(&left, index + 1 == turns.len());
+            let served = left.iter().filter(|one| self.draft.in_table(one)).count();
+            pool_size = (pool_size + turn.start).saturating_sub(u32::try_from(served).unwrap_or(0));
+            least = least.min(pool_size);
+            starts += turn.start;
+            leaves += turn.leave;
+        }
+        if turns.is_empty() {
+            self.shift(place, &[], &[]);
+        }
+        self.draft.clear(&place.census.old);
+        self.line(place, starts, leaves, least);
+    }
+
+    fn counts(&self, place: &Place<'_>) -> Counts {
+        let in_table = |one: &&Instance| self.draft.in_table(one) && one.ready_since().is_some();
+        let serving = place.census.old.iter().filter(in_table).count();
+        Counts {
+            kept: count(&place.census.kept),
+            old_unready: count(&place.census.old) - u32::try_from(serving).unwrap_or(u32::MAX),
+            old_ready: u32::try_from(serving).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Old instances in the order in which they leave: those that serve nobody first.
+    fn leaving(&self, place: &Place<'_>) -> Vec<Instance> {
+        let mut old = place.census.old.clone();
+        old.sort_by_key(|one| {
+            (
+                self.draft.in_table(one) && one.ready_since().is_some(),
+                one.id.clone(),
+            )
+        });
+        old
+    }
+
+    fn await_kept(&mut self, place: &Place<'_>) {
+        for instance in &place.census.kept {
+            self.draft
+                .await_ready(place.service, &instance.id, instance.generation);
+        }
+    }
+
+    fn start(&mut self, target: Target<'_>, id: &InstanceId) -> Option<Started> {
+        let started = self.draft.start(target.record, id);
+        if started.is_none() {
+            self.report.waits.push(Wait::Port {
+                instance: id.clone(),
+            });
+        }
+        started
+    }
+
+    fn start_turn(
+        &mut self,
+        place: &Place<'_>,
+        target: Target<'_>,
+        turn: Turn,
+        missing: &mut impl Iterator<Item = InstanceId>,
+    ) -> Vec<Started> {
+        let ids: Vec<InstanceId> = missing.take(turn.start as usize).collect();
+        let started: Vec<Started> = ids.iter().filter_map(|id| self.start(target, id)).collect();
+        for one in &started {
+            self.draft
+                .await_ready(place.service, &one.id, one.generation);
+        }
+        started
+    }
+
+    /// The pool of a service with these runs added and those taken out.
+    fn shifted(&self, place: &Place<'_>, started: &[Started], left: &[Instance]) -> Pool {
+        let before = self.draft.serving.pools.get(&place.name);
+        let mut pool = Pool {
+            streams: place.service.stop.streams,
+            backends: before.map(|pool| pool.backends.clone()).unwrap_or_default(),
+        };
+        for instance in &place.census.kept {
+            add(&mut pool, instance);
+        }
+        for backend in started.iter().filter_map(|one| one.backend.clone()) {
+            pool.backends.retain(|one| one.instance != backend.instance);
+            pool.backends.push(backend);
+        }
+        pool.backends.retain(|backend| {
+            !left
+                .iter()
+                .any(|one| one.id == backend.instance && one.generation == backend.generation)
+        });
+        pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+        pool
+    }
+
+    fn shift(&mut self, place: &Place<'_>, started: &[Started], left: &[Instance]) {
+        if place.service.port.is_some() {
+            let pool = self.shifted(place, started, left);
+            self.draft
+                .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), None);
+        }
+    }
+
+    /// The way back: everything starts, everything becomes ready, one table, then all old ones leave.
+    fn replace_at_once(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
+        let mut rounds = Vec::new();
+        for place in places {
+            self.wait_for_kept(place);
+            self.draft.retire(&place.census.dead, false);
+            let counts = self.counts(place);
+            let turns = all_at_once(place.wanted.replicas, counts);
+            let started: Vec<Started> = missing(place)
+                .iter()
+                .filter_map(|id| self.start(target, id))
+                .collect();
+            self.line(
+                place,
+                count(&started),
+                turns.iter().map(|turn| turn.leave).sum(),
+                counts.old_ready,
+            );
+            rounds.push((place, started));
+        }
+        for (place, started) in &rounds {
+            self.await_kept(place);
+            for one in started {
+                self.draft
+                    .await_ready(place.service, &one.id, one.generation);
+            }
+        }
+        let pools: BTreeMap<_, _> = rounds
+            .iter()
+            .filter(|(place, _)| place.service.port.is_some())
+            .map(|(place, started)| {
+                (
+                    place.name.clone(),
+                    Some(self.shifted(place, started, &place.census.old)),
+                )
+            })
+            .collect();
+        let wide = self.draft.serving.routes.widened(routes);
+        self.draft.publish(
+            pools,
+            Some(Routes {
+                domains: routes.domains.clone(),
+                ..wide
+            }),
+        );
+        for place in places {
+            self.draft.retire(&place.census.old, true);
+            self.draft.clear(&place.census.old);
+            self.draft.clear(&place.census.leftover);
+        }
+        self.settle(places, target, routes.clone());
+    }
+
+    /// Last: the exact routes, services that are no longer wanted, and the release serves.
+    fn settle(&mut self, places: &[Place<'_>], target: Target<'_>, routes: Routes) {
+        let wanted: BTreeSet<&ServiceName> = places.iter().map(|place| &place.name).collect();
+        let gateway_seen = self.observed.gateway.known().is_some();
+        if gateway_seen || !target.serves {
+            let served = |name: &ServiceName| {
+                places
+                    .iter()
+                    .any(|place| place.name == *name && place.service.port.is_some())
+            };
+            let gone = self.draft.serving.pools.keys().filter(|name| !served(name));
+            let gone = gone.map(|name| (name.clone(), None)).collect();
+            self.draft.publish(gone, Some(routes));
+        }
+        if !target.serves {
+            self.draft.steps.push(Step::Serve {
+                release: target.release,
+            });
+        }
+        let (running, ended): (Vec<_>, Vec<_>) = self
+            .observed
+            .instances
+            .iter()
+            .filter(|one| !wanted.contains(&one.id.service))
+            .cloned()
+            .partition(Instance::runs);
+        self.draft.retire(&running, true);
+        self.draft.clear(&running);
+        self.draft.clear(&ended);
+        self.removed_lines(&running);
+    }
+
+    fn removed_lines(&mut self, running: &[Instance]) {
+        let mut leaving: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+        for instance in running {
+            *leaving.entry(&instance.id.service).or_default() += 1;
+        }
+        let lines = leaving.into_iter().map(|(service, leave)| ServiceLine {
+            service: service.clone(),
+            since: None,
+            start: 0,
+            leave,
+            least_ready: 0,
+        });
+        self.report.services.extend(lines);
+    }
+
+    fn line(&mut self, place: &Place<'_>, start: u32, leave: u32, least_ready: u32) {
+        if start + leave > 0 {
+            self.report.services.push(ServiceLine {
+                service: place.name.clone(),
+                since: Some(place.wanted.since),
+                start,
+                leave,
+                least_ready,
+            });
+        }
+    }
+}
+
+/// A service of which nothing runs starts after what it needs.
+fn unready_need(place: &Place<'_>, places: &[Place<'_>]) -> Option<ServiceName> {
+    let asleep = place.census.kept.is_empty() && !place.census.missing.is_empty();
+    let unready = |need: &&ServiceName| {
+        places
+            .iter()
+            .any(|other| other.name == **need && ready(&other.census.kept) == 0)
+    };
+    place
+        .service
+        .needs
+        .iter()
+        .filter(|_| asleep)
+        .find(unready)
+        .cloned()
+}
+
+fn add(pool: &mut Pool, instance: &Instance) {
+    let Some(address) = instance.address else {
+        return;
+    };
+    pool.backends.retain(|one| one.instance != instance.id);
+    pool.backends
+        .push(backend(&instance.id, instance.generation, address));
+    pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+}
+
+/// Ids to start when a release moves: those that are missing, and those that ended.
+fn missing(place: &Place<'_>) -> Vec<InstanceId> {
+    let census = &place.census;
+    let dead = census.dead.iter().map(|instance| instance.id.clone());
+    let mut ids = census.missing.clone();
+    ids.extend(census.later.iter().map(|(id, _)| id.clone()));
+    ids.extend(dead);
+    ids.sort();
+    ids
+}
+
+fn rules(place: &Place<'_>) -> Rules {
+    let replicas = place.wanted.replicas;
+    let rolling = &place.service.deploy;
+    let up = match rolling.surge {
+        Amount::Count(count) => count,
+        Amount::Share(share) => share.of_rounded_up(replicas),
+    };
+    let down = match rolling.unavailable {
+        Amount::Count(count) => count.min(replicas),
+        Amount::Share(share) => share.of_rounded_down(replicas),
+    };
+    Rules {
+        wanted: replicas,
+        surge: up,
+        unavailable: down,
+    }
+}
+
+fn ready(instances: &[Instance]) -> u32 {
+    let ready = instances
+        .iter()
+        .filter(|one| one.ready_since().is_some())
+        .count();
+    u32::try_from(ready).unwrap_or(u32::MAX)
+}
+
+fn count<T>(things: &[T]) -> u32 {
+    u32::try_from(things.len()).unwrap_or(u32::MAX)
+}
+
+/// Service names, each after what it needs; a cycle (which the file cannot have) ends in name order.
+fn in_order(services: &BTreeMap<ServiceName, Service>) -> Vec<ServiceName> {
+    let mut order: Vec<ServiceName> = Vec::with_capacity(services.len());
+    let mut placed: BTreeSet<&ServiceName> = BTreeSet::new();
+    while order.len() < services.len() {
+        let before = order.len();
+        for (name, service) in services {
+            let free = service
+                .needs
+                .iter()
+                .all(|need| placed.contains(need) || !services.contains_key(need));
+            if free && placed.insert(name) {
+                order.push(name.clone());
+            }
+        }
+        if order.len() == before {
+            let rest = services
+                .keys()
+                .filter(|name| !placed.contains(name))
+                .cloned();
+            order.extend(rest.collect::<Vec<_>>());
+        }
+    }
+    order
+}

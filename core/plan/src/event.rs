@@ -1,0 +1,185 @@
+//! What the ledger holds: events, each the payload of one entry.
+
+use crate::judge::Failure;
+use crate::step::{Parent, Purpose, Step};
+use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber};
+use mainstay_workload::Exit;
+use serde::{Deserialize, Serialize};
+
+/// Something that happened, or is about to: a step is recorded before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A control plane took over.
+    ControlPlaneStarted {
+        /// Its process.
+        pid: u32,
+        /// Its version.
+        version: String,
+    },
+    /// A release was made; its record is kept by digest.
+    ReleaseMade {
+        /// Its number.
+        release: ReleaseNumber,
+        /// Digest of its contents.
+        contents: Digest,
+        /// Digest of the stored record.
+        record: Digest,
+        /// The release whose contents it brings back.
+        of: Option<ReleaseNumber>,
+        /// What changed, in a few words.
+        reason: String,
+    },
+    /// A plan was checked and kept by digest.
+    PlanRecorded {
+        /// Its id.
+        plan: PlanId,
+        /// What it was made from.
+        parent: Parent,
+        /// Why it was made.
+        purpose: Purpose,
+        /// The release it is for.
+        release: Option<ReleaseNumber>,
+    },
+    /// A step is about to be done.
+    StepBegun {
+        /// The plan.
+        plan: PlanId,
+        /// Its place in the plan.
+        index: usize,
+        /// The step itself.
+        step: Step,
+    },
+    /// A step was done.
+    StepDone {
+        /// The plan.
+        plan: PlanId,
+        /// Its place in the plan.
+        index: usize,
+    },
+    /// Nothing more of this plan will be done.
+    PlanEnded {
+        /// The plan.
+        plan: PlanId,
+        /// Why.
+        end: PlanEnd,
+    },
+    /// A release came to its end without serving.
+    ReleaseEnded {
+        /// Which.
+        release: ReleaseNumber,
+        /// How.
+        end: ReleaseEnd,
+    },
+    /// An instance ended by itself.
+    InstanceEnded {
+        /// Which.
+        instance: InstanceId,
+        /// Which run.
+        generation: Generation,
+        /// How.
+        exit: Exit,
+        /// How long it ran, in milliseconds.
+        ran_ms: u64,
+    },
+    /// Nothing ships these contents again by itself.
+    HoldSet {
+        /// The release that was taken back.
+        release: ReleaseNumber,
+        /// Its contents.
+        contents: Digest,
+    },
+    /// The hold is gone.
+    HoldLifted {
+        /// The release that was taken back.
+        release: ReleaseNumber,
+    },
+    /// Everything is to stop.
+    DownAsked,
+    /// Everything is to run again.
+    UpAsked,
+}
+
+/// Why a plan ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "end")]
+pub enum PlanEnd {
+    /// Every step was done.
+    Done,
+    /// A step failed.
+    Failed {
+        /// Its place in the plan.
+        index: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// What is seen contradicts the plan; another one carries on.
+    Deviated {
+        /// What was seen.
+        seen: String,
+    },
+    /// A newer release took over.
+    Superseded,
+    /// Somebody stopped it.
+    Aborted,
+}
+
+/// How a release ended without serving.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum ReleaseEnd {
+    /// A step of its plan failed.
+    Failed {
+        /// In one line.
+        why: String,
+    },
+    /// A newer release took over before it served.
+    Superseded,
+    /// Somebody stopped it.
+    Aborted,
+}
+
+impl Event {
+    /// Number and name of the entry's kind; numbers never change their meaning.
+    pub fn kind(&self) -> (u16, &'static str) {
+        match self {
+            Self::ControlPlaneStarted { .. } => (1, "control_plane_started"),
+            Self::ReleaseMade { .. } => (2, "release_made"),
+            Self::PlanRecorded { .. } => (3, "plan_recorded"),
+            Self::StepBegun { .. } => (4, "step_begun"),
+            Self::StepDone { .. } => (5, "step_done"),
+            Self::PlanEnded { .. } => (6, "plan_ended"),
+            Self::ReleaseEnded { .. } => (7, "release_ended"),
+            Self::InstanceEnded { .. } => (8, "instance_ended"),
+            Self::HoldSet { .. } => (9, "hold_set"),
+            Self::HoldLifted { .. } => (10, "hold_lifted"),
+            Self::DownAsked => (11, "down_asked"),
+            Self::UpAsked => (12, "up_asked"),
+        }
+    }
+
+    /// The highest generation that the event uses.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::StepBegun {
+                step: Step::Start { launch },
+                ..
+            } => Some(launch.generation),
+            Self::StepBegun {
+                step: Step::Publish(publish),
+                ..
+            } => Some(publish.generation),
+            _ => None,
+        }
+    }
+
+    /// The bytes of the entry's payload.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event holds only what JSON can say")
+    }
+
+    /// Reads a payload.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}

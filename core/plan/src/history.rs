@@ -1,0 +1,260 @@
+//! What a replay of the ledger knows.
+
+use crate::event::{Event, PlanEnd, ReleaseEnd};
+use crate::serving::Serving;
+use crate::step::{Purpose, Step};
+use mainstay_atoms::{Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, Wall};
+use mainstay_workload::Attempts;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The state of one environment: nothing but the fold of its events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// The last control plane.
+    pub epoch: Epoch,
+    /// The last generation used.
+    pub generation: Generation,
+    /// Every release, by number.
+    pub releases: BTreeMap<ReleaseNumber, Release>,
+    /// The one that serves.
+    pub serving: Option<ReleaseNumber>,
+    /// The one that is to serve and does not yet.
+    pub moving: Option<ReleaseNumber>,
+    /// The plan that is under way.
+    pub open: Option<OpenPlan>,
+    /// The last plan that was recorded.
+    pub last_plan: Option<PlanId>,
+    /// What the gateway was last told.
+    pub table: Serving,
+    /// How often instances ended by themselves.
+    pub attempts: BTreeMap<InstanceId, Attempts>,
+    /// The last end of each instance that was recorded.
+    pub ends: BTreeMap<InstanceId, Generation>,
+    /// What is not released again by itself.
+    pub holds: BTreeMap<ReleaseNumber, Hold>,
+    /// Somebody asked for everything to stop.
+    pub down: bool,
+}
+
+/// One release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its number.
+    pub release: ReleaseNumber,
+    /// Digest of its contents.
+    pub contents: Digest,
+    /// Digest of its stored record.
+    pub record: Digest,
+    /// The release whose contents it brought back.
+    pub of: Option<ReleaseNumber>,
+    /// What changed, in a few words.
+    pub reason: String,
+    /// Who made it.
+    pub by: Actor,
+    /// When it was made.
+    pub at: Wall,
+    /// What became of it.
+    pub state: ReleaseState,
+}
+
+/// What became of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum ReleaseState {
+    /// Its plan is under way.
+    Moving,
+    /// It serves.
+    Serving,
+    /// It served, and can be brought back.
+    Kept,
+    /// It did not come to serve.
+    Ended {
+        /// How.
+        end: ReleaseEnd,
+    },
+}
+
+/// A plan that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPlan {
+    /// Its id.
+    pub plan: PlanId,
+    /// Why it was made.
+    pub purpose: Purpose,
+    /// The release it is for.
+    pub release: Option<ReleaseNumber>,
+    /// The first step that is not done.
+    pub next: usize,
+    /// That step was begun.
+    pub begun: bool,
+}
+
+/// Contents that nothing releases again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The contents.
+    pub contents: Digest,
+    /// Since when.
+    pub since: Wall,
+    /// Who set it.
+    pub by: Actor,
+}
+
+impl History {
+    /// Takes one event in. Total: an event that does not fit changes what it can and no more.
+    pub fn apply(&mut self, event: &Event, epoch: Epoch, by: &Actor, at: Wall) {
+        self.epoch = self.epoch.max(epoch);
+        self.generation = event
+            .generation()
+            .map_or(self.generation, |one| one.max(self.generation));
+        match event {
+            Event::ControlPlaneStarted { .. } => {}
+            Event::ReleaseMade {
+                release,
+                contents,
+                record,
+                of,
+                reason,
+            } => {
+                let made = Release {
+                    release: *release,
+                    contents: *contents,
+                    record: *record,
+                    of: *of,
+                    reason: reason.clone(),
+                    by: by.clone(),
+                    at,
+                    state: ReleaseState::Moving,
+                };
+                self.releases.insert(*release, made);
+                self.moving = Some(*release);
+            }
+            Event::PlanRecorded {
+                plan,
+                purpose,
+                release,
+                ..
+            } => {
+                self.last_plan = Some(*plan);
+                self.open = Some(OpenPlan {
+                    plan: *plan,
+                    purpose: *purpose,
+                    release: *release,
+                    next: 0,
+                    begun: false,
+                });
+            }
+            Event::StepBegun { index, step, .. } => self.begun(*index, step),
+            Event::StepDone { index, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.next = index + 1;
+                    open.begun = false;
+                }
+            }
+            Event::PlanEnded { end, .. } => self.plan_ended(end),
+            Event::ReleaseEnded { release, end } => self.release_ended(*release, end),
+            Event::InstanceEnded {
+                instance,
+                generation,
+                ran_ms,
+                ..
+            } => {
+                let attempts = self.attempts.entry(instance.clone()).or_default();
+                *attempts = attempts.ended(Duration::from_millis(*ran_ms));
+                self.ends.insert(instance.clone(), *generation);
+            }
+            Event::HoldSet { release, contents } => {
+                let hold = Hold {
+                    contents: *contents,
+                    since: at,
+                    by: by.clone(),
+                };
+                self.holds.insert(*release, hold);
+            }
+            Event::HoldLifted { release } => drop(self.holds.remove(release)),
+            Event::DownAsked => self.down = true,
+            Event::UpAsked => self.down = false,
+        }
+    }
+
+    fn begun(&mut self, index: usize, step: &Step) {
+        if let Some(open) = &mut self.open {
+            open.next = index;
+            open.begun = true;
+        }
+        match step {
+            // From the moment it may have reached a gateway it counts as published.
+            Step::Publish(publish) => self.table.apply(publish),
+            Step::Serve { release } => self.serve(*release),
+            Step::Clear { instance, .. } => {
+                self.attempts.remove(instance);
+                self.ends.remove(instance);
+            }
+            _ => {}
+        }
+    }
+
+    fn serve(&mut self, release: ReleaseNumber) {
+        for made in self.releases.values_mut() {
+            if made.release == release {
+                made.state = ReleaseState::Serving;
+            } else if made.state == ReleaseState::Serving {
+                made.state = ReleaseState::Kept;
+            }
+        }
+        self.serving = Some(release);
+        self.moving = None;
+    }
+
+    fn plan_ended(&mut self, end: &PlanEnd) {
+        let deviated = matches!(end, PlanEnd::Deviated { .. });
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.purpose == Purpose::Down)
+            && !deviated
+        {
+            self.attempts.clear();
+        }
+        self.open = None;
+    }
+
+    fn release_ended(&mut self, release: ReleaseNumber, end: &ReleaseEnd) {
+        if let Some(made) = self.releases.get_mut(&release) {
+            made.state = ReleaseState::Ended { end: end.clone() };
+        }
+        if self.moving == Some(release) {
+            self.moving = None;
+        }
+    }
+
+    /// The number that the next release gets.
+    pub fn next_release(&self) -> ReleaseNumber {
+        self.releases
+            .last_key_value()
+            .map_or(ReleaseNumber(1), |(number, _)| number.next())
+    }
+
+    /// The release that served before the present one, or before the one that is moving: where
+    /// `rollback` without a number leads.
+    pub fn previous(&self) -> Option<ReleaseNumber> {
+        let present = self.serving?;
+        let contents = self.releases.get(&present)?.contents;
+        self.releases
+            .range(..present)
+            .rev()
+            .find(|(_, made)| made.state == ReleaseState::Kept && made.contents != contents)
+            .map(|(number, _)| *number)
+    }
+
+    /// The hold that these contents are under.
+    pub fn hold_on(&self, contents: Digest) -> Option<(ReleaseNumber, &Hold)> {
+        let found = self
+            .holds
+            .iter()
+            .find(|(_, hold)| hold.contents == contents)?;
+        Some((*found.0, found.1))
+    }
+}

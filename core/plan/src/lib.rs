@@ -1,0 +1,39 @@
+//! Joins the deciders: what is wanted and what is seen become steps and a report.
+//!
+//! - [`decide`] is given the target release, the observation and the limits, and returns steps that
+//!   leave no choice: ids, addresses, generations and order are all named.
+//! - [`check`] is the second mind: it knows only invariants, shares no function with `decide`, and
+//!   looks at every plan before it is recorded.
+//! - [`judge`] says of a step that waits whether it is done, still waits, or failed.
+//! - [`Event`] and [`History`] are what the ledger holds and what a replay of it knows.
+//!
+//! What this crate never does: start anything, read a clock, or keep state between calls.
+
+mod address;
+mod change;
+pub mod check;
+mod contents;
+mod decide;
+mod draft;
+mod event;
+mod history;
+mod judge;
+mod launch;
+mod observed;
+
+mod report;
+mod serving;
+mod step;
+
+pub use address::{PORTS, local_address};
+pub use change::{Change, Field, Mark, changes};
+pub use check::check;
+pub use contents::{Contents, ReleaseRecord};
+pub use decide::{Decision, Limits, Pace, Target, decide};
+pub use event::{Event, PlanEnd, ReleaseEnd};
+pub use history::{History, Hold, OpenPlan, Release, ReleaseState};
+pub use judge::{Failure, Judgement, judge};
+pub use observed::{GatewaySeen, Load, Observed};
+pub use report::{Report, ServiceLine, Wait};
+pub use serving::{Routes, Serving};
+pub use step::{Parent, Plan, Publish, Purpose, Step};

@@ -1,0 +1,146 @@
+//! What the gateway was last told, and the table that follows from it.
+
+use crate::step::Publish;
+use crate::{Contents, local_address};
+use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ServiceName};
+use mainstay_routing::{Listener, Pool, Route, Table};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Listeners and routes: everything in a table that is not an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Where requests from outside arrive.
+    pub public: Vec<SocketAddr>,
+    /// Stable local addresses of the services that others need.
+    pub local: BTreeMap<ServiceName, SocketAddr>,
+    /// By host.
+    pub domains: BTreeMap<HostName, Vec<Route>>,
+}
+
+impl Routes {
+    /// The routes that a release asks for. Only `localhost` declared: the gateway listens on
+    /// loopback alone.
+    pub fn of(contents: &Contents) -> Self {
+        let platform = &contents.platform;
+        let port = platform.gateway.http;
+        let inside = platform
+            .domains
+            .keys()
+            .all(|host| host.as_str() == "localhost");
+        let public = match (platform.domains.is_empty(), inside) {
+            (true, _) => vec![],
+            (_, true) => vec![
+                (Ipv4Addr::LOCALHOST, port).into(),
+                (Ipv6Addr::LOCALHOST, port).into(),
+            ],
+            (_, false) => {
+                vec![
+                    (Ipv4Addr::UNSPECIFIED, port).into(),
+                    (Ipv6Addr::UNSPECIFIED, port).into(),
+                ]
+            }
+        };
+        let needed: BTreeSet<_> = platform
+            .services
+            .values()
+            .flat_map(|service| &service.needs)
+            .cloned()
+            .collect();
+        let local = needed
+            .into_iter()
+            .filter_map(|name| local_address(platform, &name).map(|at| (name, at)))
+            .collect();
+        let domains = platform
+            .domains
+            .iter()
+            .map(|(host, routes)| (host.clone(), routes.iter().map(route).collect()))
+            .collect();
+        Self {
+            public,
+            local,
+            domains,
+        }
+    }
+
+    /// These routes, widened by the listeners of `next`: what is there before a release serves, so
+    /// that its instances reach what they need while the old routes still hold.
+    #[must_use]
+    pub fn widened(&self, next: &Self) -> Self {
+        let mut wide = self.clone();
+        wide.local
+            .extend(next.local.iter().map(|(name, at)| (name.clone(), *at)));
+        if wide.public.is_empty() {
+            wide.public.clone_from(&next.public);
+        }
+        wide
+    }
+}
+
+fn route((prefix, service): (&String, &ServiceName)) -> Route {
+    Route {
+        prefix: prefix.clone(),
+        service: service.clone(),
+    }
+}
+
+/// The last published state of the gateway, kept by replay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Number of the last publication.
+    pub generation: Generation,
+    /// Listeners and routes.
+    pub routes: Routes,
+    /// Who takes traffic.
+    pub pools: BTreeMap<ServiceName, Pool>,
+}
+
+impl Serving {
+    /// Takes a publication in.
+    pub fn apply(&mut self, publish: &Publish) {
+        self.generation = publish.generation;
+        for (service, pool) in &publish.pools {
+            match pool {
+                Some(pool) => self.pools.insert(service.clone(), pool.clone()),
+                None => self.pools.remove(service),
+            };
+        }
+        if let Some(routes) = &publish.routes {
+            self.routes = routes.clone();
+        }
+    }
+
+    /// The whole table as a gateway takes it.
+    pub fn table(&self, epoch: Epoch) -> Table {
+        let public = self
+            .routes
+            .public
+            .iter()
+            .map(|&address| Listener::Public { address });
+        let local = self
+            .routes
+            .local
+            .iter()
+            .map(|(service, &address)| Listener::Local {
+                address,
+                service: service.clone(),
+            });
+        Table {
+            epoch,
+            generation: self.generation,
+            listeners: public.chain(local).collect(),
+            domains: self.routes.domains.clone(),
+            services: self.pools.clone(),
+        }
+    }
+
+    /// Whether this run of an instance takes traffic.
+    pub fn serves(&self, id: &InstanceId, generation: Generation) -> bool {
+        self.pools.get(&id.service).is_some_and(|pool| {
+            pool.backends
+                .iter()
+                .any(|backend| backend.instance == *id && backend.generation == generation)
+        })
+    }
+}

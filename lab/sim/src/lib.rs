@@ -1,0 +1,18 @@
+//! A world that exists only in memory: seeded clock, processes, gateway, disk.
+//!
+//! The shipped engine and deciders run in it unchanged, thousands of times, while processes crash,
+//! the gateway is away, the disk is full and the control plane is killed at any step. Every effect is
+//! held against the promises ([`World::broken`] collects what was broken); a [`Schedule`] is one life
+//! under one seed and can be replayed from that number.
+//!
+//! What this crate never does: touch a real clock, process, socket or file.
+
+mod kill;
+mod platform;
+mod schedule;
+mod world;
+
+pub use kill::{Kill, KillPoint, kill_points};
+pub use platform::{contents, service};
+pub use schedule::{Schedule, Story};
+pub use world::{Faults, World};

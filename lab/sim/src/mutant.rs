@@ -1,0 +1,1 @@
+//! Ten and more mistakes that an engineer could make, each of which must be caught.

@@ -1,0 +1,527 @@
+//! The world itself: time, processes, a gateway, a disk, and what was promised about them.
+
+use crate::kill::{Kill, KillPoint, kind};
+use fastrand::Rng;
+use mainstay_atoms::{Digest, Epoch, Fact, Generation, InstanceId, Launch, Moment, Stop, Wall};
+use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen};
+use mainstay_plan::{Event, GatewaySeen, History, Load, Step};
+use mainstay_routing::Table;
+use mainstay_workload::{Exit, Instance, Readiness, Running};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Run = (InstanceId, Generation);
+
+/// How often things go wrong, each as a chance in a thousand per look or effect.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// A running process ends by itself.
+    pub crash: u32,
+    /// A started process never becomes ready.
+    pub unready: u32,
+    /// A process ignores the request to stop until it is killed.
+    pub stubborn: u32,
+    /// The gateway is away for a while.
+    pub gateway: u32,
+    /// Nothing can be recorded.
+    pub disk: u32,
+    /// The control plane is killed.
+    pub kill: u32,
+}
+
+struct Process {
+    launch: Launch,
+    started: Moment,
+    ready_at: Moment,
+    ended: Option<(Exit, Moment)>,
+    kill_at: Option<Moment>,
+    in_flight: u64,
+    left_table: Option<Moment>,
+    stop: Stop,
+}
+
+/// Everything outside the engine.
+pub struct World {
+    rng: Rng,
+    now: Moment,
+    /// Chances of faults.
+    pub faults: Faults,
+    processes: BTreeMap<Run, Process>,
+    /// What the gateway serves from; kept on its disk.
+    table: Option<Table>,
+    /// A table it was given and serves from a little later.
+    pending: Option<(Table, Moment)>,
+    gateway_back: Option<Moment>,
+    entries: Vec<Entry>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+    epoch: Epoch,
+    /// The control plane was killed; its engine must not be ticked again.
+    pub killed: bool,
+    /// Kill exactly here, once.
+    pub kill_at: Option<KillPoint>,
+    /// Contents whose instances never become ready.
+    pub bad: BTreeSet<Digest>,
+    /// Promises that were broken, with what broke them.
+    pub broken: Vec<String>,
+    /// Effects in the order in which they were ordered.
+    pub applied: Vec<Step>,
+    last_begun: Option<Step>,
+    /// Events that this world forgets to write (mutants only).
+    pub forgets: Option<fn(&Event) -> bool>,
+}
+
+impl World {
+    /// An empty machine.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            now: Moment(1_000_000),
+            faults: Faults::default(),
+            processes: BTreeMap::new(),
+            table: None,
+            pending: None,
+            gateway_back: None,
+            entries: Vec::new(),
+            blobs: BTreeMap::new(),
+            epoch: Epoch(0),
+            killed: false,
+            kill_at: None,
+            bad: BTreeSet::new(),
+            broken: Vec::new(),
+            applied: Vec::new(),
+            last_begun: None,
+            forgets: None,
+        }
+    }
+
+    /// The replay of everything recorded.
+    pub fn history(&self) -> History {
+        let mut history = History::default();
+        for entry in &self.entries {
+            history.apply(&entry.event, entry.epoch, &entry.by, entry.at);
+        }
+        history
+    }
+
+    /// Every entry recorded.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Runs whose process lives, with their start.
+    pub fn alive(&self) -> BTreeMap<Run, Moment> {
+        let alive = self.processes.iter().filter(|(_, one)| one.ended.is_none());
+        alive.map(|(run, one)| (run.clone(), one.started)).collect()
+    }
+
+    /// What the gateway serves from.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
+    }
+
+    /// Lets time pass, requests come and go, and faults happen.
+    pub fn pass(&mut self, milliseconds: u64) {
+        self.now = Moment(self.now.0 + milliseconds);
+        if self.chance(self.faults.gateway) {
+            self.gateway_back = Some(Moment(self.now.0 + self.rng.u64(10..3000)));
+        }
+        if self.gateway_back.is_some_and(|at| at <= self.now) {
+            self.gateway_back = None;
+        }
+        self.install();
+        self.processes_live();
+        self.requests();
+    }
+
+    fn chance(&mut self, thousandth: u32) -> bool {
+        thousandth > 0 && self.rng.u32(0..1000) < thousandth
+    }
+
+    fn install(&mut self) {
+        let due = self.pending.as_ref().is_some_and(|(_, at)| *at <= self.now);
+        if self.gateway_back.is_none() && due {
+            let table = self.pending.take().map(|(table, _)| table);
+            self.table = table;
+            let inside = self.in_table();
+            for (run, process) in &mut self.processes {
+                if inside.contains(run) {
+                    process.left_table = None;
+                } else if process.left_table.is_none() {
+                    process.left_table = Some(self.now);
+                }
+            }
+        }
+    }
+
+    fn in_table(&self) -> BTreeSet<Run> {
+        let pools = self.table.iter().flat_map(|table| table.services.values());
+        pools
+            .flat_map(|pool| &pool.backends)
+            .map(|one| (one.instance.clone(), one.generation))
+            .collect()
+    }
+
+    fn processes_live(&mut self) {
+        let now = self.now;
+        let runs: Vec<Run> = self.processes.keys().cloned().collect();
+        for run in runs {
+            let crashes = self.chance(self.faults.crash);
+            let Some(process) = self.processes.get_mut(&run) else {
+                continue;
+            };
+            if process.ended.is_some() {
+                continue;
+            }
+            if process.kill_at.is_some_and(|at| at <= now) {
+                let exit = Exit {
+                    code: Some(0),
+                    asked: true,
+                    ..Exit::default()
+                };
+                process.ended = Some((exit, now));
+            } else if crashes {
+                let exit = Exit {
+                    code: Some(1),
+                    asked: process.kill_at.is_some(),
+                    ..Exit::default()
+                };
+                process.ended = Some((exit, now));
+                process.in_flight = 0;
+            }
+        }
+    }
+
+    /// Requests start at runs in the table and finish a little later, sometimes much later.
+    fn requests(&mut self) {
+        if self.gateway_back.is_some() {
+            return;
+        }
+        let inside = self.in_table();
+        for (run, process) in &mut self.processes {
+            if process.in_flight > 0 && self.rng.u32(0..4) == 0 {
+                process.in_flight -= 1;
+            }
+            if inside.contains(run) && process.ended.is_none() && self.rng.u32(0..3) == 0 {
+                process.in_flight += 1;
+            }
+        }
+    }
+
+    fn breaks(&mut self, promise: String) {
+        self.broken.push(format!("at {} ms: {promise}", self.now.0));
+    }
+
+    fn start(&mut self, launch: &Launch) -> Result<(), EffectFault> {
+        let run = (launch.instance.clone(), launch.generation);
+        if self.processes.contains_key(&run) {
+            return Ok(());
+        }
+        let newer = self
+            .processes
+            .iter()
+            .any(|((id, generation), _)| *id == launch.instance && *generation > launch.generation);
+        let taken = self.processes.values().any(|one| {
+            one.ended.is_none()
+                && one.launch.address.is_some()
+                && one.launch.address == launch.address
+        });
+        let alive = self
+            .processes
+            .iter()
+            .any(|((id, _), one)| *id == launch.instance && one.ended.is_none());
+        if newer {
+            self.breaks(format!("{} starts with an old generation", launch.instance));
+        }
+        if taken || alive {
+            self.breaks(format!("{} starts over a living process", launch.instance));
+        }
+        // A restart takes the place of the run that ended.
+        self.processes.retain(|(id, _), _| *id != launch.instance);
+        let never = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
+        let boot = if never {
+            u64::MAX / 2
+        } else {
+            self.rng.u64(5..400)
+        };
+        let process = Process {
+            launch: launch.clone(),
+            started: self.now,
+            ready_at: Moment(self.now.0 + boot),
+            ended: None,
+            kill_at: None,
+            in_flight: 0,
+            left_table: Some(self.now),
+            stop: launch.stop.clone(),
+        };
+        self.processes.insert(run, process);
+        Ok(())
+    }
+
+    fn stop(&mut self, run: &Run, stop: &Stop) {
+        let inside = self.in_table().contains(run);
+        let stubborn = self.chance(self.faults.stubborn);
+        let now = self.now;
+        let quick = self.rng.u64(1..200);
+        let Some(process) = self.processes.get_mut(run) else {
+            return;
+        };
+        if process.ended.is_some() || process.kill_at.is_some() {
+            return;
+        }
+        let grace = u64::try_from(stop.grace.as_millis()).unwrap_or(u64::MAX);
+        process.kill_at = Some(Moment(now.0 + if stubborn { grace } else { quick }));
+        let late = process
+            .left_table
+            .is_some_and(|at| now.since(at) >= process.stop.drain.max(process.stop.streams));
+        let lost = process.in_flight;
+        if inside {
+            self.breaks(format!(
+                "{} is stopped while the gateway sends it requests",
+                run.0
+            ));
+        } else if lost > 0 && !late {
+            self.breaks(format!(
+                "{} is stopped with {lost} requests in flight",
+                run.0
+            ));
+        }
+    }
+
+    fn publish(&mut self, table: &Table) -> Result<(), EffectFault> {
+        if self.gateway_back.is_some() {
+            return Err(EffectFault::Later("the gateway does not answer".into()));
+        }
+        let held = self
+            .pending
+            .as_ref()
+            .map(|(table, _)| table)
+            .or(self.table.as_ref());
+        if let Some(held) = held {
+            let (new, old) = (
+                (table.epoch, table.generation),
+                (held.epoch, held.generation),
+            );
+            if new < old {
+                self.breaks(format!(
+                    "table {} is older than {}",
+                    table.generation, held.generation
+                ));
+                return Err(EffectFault::Fenced("a newer table".into()));
+            }
+            if table.generation == held.generation
+                && (&table.services, &table.domains) != (&held.services, &held.domains)
+            {
+                self.breaks(format!("table {} has two meanings", table.generation));
+            }
+        }
+        let unready: Vec<String> = table
+            .services
+            .values()
+            .flat_map(|pool| &pool.backends)
+            .filter(|one| {
+                let process = self.processes.get(&(one.instance.clone(), one.generation));
+                !process.is_some_and(|one| one.ready_at <= self.now)
+            })
+            .map(|one| one.instance.to_string())
+            .collect();
+        if !unready.is_empty() {
+            self.breaks(format!(
+                "{} take traffic before they are ready",
+                unready.join(" ")
+            ));
+        }
+        let delay = self.rng.u64(0..50);
+        self.pending = Some((table.clone(), Moment(self.now.0 + delay)));
+        Ok(())
+    }
+
+    fn kill_here(&mut self, step: &Step, kill: Kill) -> bool {
+        let asked = self.kill_at
+            == Some(KillPoint {
+                step: kind(step),
+                kill,
+            });
+        if asked {
+            self.kill_at = None;
+        }
+        let killed = asked || self.chance(self.faults.kill);
+        self.killed |= killed;
+        killed
+    }
+
+    fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
+        self.applied.push(order.step.clone());
+        if self.last_begun.as_ref() != Some(order.step) {
+            self.breaks(format!(
+                "`{}` is done without being recorded first",
+                order.step
+            ));
+        }
+        match order.step {
+            Step::Start { launch } => self.start(launch),
+            Step::Publish(_) => match &order.table {
+                Some(table) => self.publish(table),
+                None => Err(EffectFault::Never("no table".into())),
+            },
+            Step::Stop {
+                instance,
+                generation,
+                stop,
+            } => {
+                self.stop(&(instance.clone(), *generation), stop);
+                Ok(())
+            }
+            Step::Clear {
+                instance,
+                generation,
+            } => {
+                let run = (instance.clone(), *generation);
+                if self
+                    .processes
+                    .get(&run)
+                    .is_some_and(|one| one.ended.is_none())
+                {
+                    self.breaks(format!("{instance} is cleared while it runs"));
+                }
+                self.processes.remove(&run);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl mainstay_execute::World for World {
+    fn now(&self) -> (Moment, Wall) {
+        (self.now, Wall(1_790_000_000_000 + self.now.0))
+    }
+
+    fn observe(&mut self) -> Seen {
+        let now = self.now;
+        let instances = self
+            .processes
+            .iter()
+            .map(|((id, generation), process)| Instance {
+                id: id.clone(),
+                generation: *generation,
+                contents: process.launch.contents,
+                address: process.launch.address,
+                started: process.started,
+                running: match process.ended {
+                    Some((exit, at)) => Running::Ended { exit, at },
+                    None => Running::Yes { pid: 1 },
+                },
+                readiness: if process.ready_at <= now {
+                    Readiness::Ready {
+                        since: process.ready_at,
+                    }
+                } else {
+                    Readiness::NotReady {
+                        seen: "503 from GET /ready".into(),
+                    }
+                },
+                live: true,
+                stop: process.stop.clone(),
+            })
+            .collect();
+        let gateway = match (&self.table, self.gateway_back) {
+            (_, Some(_)) => Fact::Missing {
+                reason: "the gateway does not answer".into(),
+            },
+            (table, None) => {
+                let mut load: BTreeMap<InstanceId, BTreeMap<Generation, Load>> = BTreeMap::new();
+                for ((id, generation), process) in &self.processes {
+                    let seen = Load {
+                        in_flight: process.in_flight,
+                        streams: 0,
+                    };
+                    load.entry(id.clone())
+                        .or_default()
+                        .insert(*generation, seen);
+                }
+                let generation = table
+                    .as_ref()
+                    .map_or(Generation(0), |table| table.generation);
+                Fact::Known {
+                    value: GatewaySeen { generation, load },
+                    at: now,
+                }
+            }
+        };
+        Seen {
+            instances,
+            gateway,
+            ports_taken: BTreeSet::new(),
+        }
+    }
+
+    fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
+        if order.epoch < self.epoch {
+            return Err(EffectFault::Fenced("a later control plane".into()));
+        }
+        self.epoch = order.epoch;
+        let gone = || EffectFault::Later("killed".into());
+        if self.kill_here(order.step, Kill::BeforeEffect) {
+            return Err(gone());
+        }
+        self.effect(order)?;
+        if self.kill_here(order.step, Kill::BeforeOutcome) {
+            Err(gone())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
+        if self.killed || self.chance(self.faults.disk) {
+            return Err(RecordFault("no space left on device".into()));
+        }
+        for entry in entries {
+            if let Event::StepBegun { step, .. } = &entry.event
+                && !self.forgets.is_some_and(|forgets| forgets(&entry.event))
+            {
+                self.last_begun = Some(step.clone());
+            }
+            let waits = match &entry.event {
+                Event::StepBegun { step, .. } if step.waits() => Some(step.clone()),
+                _ => None,
+            };
+            let done = matches!(entry.event, Event::StepDone { .. });
+            if !self.forgets.is_some_and(|forgets| forgets(&entry.event)) {
+                self.entries.push(entry);
+            }
+            if let Some(step) = waits
+                && (self.kill_here(&step, Kill::BeforeEffect)
+                    || self.kill_here(&step, Kill::BeforeOutcome))
+            {
+                return Err(RecordFault("killed".into()));
+            }
+            if done
+                && let Some(step) = self.last_begun.clone()
+                && self.kill_here(&step, Kill::AfterOutcome)
+            {
+                return Err(RecordFault("killed".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<Digest, RecordFault> {
+        if self.chance(self.faults.disk) {
+            return Err(RecordFault("no space left on device".into()));
+        }
+        let digest = Digest::of(bytes);
+        self.blobs.insert(digest, bytes.to_vec());
+        Ok(digest)
+    }
+
+    fn fetch(&mut self, digest: Digest) -> Result<Vec<u8>, RecordFault> {
+        self.blobs
+            .get(&digest)
+            .cloned()
+            .ok_or_else(|| RecordFault("it is not there".into()))
+    }
+
+    fn evidence(&mut self, _: &InstanceId) -> Evidence {
+        Evidence::default()
+    }
+}
