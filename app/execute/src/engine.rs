@@ -34,6 +34,8 @@ pub struct Engine {
     pub(crate) fenced: Option<String>,
     pub(crate) seen: Option<Seen>,
     steady: bool,
+    /// What was seen when nothing was left to do.
+    steady_seen: Option<Seen>,
 }
 
 struct Moving {
@@ -142,6 +144,7 @@ impl Engine {
             fenced: None,
             seen: None,
             steady: false,
+            steady_seen: None,
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -211,6 +214,10 @@ impl Engine {
             let events = self.end_of_plan(PlanEnd::Deviated { seen });
             self.record(world, &Actor::itself(), events)?;
         }
+        if self.run.is_none() && self.steady && same(self.steady_seen.as_ref(), self.seen.as_ref())
+        {
+            return Ok(false);
+        }
         if self.run.is_none() && !self.decide(world)? {
             return Ok(self
                 .waits
@@ -266,6 +273,7 @@ impl Engine {
         self.moving = moving;
         self.wait_for(&plan.report.waits, now);
         self.steady = plan.steps.is_empty() && plan.report.waits.is_empty();
+        self.steady_seen = self.seen.clone().filter(|_| self.steady);
         if plan.steps.is_empty() {
             return Ok(false);
         }
@@ -672,6 +680,14 @@ impl Engine {
             () => Phase::Healing,
         }
     }
+}
+
+/// Nothing that a decision rests on differs.
+fn same(before: Option<&Seen>, now: Option<&Seen>) -> bool {
+    let key = |seen: &Seen| seen.gateway.known().map(|gateway| gateway.generation);
+    before
+        .zip(now)
+        .is_some_and(|(before, now)| before.instances == now.instances && key(before) == key(now))
 }
 
 fn read_record(

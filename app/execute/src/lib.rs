@@ -17,7 +17,7 @@ mod request;
 mod world;
 
 pub use engine::{Engine, Phase, StartFault, Tick};
-pub use lease::{Lease, LeaseFault, Leases};
+pub use lease::{Lease, LeaseFault, Leases, TERM};
 pub use progress::{Happening, Progress};
 pub use request::{Refusal, Ship, Shipped};
 pub use world::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};

@@ -113,7 +113,7 @@ impl<'a> Model<'a> {
             record,
             runs,
             table,
-            acknowledged: false,
+            acknowledged: follows(observed),
             generation: plan.parent.generation,
             last_publish: Generation(0),
             floors: BTreeMap::new(),
@@ -353,7 +353,7 @@ impl<'a> Model<'a> {
                 format!("{instance} is drained while it takes traffic"),
             );
         }
-        if self.last_publish.0 > 0 && !self.acknowledged {
+        if !self.acknowledged {
             self.note(
                 "acknowledged",
                 format!("{instance} is drained before the table is served"),
@@ -372,7 +372,8 @@ impl<'a> Model<'a> {
                 format!("{instance} is stopped while it takes traffic"),
             );
         }
-        if self.last_publish.0 > 0 && !self.acknowledged {
+        let addressed = self.runs.get(&run).is_some_and(|one| one.address.is_some());
+        if addressed && !self.acknowledged {
             self.note(
                 "acknowledged",
                 format!("{instance} is stopped before the table is served"),
@@ -437,5 +438,14 @@ impl<'a> Model<'a> {
         for id in asked {
             self.note("stopped", format!("{id} is asked to stop and not awaited"));
         }
+    }
+}
+
+/// The gateway serves from what was published last.
+fn follows(observed: &Observed) -> bool {
+    let last = observed.serving.generation;
+    match &observed.gateway {
+        mainstay_atoms::Fact::Known { value, .. } => value.generation == last,
+        mainstay_atoms::Fact::Missing { .. } => last.0 == 0,
     }
 }

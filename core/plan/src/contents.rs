@@ -69,26 +69,31 @@ pub struct ReleaseRecord {
     pub contents: Contents,
     /// Who made the present instances of each service.
     pub since: BTreeMap<ServiceName, ReleaseNumber>,
+    /// [`Contents::service_digest`] of each service, reckoned once.
+    pub digests: BTreeMap<ServiceName, Digest>,
 }
 
 impl ReleaseRecord {
     /// The record of release `number` over the one that serves: a service that does not change keeps
     /// its instances and their release.
     pub fn over(serving: Option<&Self>, number: ReleaseNumber, contents: Contents) -> Self {
-        let since = contents
-            .platform
-            .services
-            .keys()
-            .map(|name| {
-                let kept = serving.and_then(|before| {
-                    let same =
-                        before.contents.service_digest(name) == contents.service_digest(name);
-                    before.since.get(name).copied().filter(|_| same)
-                });
-                (name.clone(), kept.unwrap_or(number))
-            })
+        let names = contents.platform.services.keys();
+        let digests: BTreeMap<_, _> = names
+            .filter_map(|name| Some((name.clone(), contents.service_digest(name)?)))
             .collect();
-        Self { contents, since }
+        let kept = |name: &ServiceName, digest: &Digest| {
+            let before = serving.filter(|before| before.digests.get(name) == Some(digest))?;
+            before.since.get(name).copied()
+        };
+        let since = digests
+            .iter()
+            .map(|(name, digest)| (name.clone(), kept(name, digest).unwrap_or(number)))
+            .collect();
+        Self {
+            contents,
+            since,
+            digests,
+        }
     }
 
     /// The bytes that are stored.

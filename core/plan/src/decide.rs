@@ -151,7 +151,7 @@ impl Decider<'_> {
                         .get(&name)
                         .copied()
                         .unwrap_or(target.release),
-                    contents: target.record.contents.service_digest(&name)?,
+                    contents: *target.record.digests.get(&name)?,
                     replicas: service.replicas,
                 };
                 let seen: Vec<Instance> = self
@@ -175,19 +175,10 @@ impl Decider<'_> {
     /// First of all the table is made true: whoever is gone or not ready takes no traffic, whoever is
     /// ready does, and addresses that new instances need are answered.
     fn correct(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
-        let behind = match &self.observed.gateway {
-            Fact::Known { value, .. } => value.generation != self.observed.serving.generation,
-            Fact::Missing { reason } => {
-                self.report.waits.push(Wait::Gateway {
-                    generation: self.observed.serving.generation,
-                    seen: reason.clone(),
-                });
-                if target.serves {
-                    return;
-                }
-                false
-            }
-        };
+        if !self.gateway_follows() && target.serves && self.gateway_away() {
+            return;
+        }
+        let behind = !self.gateway_follows();
         let mut pools: BTreeMap<ServiceName, Option<Pool>> = BTreeMap::new();
         for (name, pool) in &self.observed.serving.pools {
             let backends = pool
@@ -232,6 +223,25 @@ impl Decider<'_> {
         }
     }
 
+    /// The gateway serves from what was published last, so whoever left that table is left alone.
+    fn gateway_follows(&self) -> bool {
+        let published = self.observed.serving.generation;
+        self.observed
+            .gateway
+            .known()
+            .map_or(published.0 == 0, |seen| seen.generation == published)
+    }
+
+    /// The gateway is not seen; says so.
+    fn gateway_away(&mut self) -> bool {
+        let Fact::Missing { reason } = &self.observed.gateway else {
+            return false;
+        };
+        let (generation, seen) = (self.observed.serving.generation, reason.clone());
+        self.report.waits.push(Wait::Gateway { generation, seen });
+        true
+    }
+
     fn ready(&self, backend: &Backend) -> bool {
         self.observed
             .run(&backend.instance, backend.generation)
@@ -246,6 +256,13 @@ impl Decider<'_> {
             .iter()
             .any(|instance| self.draft.in_table(instance));
         self.wait_for_kept(place);
+        if target.serves && self.observed.gateway.known().is_none() {
+            // Nobody is stopped while it cannot be proven that nobody sends it requests.
+            if !replaced {
+                self.start_missing(place, target);
+            }
+            return;
+        }
         self.draft.retire(&place.census.dead, false);
         if target.serves && !replaced {
             self.heal(place, places, target);
@@ -291,10 +308,7 @@ impl Decider<'_> {
             self.report.waits.push(Wait::Needs { service, needs });
             return;
         }
-        let mut started = 0;
-        for id in &place.census.missing {
-            started += u32::from(self.start(target, id).is_some());
-        }
+        let started = self.start_missing(place, target);
         self.draft.retire(&place.census.old, true);
         self.draft.clear(&place.census.old);
         self.line(
@@ -303,6 +317,17 @@ impl Decider<'_> {
             count(&place.census.old),
             ready(&place.census.kept),
         );
+    }
+
+    /// Starts what is missing, as far as instances that still have to leave allow.
+    fn start_missing(&mut self, place: &Place<'_>, target: Target<'_>) -> u32 {
+        let census = &place.census;
+        let rules = rules(place);
+        let alive = count(&census.kept) + count(&census.old) + count(&census.dead);
+        let room = (rules.wanted + rules.surge.max(1)).saturating_sub(alive);
+        let ids = census.missing.iter().take(room as usize);
+        ids.map(|id| u32::from(self.start(target, id).is_some()))
+            .sum()
     }
 
     /// Turn by turn: start, ready, table, acknowledged, drained, stopped.
@@ -492,6 +517,9 @@ impl Decider<'_> {
             self.draft.steps.push(Step::Serve {
                 release: target.release,
             });
+        }
+        if target.serves && !gateway_seen {
+            return;
         }
         let (running, ended): (Vec<_>, Vec<_>) = self
             .observed

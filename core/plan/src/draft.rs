@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
             None => None,
         };
         let generation = self.next();
-        let launch = launch(&record.contents, id.release, id, generation, address)?;
+        let launch = launch(record, id.release, id, generation, address)?;
         self.steps.push(Step::Start {
             launch: Box::new(launch),
         });

@@ -1,6 +1,6 @@
 //! From a service of a release to the launch of one instance.
 
-use crate::{Contents, local_address};
+use crate::{Contents, ReleaseRecord, local_address};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, ReleaseNumber};
 use mainstay_spec::Service;
 use std::collections::BTreeMap;
@@ -8,17 +8,18 @@ use std::net::SocketAddr;
 
 /// The launch of `id`; the service must be part of the contents.
 pub(crate) fn launch(
-    contents: &Contents,
+    record: &ReleaseRecord,
     release: ReleaseNumber,
     id: &InstanceId,
     generation: Generation,
     address: Option<SocketAddr>,
 ) -> Option<Launch> {
+    let contents = &record.contents;
     let service = contents.platform.services.get(&id.service)?;
     Some(Launch {
         instance: id.clone(),
         generation,
-        contents: contents.service_digest(&id.service)?,
+        contents: *record.digests.get(&id.service)?,
         artifact: contents
             .artifacts
             .get(&id.service)

@@ -30,7 +30,7 @@ impl fmt::Display for KillPoint {
 }
 
 /// The kind of a step. A new variant does not compile until it is named here, and so in the matrix.
-pub fn kind(step: &Step) -> &'static str {
+pub(crate) fn kind(step: &Step) -> &'static str {
     match step {
         Step::Start { .. } => "start",
         Step::AwaitReady { .. } => "await_ready",

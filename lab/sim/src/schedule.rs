@@ -18,6 +18,8 @@ pub struct Story {
     pub lives: u64,
     /// How many plans were recorded.
     pub plans: usize,
+    /// Every entry of its ledger, a line each.
+    pub trace: Vec<String>,
 }
 
 /// An engine in a world, revived whenever it is killed.
@@ -192,8 +194,7 @@ impl Schedule {
                 self.world.pass(wait);
             }
         }
-        self.world.faults = Faults::default();
-        self.world.bad.clear();
+        self.world.recover();
         if !self.settle(400_000) {
             let phase = self.engine.as_ref().map(Engine::phase);
             let waits = self
@@ -206,12 +207,29 @@ impl Schedule {
         }
         self.executed_as_planned();
         let plans = self.count_plans();
+        let trace = self.trace();
         Story {
+            trace,
             seed,
             broken: self.world.broken,
             lives: self.lives,
             plans,
         }
+    }
+
+    fn trace(&self) -> Vec<String> {
+        let line = |entry: &mainstay_execute::Entry| {
+            let what = match &entry.event {
+                Event::StepBegun { index, step, .. } => format!("step {index}: {step}"),
+                other => format!("{other:?}"),
+            };
+            format!(
+                "{} ms, control plane {}: {what}",
+                entry.at.0 % 1_000_000_000,
+                entry.epoch
+            )
+        };
+        self.world.entries().iter().map(line).collect()
     }
 
     fn count_plans(&self) -> usize {

@@ -118,6 +118,15 @@ impl World {
         self.table.as_ref()
     }
 
+    /// Ends all faults: what hangs comes to life, and nothing new goes wrong.
+    pub fn recover(&mut self) {
+        self.faults = Faults::default();
+        self.bad.clear();
+        for process in self.processes.values_mut() {
+            process.ready_at = process.ready_at.min(Moment(self.now.0 + 100));
+        }
+    }
+
     /// Lets time pass, requests come and go, and faults happen.
     pub fn pass(&mut self, milliseconds: u64) {
         self.now = Moment(self.now.0 + milliseconds);

@@ -16,6 +16,9 @@ fn every_life_keeps_the_promises_and_converges() {
     let (mut lives, mut plans) = (0, 0);
     for seed in first..first + count {
         let story = Schedule::new(seed).live(seed);
+        if !story.broken.is_empty() && count == 1 {
+            println!("{}", story.trace.join("\n"));
+        }
         assert!(
             story.broken.is_empty(),
             "seed {seed}: {}\nreplay it: MAINSTAY_SEED={seed} MAINSTAY_SCHEDULES=1 cargo test -p mainstay-sim",
