@@ -49,3 +49,57 @@ pub struct Fault {
     /// What to do, with a command or text that can be pasted.
     pub hint: Option<String>,
 }
+
+/// The code of the fault that stands for those which are not listed.
+pub const MORE_FAULTS: &str = "more_errors";
+
+impl Fault {
+    /// Makes a fault without a place.
+    pub fn new(whose: Move, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            whose,
+            code: code.into(),
+            message: message.into(),
+            place: None,
+            path: None,
+            label: None,
+            evidence: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Says which key the place belongs to.
+    #[must_use]
+    pub fn under(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Says what stands at the place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds a line of evidence.
+    #[must_use]
+    pub fn evidence(mut self, line: impl Into<String>) -> Self {
+        self.evidence.push(line.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

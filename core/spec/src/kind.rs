@@ -1,0 +1,126 @@
+//! The kinds of values: how each is called and what the schema says of it.
+
+use mainstay_atoms::span;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The kind of one value, with its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The language's version.
+    Version,
+    /// A name of the user's: letters, digits, hyphens.
+    Label,
+    /// The name of a service of the file.
+    Service,
+    /// Names of services of the file.
+    Services,
+    /// A whole number.
+    Whole { least: u64, most: u64 },
+    /// A duration; both ends in milliseconds.
+    Span { least: u64, most: u64 },
+    /// Bytes, one value or `request..limit`.
+    Memory,
+    /// Cores, one value or `request..limit`.
+    Cores,
+    /// A count or a share.
+    Amount,
+    /// A program and its arguments.
+    Words,
+    /// Paths below the file's folder.
+    Paths,
+    /// The path of a URL.
+    UrlPath,
+    /// Text as it stands.
+    Text,
+    /// `true`.
+    True,
+    /// A signal's name.
+    Signal,
+    /// The word `rolling`.
+    Rolling,
+}
+
+/// Signals that a service may be stopped with: those whose default ends a process (POSIX).
+pub(crate) const SIGNALS: [&str; 6] = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"];
+
+/// Least and most bytes of memory that a size may name: below it no program starts, above it no
+/// machine is sold.
+pub(crate) const MEMORY_BYTES: (u64, u64) = (1 << 20, 64 << 40);
+/// Least and most thousandths of a core: the kernel's shortest quota is 1 ms of 100 ms.
+pub(crate) const CORES: (u64, u64) = (10, 1_024_000);
+
+const LABEL: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+
+impl Kind {
+    /// In words, to follow `takes`: `a whole number from 0 to 1000`.
+    pub(crate) fn phrase(self) -> String {
+        match self {
+            Self::Version => "the number `1`".into(),
+            Self::Label => "a name of lower-case letters, digits and hyphens".into(),
+            Self::Service => "the name of a service".into(),
+            Self::Services => "a list of service names".into(),
+            Self::Whole { least, most } => format!("a whole number from {least} to {most}"),
+            Self::Span { least, most } => {
+                let [least, most] = [least, most].map(|ms| span::format(Duration::from_millis(ms)));
+                format!("a duration from {least} to {most}")
+            }
+            Self::Memory => "a size such as `256Mi`, or a range such as `256Mi..512Mi`".into(),
+            Self::Cores => "cores such as `0.5` or `500m`, or a range such as `100m..500m`".into(),
+            Self::Amount => "a count such as `1`, or a share such as `25%`".into(),
+            Self::Words => "a program with its arguments: a list of texts, or one line".into(),
+            Self::Paths => "a path below the file's folder, or a list of them".into(),
+            Self::UrlPath => "the path of a URL".into(),
+            Self::Text => "a text, a number or a truth value".into(),
+            Self::True => "`true`".into(),
+            Self::Signal => format!("a signal: {}", SIGNALS.join(", ")),
+            Self::Rolling => "`rolling`".into(),
+        }
+    }
+
+    /// The JSON Schema of the value.
+    pub(crate) fn json(self) -> Value {
+        match self {
+            Self::Version => json!({ "const": 1 }),
+            Self::Label | Self::Service => json!({ "type": "string", "pattern": LABEL }),
+            Self::Services => json!({
+                "type": "array", "uniqueItems": true,
+                "items": { "type": "string", "pattern": LABEL },
+            }),
+            Self::Whole { least, most } => {
+                json!({ "type": "integer", "minimum": least, "maximum": most })
+            }
+            Self::Span { .. } => json!({ "type": "string", "minLength": 2, "pattern": SPAN }),
+            Self::Memory => {
+                let one = "[0-9]+(\\.[0-9]{1,3})?([kMGT]|[KMGT]i)?";
+                json!({ "type": ["string", "integer"], "pattern": format!("^{one}(\\.\\.{one})?$") })
+            }
+            Self::Cores => {
+                let one = "([0-9]+m|[0-9]+(\\.[0-9]{1,3})?)";
+                json!({ "type": ["string", "number"], "pattern": format!("^{one}(\\.\\.{one})?$") })
+            }
+            Self::Amount => json!({ "anyOf": [
+                { "type": "integer", "minimum": 0, "maximum": 1000 },
+                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$" },
+            ]}),
+            Self::Words => json!({ "anyOf": [
+                { "type": "string", "minLength": 1 },
+                { "type": "array", "minItems": 1, "items": { "type": ["string", "number", "boolean"] } },
+            ]}),
+            Self::Paths => json!({ "anyOf": [
+                { "type": "string", "minLength": 1 },
+                { "type": "array", "items": { "type": "string", "minLength": 1 } },
+            ]}),
+            Self::UrlPath => json!({ "type": "string", "pattern": "^/" }),
+            Self::Text => json!({ "type": ["string", "number", "boolean"] }),
+            Self::True => json!({ "const": true }),
+            Self::Signal => {
+                let long = SIGNALS.iter().map(|name| format!("SIG{name}"));
+                let all: Vec<String> = SIGNALS.map(str::to_owned).into_iter().chain(long).collect();
+                json!({ "enum": all })
+            }
+            Self::Rolling => json!({ "const": "rolling" }),
+        }
+    }
+}

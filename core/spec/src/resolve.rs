@@ -1,0 +1,327 @@
+//! One environment of a file: overlay, command line, `extends`, and the walk.
+
+use crate::budget;
+use crate::extend::extend;
+use crate::key::EnvironmentKeys;
+use crate::layer::{Layer, Layers};
+use crate::merge::Merge;
+use crate::nearest::{did_you_mean, listed, short};
+use crate::node::{Entry, Node};
+use crate::path::Path;
+use crate::platform::Platform;
+use crate::set::{self, Set};
+use crate::shape::Shaped;
+use crate::tree::Tree;
+use crate::walk::{self, Walk};
+use mainstay_atoms::EnvironmentName;
+use mainstay_faults::{Fault, MORE_FAULTS, Move, Source};
+use std::collections::BTreeSet;
+
+/// One environment of a file, checked, with where every value came from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// What the file says.
+    pub platform: Platform,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) root: Node,
+    pub(crate) layers: Layers,
+}
+
+impl Resolved {
+    /// The texts that places point into.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+}
+
+/// The texts that places of [`resolve`] and [`check`] point into: the file, and the command line.
+pub fn sources(tree: &Tree, sets: &[Set]) -> Vec<Source> {
+    tree.sources
+        .iter()
+        .cloned()
+        .chain(set::source(sets))
+        .collect()
+}
+
+/// Resolves one environment: its overlay over the file, the command line over both, `extends`
+/// after that. Without an environment it is `default`, which a file has that declares none.
+///
+/// Fails with all independent mistakes, in the order of the file, at most 100 of them and then one
+/// of code [`MORE_FAULTS`].
+pub fn resolve(
+    tree: &Tree,
+    environment: Option<&str>,
+    sets: &[Set],
+) -> Result<Resolved, Vec<Fault>> {
+    let sources = sources(tree, sets);
+    let mut faults = Faults::new(tree.mistakes.clone());
+    match chosen(tree, &sources, environment) {
+        Ok(name) => {
+            let resolved = resolve_one(tree, sources.clone(), &name, sets, &mut faults);
+            faults.end(&sources, resolved)
+        }
+        Err(fault) => {
+            faults.kept.push(*fault);
+            faults.end(&sources, None)
+        }
+    }
+}
+
+/// Checks every environment of a file, or the one that is given; what `mainstay check` shows.
+pub fn check(
+    tree: &Tree,
+    environment: Option<&str>,
+    sets: &[Set],
+) -> Result<Vec<Resolved>, Vec<Fault>> {
+    let declared = tree.environments();
+    if environment.is_some() || declared.is_empty() {
+        return resolve(tree, environment, sets).map(|resolved| vec![resolved]);
+    }
+    let sources = sources(tree, sets);
+    let mut faults = Faults::new(tree.mistakes.clone());
+    // A name that is none is reported by the walk, which then needs another one.
+    let valid: Vec<_> = (declared.iter())
+        .filter_map(|name| EnvironmentName::new(name.as_str()).ok())
+        .collect();
+    let names = if valid.is_empty() {
+        vec![EnvironmentName::default_environment()]
+    } else {
+        valid
+    };
+    let all: Option<Vec<Resolved>> = names
+        .iter()
+        .map(|name| resolve_one(tree, sources.clone(), name, sets, &mut faults))
+        // Every environment is walked before the first failure counts.
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
+    faults.end(&sources, all)
+}
+
+/// The environment that is meant.
+fn chosen(
+    tree: &Tree,
+    sources: &[Source],
+    environment: Option<&str>,
+) -> Result<EnvironmentName, Box<Fault>> {
+    let declared = tree.environments();
+    let default = EnvironmentName::default_environment();
+    let names = || declared.iter().map(String::as_str);
+    let key = tree.root.map().and_then(|map| map.entry("environments"));
+    let fault = |code: &str, message: String| {
+        let place = key.map(|entry| crate::tree::place(sources, entry.key.span));
+        Fault {
+            place,
+            path: key.map(|_| "environments".to_owned()),
+            ..Fault::new(Move::You, code, message)
+        }
+    };
+    match environment {
+        None if declared.is_empty() => Ok(default),
+        None => {
+            let message = "the file declares environments, so one must be chosen".to_owned();
+            let choices: Vec<_> = names()
+                .map(|name| format!("`-e {}`", short(name)))
+                .collect();
+            let hint = format!("add {}", choices.join(" or "));
+            Err(Box::new(fault("environment_required", message).hint(hint)))
+        }
+        Some(name)
+            if names().any(|known| known == name)
+                || declared.is_empty() && name == default.as_str() =>
+        {
+            EnvironmentName::new(name).map_err(|why| {
+                let message = format!("`{}` cannot be an environment: {why}", short(name));
+                Box::new(fault("invalid_name", message))
+            })
+        }
+        Some(name) => {
+            let message = format!("the file declares no environment `{}`", short(name));
+            let hint = did_you_mean(name, names()).unwrap_or_else(|| {
+                if declared.is_empty() {
+                    "leave `-e` out; without `environments` there is one, `default`".into()
+                } else {
+                    format!("environments of the file: {}", listed(names()))
+                }
+            });
+            Err(Box::new(fault("unknown_environment", message).hint(hint)))
+        }
+    }
+}
+
+/// One environment; its mistakes go to `faults`.
+fn resolve_one(
+    tree: &Tree,
+    sources: Vec<Source>,
+    name: &EnvironmentName,
+    sets: &[Set],
+    faults: &mut Faults,
+) -> Option<Resolved> {
+    let mut layers = Layers::new();
+    let mut root = tree.root.clone();
+    lay_overlay(tree, &sources, name, &mut root, &mut layers, faults);
+    lay_sets(&sources, sets, &mut root, &mut layers, faults);
+    let extended = extend(&sources, &mut root, &mut layers);
+    faults.add(extended.mistakes, 0);
+    let mut walk = Walk::new(&sources, extended.incomplete);
+    let platform = walk::platform(&mut walk, &root, name);
+    let (mistakes, unkept) = walk.into_mistakes();
+    faults.add(mistakes, unkept);
+    Some(Resolved {
+        platform: platform?,
+        sources,
+        root,
+        layers,
+    })
+}
+
+/// Lays the environment's part of the file over the rest.
+fn lay_overlay(
+    tree: &Tree,
+    sources: &[Source],
+    name: &EnvironmentName,
+    root: &mut Node,
+    layers: &mut Layers,
+    faults: &mut Faults,
+) {
+    let overlays = tree.root.map().and_then(|map| map.get("environments"));
+    let Some(entry) = overlays
+        .and_then(Node::map)
+        .and_then(|map| map.entry(name.as_str()))
+    else {
+        return;
+    };
+    let path = Path::ROOT;
+    let path = path.key("environments");
+    let own = path.key(name.as_str());
+    if !is_overlay(entry, sources, &path, faults) {
+        return;
+    }
+    let layer = layers.add(Layer::Overlay(name.as_str().to_owned()));
+    let mut merge = Merge::new(sources, Some(layer));
+    merge.lay(
+        root,
+        &known_part(&entry.value),
+        EnvironmentKeys::SHAPE,
+        &own,
+    );
+    faults.add(merge.into_mistakes(), 0);
+}
+
+/// Checks the keys of an overlay; whether it can be laid.
+fn is_overlay(entry: &Entry, sources: &[Source], around: &Path<'_>, faults: &mut Faults) -> bool {
+    let mut walk = Walk::new(sources, BTreeSet::new());
+    let fits = walk.overlay(entry, around);
+    let (mistakes, unkept) = walk.into_mistakes();
+    faults.add(mistakes, unkept);
+    fits
+}
+
+/// The overlay without keys that an environment does not have.
+fn known_part(overlay: &Node) -> Node {
+    let mut overlay = overlay.clone();
+    if let Some(map) = overlay.map_mut() {
+        map.entries
+            .retain(|entry| EnvironmentKeys::SHAPE.child(&entry.key.text).is_some());
+    }
+    overlay
+}
+
+/// Lays the command line over everything.
+fn lay_sets(
+    sources: &[Source],
+    sets: &[Set],
+    root: &mut Node,
+    layers: &mut Layers,
+    faults: &mut Faults,
+) {
+    if sets.is_empty() {
+        return;
+    }
+    let layer = layers.add(Layer::CommandLine);
+    let (overlays, mistakes) = set::overlays(sets, sources, root);
+    faults.add(mistakes, 0);
+    let mut merge = Merge::new(sources, Some(layer));
+    for overlay in &overlays {
+        merge.lay(root, overlay, EnvironmentKeys::SHAPE, &Path::ROOT);
+    }
+    faults.add(merge.into_mistakes(), 0);
+}
+
+/// Mistakes of one run.
+struct Faults {
+    kept: Vec<Fault>,
+    unkept: usize,
+}
+
+impl Faults {
+    fn new(kept: Vec<Fault>) -> Self {
+        Self { kept, unkept: 0 }
+    }
+
+    fn add(&mut self, mistakes: Vec<Fault>, unkept: usize) {
+        let room = (2 * budget::FAULTS_KEPT).saturating_sub(self.kept.len());
+        self.unkept += unkept + mistakes.len().saturating_sub(room);
+        self.kept.extend(mistakes.into_iter().take(room));
+    }
+
+    /// The result, or the mistakes: in the order of the file, each once, the first hundred.
+    fn end<T>(mut self, sources: &[Source], result: Option<T>) -> Result<T, Vec<Fault>> {
+        if self.kept.is_empty() {
+            return result.ok_or_else(|| {
+                let message = "the file was refused without a reason";
+                vec![Fault::new(Move::Bug, "bug", message).hint("please report this file")]
+            });
+        }
+        let order = |fault: &Fault| {
+            let place = fault.place.as_ref();
+            let source =
+                place.map(|place| sources.iter().position(|known| known.name == place.file));
+            (source, place.map(|place| (place.line, place.column)))
+        };
+        self.kept
+            .sort_by_cached_key(|fault| (order(fault), fault.code.clone(), fault.message.clone()));
+        self.kept
+            .dedup_by(|b, a| a.place == b.place && a.code == b.code && a.message == b.message);
+        let more = self.unkept + self.kept.len().saturating_sub(budget::FAULTS);
+        self.kept.truncate(budget::FAULTS);
+        if more > 0 {
+            let message = format!("{more} more errors are not shown");
+            let fault = Fault::new(Move::You, MORE_FAULTS, message);
+            self.kept
+                .push(fault.hint("mend these first, then check again"));
+        }
+        Err(self.kept)
+    }
+}
+
+impl Walk<'_> {
+    /// Checks an environment's own keys; whether it can be laid over the file.
+    fn overlay(&mut self, entry: &Entry, around: &Path<'_>) -> bool {
+        let path = around.key(&entry.key.text);
+        if entry.value.is_null() {
+            let name = short(&entry.key.text);
+            let message = format!("the environment `{name}` says nothing");
+            self.report(
+                "no_value",
+                entry.key.span,
+                &path,
+                message,
+                &format!("write `{name}: {{}}` if it changes nothing"),
+            );
+            return false;
+        }
+        self.is_map(&entry.value, entry.key.span, EnvironmentKeys::SHAPE, &path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_reason_is_our_bug() {
+        let faults = Faults::new(Vec::new()).end::<()>(&[], None).unwrap_err();
+        assert_eq!(faults[0].whose, Move::Bug);
+    }
+}

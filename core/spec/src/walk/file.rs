@@ -1,0 +1,238 @@
+//! The file as a whole.
+
+use super::Walk;
+use super::fields::{Field, Fields};
+use super::service::Known;
+use crate::key::FileKeys;
+use crate::nearest::short;
+use crate::node::Span;
+use crate::node::{Map, Node};
+use crate::path::Path;
+use crate::platform::{GatewayPorts, Platform, Service};
+use crate::shape::{Shape, Shaped};
+use mainstay_atoms::{EnvironmentName, PlatformName, ServiceName};
+use std::collections::BTreeMap;
+
+/// Port for plain HTTP of a user's platform.
+const HTTP: u16 = 8080;
+
+/// Walks the merged tree; `None` when a mistake was found.
+pub(crate) fn platform(
+    walk: &mut Walk<'_>,
+    root: &Node,
+    environment: &EnvironmentName,
+) -> Option<Platform> {
+    let start = root.map().and_then(|map| map.entries.first());
+    let at = start.map_or(root.span, |entry| entry.key.span);
+    let path = Path::ROOT;
+    let fields = walk.fields(root, at, FileKeys::SHAPE, &path)?;
+    walk.version(&fields)?;
+    let name = walk.platform_name(&fields);
+    let gateway = walk.gateway(&fields);
+    let (known, services) = walk.services(&fields);
+    walk.needs(&known);
+    let domains = walk.domains(&fields, &known);
+    walk.environments(&fields);
+    Some(Platform {
+        name: name?,
+        environment: environment.clone(),
+        gateway: gateway?,
+        services: services?,
+        domains: domains?,
+    })
+}
+
+impl Walk<'_> {
+    /// The version of the language; nothing else is judged in a file of another one.
+    fn version(&mut self, fields: &Fields<'_, '_>) -> Option<()> {
+        let hint = "begin the file with `mainstay: 1`";
+        let Some(field) = fields.get("mainstay") else {
+            self.missing(fields, "mainstay", hint);
+            return Some(());
+        };
+        let scalar = self.scalar(&field)?;
+        if scalar.plain && scalar.text == "1" {
+            return Some(());
+        }
+        let number = scalar.text.parse::<u64>();
+        if !scalar.plain || number.is_err() {
+            self.wrong_type(&field, field.value(), Some("write `mainstay: 1`".into()));
+            return Some(());
+        }
+        let message = format!("version {} of the language is unknown", short(&scalar.text));
+        self.add(
+            "version",
+            field.value().span,
+            &field.path,
+            message,
+            |fault| {
+                fault
+                    .label("this program reads version 1")
+                    .hint("write `mainstay: 1`, or use a newer `mainstay`")
+            },
+        );
+        None
+    }
+
+    fn platform_name(&mut self, fields: &Fields<'_, '_>) -> Option<PlatformName> {
+        let Some(field) = fields.get("name") else {
+            self.missing(fields, "name", "name the platform: `name: shop`");
+            return None;
+        };
+        let scalar = self.scalar(&field)?;
+        match PlatformName::new(scalar.text.as_str()) {
+            Ok(name) => Some(name),
+            Err(fault) => {
+                self.bad_name(
+                    "name",
+                    &scalar.text,
+                    field.value().span,
+                    &field.path,
+                    &fault,
+                );
+                None
+            }
+        }
+    }
+
+    /// A name that is none, with one made of it.
+    pub(super) fn bad_name(
+        &mut self,
+        noun: &str,
+        text: &str,
+        at: Span,
+        path: &Path<'_>,
+        fault: &mainstay_atoms::NameFault,
+    ) {
+        let message = format!("`{}` cannot be a {noun}: {fault}", short(text))
+            .replace("a environment", "an environment");
+        let made = made_name(text);
+        self.add("invalid_name", at, path, message, |fault| match made {
+            Some(made) => fault.hint(format!("did you mean `{made}`?")),
+            None => fault.hint("use lower-case letters, digits and hyphens, a letter first"),
+        });
+    }
+
+    fn gateway(&mut self, fields: &Fields<'_, '_>) -> Option<GatewayPorts> {
+        let Some(field) = fields.get("gateway") else {
+            return Some(GatewayPorts { http: HTTP });
+        };
+        let inner = self.fields(
+            field.value(),
+            field.entry.key.span,
+            field.key.shape,
+            &field.path,
+        )?;
+        let Some(http) = inner.get("http") else {
+            return Some(GatewayPorts { http: HTTP });
+        };
+        let http = self.whole(&http)?;
+        Some(GatewayPorts {
+            http: u16::try_from(http).ok()?,
+        })
+    }
+
+    /// A map whose keys the user chooses; `None` when it is none.
+    pub(super) fn named<'t>(&mut self, field: &Field<'t, '_>) -> Option<&'t Map> {
+        let map = field.value().map();
+        if map.is_none() {
+            let Shape::Names(names) = field.key.shape else {
+                unreachable!("the table has names here");
+            };
+            let message = format!("`{}` is a map by {}", field.key.name, names.noun);
+            let scalar = field.value().scalar().is_some();
+            let token = if scalar {
+                field.value().span
+            } else {
+                field.entry.key.span
+            };
+            let hint = format!(
+                "write for example `{}: {}`",
+                field.key.name, field.key.example
+            );
+            self.add("wrong_type", token, &field.path, message, |fault| {
+                fault
+                    .label(format!("this is {}", field.value().kind()))
+                    .hint(hint)
+            });
+        }
+        map
+    }
+
+    /// All services: their names and ports for references, and the checked ones.
+    fn services<'t>(
+        &mut self,
+        fields: &Fields<'t, '_>,
+    ) -> (Known<'t>, Option<BTreeMap<ServiceName, Service>>) {
+        let mut known = Known::new();
+        let Some(field) = fields.get("services") else {
+            self.missing(
+                fields,
+                "services",
+                "declare what runs: `services: { web: { run: ./bin/web } }`",
+            );
+            return (known, Some(BTreeMap::new()));
+        };
+        let Some(map) = self.named(&field) else {
+            return (known, None);
+        };
+        known.readable = true;
+        let mut services = Some(BTreeMap::new());
+        for entry in &map.entries {
+            let path = field.path.key(&entry.key.text);
+            let (facts, service) = self.service(entry, &path);
+            known.add(&entry.key.text, facts);
+            let name = ServiceName::new(entry.key.text.as_str());
+            if let Err(fault) = &name {
+                self.bad_name("service", &entry.key.text, entry.key.span, &path, fault);
+            }
+            match (name, service, &mut services) {
+                (Ok(name), Some(service), Some(all)) => {
+                    all.insert(name, service);
+                }
+                _ => services = None,
+            }
+        }
+        (known, services)
+    }
+
+    /// The names of environments; what they say was laid over the file before.
+    fn environments(&mut self, fields: &Fields<'_, '_>) {
+        let Some(field) = fields.get("environments") else {
+            return;
+        };
+        let Some(map) = self.named(&field) else {
+            return;
+        };
+        for entry in &map.entries {
+            let path = field.path.key(&entry.key.text);
+            if let Err(fault) = EnvironmentName::new(entry.key.text.as_str()) {
+                self.bad_name(
+                    "environment",
+                    &entry.key.text,
+                    entry.key.span,
+                    &path,
+                    &fault,
+                );
+            }
+        }
+    }
+}
+
+/// A name in the form that names have, made of another text.
+fn made_name(text: &str) -> Option<String> {
+    let made: String = text
+        .trim()
+        .chars()
+        .take(63)
+        .map(|found| match found.to_ascii_lowercase() {
+            found @ ('a'..='z' | '0'..='9') => found,
+            _ => '-',
+        })
+        .collect();
+    let made = made
+        .trim_matches('-')
+        .trim_start_matches(|c: char| c.is_ascii_digit());
+    let made = made.trim_start_matches('-').to_owned();
+    PlatformName::new(made.as_str()).is_ok().then_some(made)
+}

@@ -1,0 +1,186 @@
+//! `needs`: names that exist, ports that answer, and no cycle.
+
+use super::Walk;
+use super::service::{Facts, Known};
+use crate::nearest::{listed, short};
+use crate::node::Span;
+use crate::path::Path;
+use std::collections::BTreeMap;
+
+impl Walk<'_> {
+    /// Checks what every service needs.
+    pub(super) fn needs(&mut self, known: &Known<'_>) {
+        for (name, facts) in known.all() {
+            let path = Path::ROOT;
+            let path = path.key("services");
+            let path = path.key(name);
+            let path = path.key("needs");
+            let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+            for &(needed, at) in &facts.needs {
+                if let Some(&first) = seen.get(needed) {
+                    let line = self.line(first, at);
+                    let message = format!("`{}` is needed twice", short(needed));
+                    self.add("duplicate", at, &path, message, |fault| {
+                        fault
+                            .label(format!("first in {line}"))
+                            .hint("take one of the two away")
+                    });
+                    continue;
+                }
+                seen.insert(needed, at);
+                match known.get(needed) {
+                    None => self.unknown_service(known, needed, at, &path, Some(name)),
+                    Some(_) if needed == name => {
+                        let message = format!("`{}` needs itself", short(name));
+                        self.add("cycle", at, &path, message, |fault| {
+                            fault.hint("take the name out of `needs`")
+                        });
+                    }
+                    Some(there) if !there.port => self.no_port(there, needed, at, &path),
+                    Some(_) => {}
+                }
+            }
+        }
+        self.cycles(known);
+    }
+
+    /// A name that no service has.
+    pub(super) fn unknown_service(
+        &mut self,
+        known: &Known<'_>,
+        name: &str,
+        at: Span,
+        path: &Path<'_>,
+        but: Option<&str>,
+    ) {
+        if !known.readable {
+            return;
+        }
+        let others = || known.names().filter(|other| Some(*other) != but);
+        let hint = self.did_you_mean(name, others()).unwrap_or_else(|| {
+            let all = listed(others());
+            format!("services of the file: {all}")
+        });
+        let message = format!("the file declares no service `{}`", short(name));
+        self.add("unknown_name", at, path, message, |fault| fault.hint(hint));
+    }
+
+    /// A service that is to be reached but takes no requests.
+    pub(super) fn no_port(&mut self, there: &Facts<'_>, name: &str, at: Span, path: &Path<'_>) {
+        let line = self.line(there.at, at);
+        let message = format!("`{}` has no `port`, so it cannot be reached", short(name));
+        self.add("missing_key", at, path, message, |fault| {
+            fault
+                .label(format!("`{}` is declared in {line}", short(name)))
+                .hint(format!("add `port: 8080` to `{}`", short(name)))
+        });
+    }
+
+    /// Reports each cycle once, at the need that stands last in the file.
+    fn cycles(&mut self, known: &Known<'_>) {
+        for cycle in Cycles::of(known) {
+            let last = (0..cycle.len())
+                .max_by_key(|&at| cycle[at].1.start)
+                .unwrap_or(0);
+            let (name, at) = (cycle[last].0, cycle[last].1);
+            let count = cycle.len();
+            let steps: Vec<String> = (0..count)
+                .map(|step| {
+                    let (from, span) = cycle[(last + step) % count];
+                    let to = cycle[(last + step + 1) % count].0;
+                    let line = if step == 0 {
+                        String::new()
+                    } else {
+                        format!(" ({})", self.line(span, at))
+                    };
+                    format!("{} needs {}{line}", short(from), short(to))
+                })
+                .collect();
+            let label = match steps.as_slice() {
+                [front @ .., end] if !front.is_empty() => {
+                    let shown: Vec<&str> = front.iter().take(10).map(String::as_str).collect();
+                    format!("{}, and {end}", shown.join(", "))
+                }
+                _ => steps.join(""),
+            };
+            let path = Path::ROOT;
+            let path = path.key("services");
+            let path = path.key(name);
+            let path = path.key("needs");
+            self.add("cycle", at, &path, "`needs` forms a cycle".to_owned(), |fault| {
+                fault.label(label).hint("take one of these names out of its `needs`: the services cannot all start first")
+            });
+        }
+    }
+}
+
+/// A search for cycles that visits each service once, on its own stack.
+struct Cycles<'t, 'k> {
+    known: &'k Known<'t>,
+    /// Services that are done with, or on the trail.
+    visited: BTreeMap<&'t str, bool>,
+    found: Vec<Vec<(&'t str, Span)>>,
+}
+
+impl<'t, 'k> Cycles<'t, 'k> {
+    /// Cycles of two services and more: each need that leads back onto the trail makes one, and a
+    /// service is reported in one cycle only.
+    fn of(known: &'k Known<'t>) -> Vec<Vec<(&'t str, Span)>> {
+        let mut search = Self {
+            known,
+            visited: BTreeMap::new(),
+            found: Vec::new(),
+        };
+        for (name, _) in known.all() {
+            if !search.visited.contains_key(name) {
+                search.visit(name);
+            }
+        }
+        search.found
+    }
+
+    fn visit(&mut self, start: &'t str) {
+        // Each service on the trail with the next of its needs to follow.
+        let mut trail: Vec<(&'t str, usize)> = vec![(start, 0)];
+        self.visited.insert(start, true);
+        while let Some(&mut (name, ref mut next)) = trail.last_mut() {
+            let needs = self.known.get(name).map_or(&[][..], |facts| &facts.needs);
+            let Some(&(needed, _)) = needs.get(*next) else {
+                self.visited.insert(name, false);
+                trail.pop();
+                continue;
+            };
+            *next += 1;
+            let Some((needed, _)) = self.known.entry(needed) else {
+                continue;
+            };
+            match self.visited.get(needed) {
+                Some(true) if needed != name => self.cycle(&trail, needed),
+                Some(_) => {}
+                None => {
+                    self.visited.insert(needed, true);
+                    trail.push((needed, 0));
+                }
+            }
+        }
+    }
+
+    /// The part of the trail from `needed` on, unless a service of it was reported already.
+    fn cycle(&mut self, trail: &[(&'t str, usize)], needed: &str) {
+        let from = trail
+            .iter()
+            .position(|(name, _)| *name == needed)
+            .unwrap_or(0);
+        let cycle: Vec<(&'t str, Span)> = trail[from..]
+            .iter()
+            .filter_map(|&(name, next)| {
+                let need = self.known.get(name)?.needs.get(next.checked_sub(1)?)?;
+                Some((name, need.1))
+            })
+            .collect();
+        let reported = |name: &str| self.found.iter().flatten().any(|(other, _)| *other == name);
+        if !cycle.iter().any(|(name, _)| reported(name)) {
+            self.found.push(cycle);
+        }
+    }
+}
