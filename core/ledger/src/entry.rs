@@ -137,6 +137,12 @@ impl Entry {
         Ok(bytes)
     }
 
+    /// Writes the index into bytes made by [`Entry::encode`], so that a writer can number entries that
+    /// others encoded.
+    pub fn assign_index(bytes: &mut [u8], index: u64) {
+        bytes[1..9].copy_from_slice(&index.to_be_bytes());
+    }
+
     /// Reads stored bytes; whatever they hold, the answer is an entry or a typed fault. Every entry has
     /// exactly one encoding.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryFault> {
@@ -295,6 +301,15 @@ mod tests {
         assert_eq!(largest.encode().unwrap().len(), ENTRY_LIMIT);
         let larger = entry(vec![0; room + 1], "ann".into(), None);
         assert!(matches!(larger.encode(), Err(EntryFault::Size { found, .. }) if found == 65_536));
+    }
+
+    #[test]
+    fn an_index_can_be_assigned_afterwards() {
+        let mut entry = entry(b"{}".to_vec(), "ann".into(), Some(1));
+        let mut bytes = entry.encode().unwrap();
+        Entry::assign_index(&mut bytes, u64::MAX - 1);
+        entry.index = u64::MAX - 1;
+        assert_eq!(Entry::decode(&bytes), Ok(entry));
     }
 
     #[test]

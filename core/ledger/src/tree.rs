@@ -26,7 +26,9 @@ pub fn empty_root() -> Digest {
 /// The root over these leaf hashes.
 pub fn root_of(leaves: &[Digest]) -> Digest {
     let mut frontier = Frontier::default();
-    leaves.iter().for_each(|&leaf| frontier.push(leaf));
+    for &leaf in leaves {
+        frontier.push(leaf);
+    }
     frontier.root()
 }
 
