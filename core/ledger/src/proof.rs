@@ -3,7 +3,7 @@
 //! Verification follows RFC 9162 (2.1.3.2, 2.1.4.2) and, for subtrees, the IETF draft "Merkle Tree
 //! Certificates" (section 4); making follows RFC 6962's recursive definition.
 
-use crate::tree::{node_hash, root_of};
+use crate::tree::{empty_root, node_hash, root_of};
 use mainstay_atoms::Digest;
 
 /// Why a proof does not hold.
@@ -63,7 +63,8 @@ pub fn verify_inclusion(
     equal(hash, root)
 }
 
-/// Checks that the tree of `size` leaves begins with the tree of `old_size` leaves.
+/// Checks that the tree of `size` leaves begins with the tree of `old_size` leaves. The empty tree
+/// proves nothing about another, so it is consistent with itself alone.
 pub fn verify_consistency(
     old_size: u64,
     size: u64,
@@ -71,6 +72,15 @@ pub fn verify_consistency(
     root: Digest,
     proof: &[Digest],
 ) -> Result<(), ProofFault> {
+    if old_size == 0 && size != 0 {
+        return Err(ProofFault::Sizes {
+            first: old_size,
+            second: size,
+        });
+    }
+    if old_size == size {
+        equal(old_root, root)?;
+    }
     verify_subtree_consistency(0, old_size, size, old_root, root, proof)
 }
 
@@ -101,6 +111,9 @@ pub fn verify_subtree_consistency(
     root: Digest,
     proof: &[Digest],
 ) -> Result<(), ProofFault> {
+    if start == end && end <= size {
+        return verify_nothing(subtree_root, proof);
+    }
     if !is_subtree(start, end) || end > size {
         return Err(ProofFault::Sizes {
             first: end,
@@ -145,6 +158,15 @@ pub fn verify_subtree_consistency(
     }
     equal(old, subtree_root)?;
     equal(new, root)
+}
+
+/// A subtree without leaves belongs to every tree, and needs no proof.
+fn verify_nothing(subtree_root: Digest, proof: &[Digest]) -> Result<(), ProofFault> {
+    if proof.is_empty() {
+        equal(subtree_root, empty_root())
+    } else {
+        Err(ProofFault::Length { found: proof.len() })
+    }
 }
 
 /// The proof that leaf `index` is in the tree over these leaf hashes; `None` when there is no such leaf.
