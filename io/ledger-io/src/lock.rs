@@ -1,0 +1,57 @@
+//! One writer a folder, enforced by the kernel: the lock dies with its holder.
+
+use crate::OpenFault;
+use mainstay_atoms::Wall;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the folder's lock and notes who holds it: `PID SINCE_MS`.
+    pub(crate) fn take(dir: &Path, now: Wall) -> Result<Self, OpenFault> {
+        let path = dir.join("lock");
+        let fault = |action| {
+            let path = path.clone();
+            move |source: io::Error| OpenFault::File {
+                path,
+                action,
+                source,
+            }
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fault("created"))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(&path)),
+            Err(errno) => return Err(fault("locked")(errno.into())),
+        }
+        let note = format!("{} {}\n", std::process::id(), now.0);
+        file.set_len(0)
+            .and_then(|()| file.write_all(note.as_bytes()))
+            .map_err(fault("written"))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn held(path: &Path) -> OpenFault {
+    let note = fs::read_to_string(path).unwrap_or_default();
+    let mut words = note.split_whitespace();
+    let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
+    let pid = number().and_then(|pid| u32::try_from(pid).ok());
+    OpenFault::Held {
+        pid: pid.unwrap_or(0),
+        since: Wall(number().unwrap_or(0)),
+    }
+}

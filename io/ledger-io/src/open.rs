@@ -1,0 +1,163 @@
+//! Opening a folder: the rule first, the first write after.
+
+use crate::fault::OpenFault;
+use crate::file;
+use crate::keeper::{Places, write_checkpoint};
+use crate::key::{self, Found};
+use crate::row;
+use mainstay_atoms::{Digest, Wall};
+use mainstay_ledger::{
+    Checkpoint, Disk, Frontier, Halt, PublicKey, Signed, SigningKey, Verdict, decide_open,
+};
+use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// A folder that may be written to.
+pub(crate) struct Admitted {
+    pub(crate) connection: Connection,
+    pub(crate) frontier: Frontier,
+    pub(crate) key: SigningKey,
+    pub(crate) signed: Checkpoint,
+    pub(crate) anchor_fault: Option<String>,
+}
+
+/// Admits a folder or says why it must not be written to.
+pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Halt>, OpenFault> {
+    let database = places.dir.join("ledger.db");
+    let new = !database.exists() && !places.local().exists();
+    let key = match key::load(&places.dir, new)? {
+        Found::Key(key) => key,
+        Found::Halt(halt) => return Ok(Err(halt)),
+    };
+    let local = read_signed(&places.local(), key.public());
+    let anchors: Vec<(String, Signed)> = places
+        .anchors(key.public().name())
+        .iter()
+        .map(|path| (path.display().to_string(), read_signed(path, key.public())))
+        .collect();
+    let (frontier, disk) = match rows(&database, &sizes(&local, &anchors)) {
+        Ok(found) => found,
+        Err(halt) => return Ok(Err(halt)),
+    };
+    let verdict = decide_open(&disk, &local, &anchors);
+    if let Verdict::Halt(halt) = verdict {
+        return Ok(Err(halt));
+    }
+    // A folder's first checkpoint precedes its first row, so that rows without any can be told.
+    let first = (!database.exists()).then(|| sign(&frontier, &key, places, now));
+    let first = first.transpose()?;
+    let connection = row::open_writer(&database).map_err(|source| OpenFault::Database {
+        path: database.clone(),
+        source,
+    })?;
+    let (signed, anchor_fault) = match (first, local) {
+        (Some(first), _) => first,
+        (None, Signed::Found(signed)) if settled(&verdict, &anchors, &signed) => (signed, None),
+        (None, _) => sign(&frontier, &key, places, now)?,
+    };
+    Ok(Ok(Admitted {
+        connection,
+        frontier,
+        key,
+        signed,
+        anchor_fault,
+    }))
+}
+
+/// Whether nothing has to be signed: rows, checkpoint and every anchor say the same.
+fn settled(verdict: &Verdict, anchors: &[(String, Signed)], signed: &Checkpoint) -> bool {
+    let same = |anchor: &Signed| matches!(anchor, Signed::Found(known) if known == signed);
+    *verdict == Verdict::Go && anchors.iter().all(|(_, anchor)| same(anchor))
+}
+
+fn sign(
+    frontier: &Frontier,
+    key: &SigningKey,
+    places: &Places,
+    now: Wall,
+) -> Result<(Checkpoint, Option<String>), OpenFault> {
+    let checkpoint = Checkpoint {
+        size: frontier.size(),
+        root: frontier.root(),
+        at: now,
+    };
+    let anchor_fault = write_checkpoint(&checkpoint, key, places)
+        .map_err(key::fault(&places.local(), "written"))?;
+    Ok((checkpoint, anchor_fault))
+}
+
+/// What a checkpoint file holds.
+pub(crate) fn read_signed(path: &Path, key: &PublicKey) -> Signed {
+    let unreadable = |why: String| Signed::Unreadable { why };
+    match file::read(path) {
+        Ok(None) => Signed::Absent,
+        Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
+            Ok(text) => match Checkpoint::verify(text, key) {
+                Ok(checkpoint) => Signed::Found(checkpoint),
+                Err(fault) => unreadable(in_full(&fault)),
+            },
+            Err(_) => unreadable("it is not text".into()),
+        },
+        Err(fault) => unreadable(fault.to_string()),
+    }
+}
+
+/// A fault with its cause, in one line.
+fn in_full(fault: &dyn std::error::Error) -> String {
+    match fault.source() {
+        Some(source) => format!("{fault}: {source}"),
+        None => fault.to_string(),
+    }
+}
+
+fn sizes(local: &Signed, anchors: &[(String, Signed)]) -> BTreeSet<u64> {
+    let all = anchors.iter().map(|(_, signed)| signed).chain([local]);
+    let size = |signed: &Signed| match signed {
+        Signed::Found(checkpoint) => Some(checkpoint.size),
+        _ => None,
+    };
+    all.filter_map(size).collect()
+}
+
+/// Hashes every row, and keeps the roots at these sizes.
+fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Disk), Halt> {
+    let mut frontier = Frontier::default();
+    let mut roots: BTreeMap<u64, Digest> = BTreeMap::new();
+    let mut halt = None;
+    keep_root(&frontier, sizes, &mut roots);
+    if database.exists() {
+        let unreadable = |fault: rusqlite::Error| Halt::Unreadable {
+            what: database.display().to_string(),
+            why: fault.to_string(),
+        };
+        let connection = row::open_reader(database).map_err(unreadable)?;
+        row::scan(&connection, 0, u64::MAX, |row| {
+            halt = misplaced(&row, frontier.size());
+            if halt.is_none() {
+                frontier.push(row.hash());
+                keep_root(&frontier, sizes, &mut roots);
+            }
+            halt.is_none()
+        })
+        .map_err(unreadable)?;
+    }
+    let rows = frontier.size();
+    match halt {
+        Some(halt) => Err(halt),
+        None => Ok((frontier, Disk { rows, roots })),
+    }
+}
+
+fn keep_root(frontier: &Frontier, sizes: &BTreeSet<u64>, roots: &mut BTreeMap<u64, Digest>) {
+    if sizes.contains(&frontier.size()) {
+        roots.insert(frontier.size(), frontier.root());
+    }
+}
+
+fn misplaced(row: &row::Row, expected: u64) -> Option<Halt> {
+    (row.index != expected).then(|| Halt::Unreadable {
+        what: format!("entry {expected}"),
+        why: "it is missing, and later entries are there".into(),
+    })
+}
