@@ -1,1 +1,47 @@
-//! .
+//! Real processes: stored artifacts, one shim per instance, probes.
+//!
+//! What runs is always a stored copy ([`Artifacts`]), under a small process of its own (the shim) that
+//! holds its output, its limits and its exit, and that outlives the control plane. [`Runtime`] gives
+//! orders and observes; [`Prober`] asks instances whether they live and are ready.
+//!
+//! State, all below one folder: `artifacts/DIGEST/`, `instances/ID/{launch,shim,groups,state,exit}.json`,
+//! `run/ID.sock`, `logs/SERVICE/ID/NNNNNNNNNN.log`.
+//!
+//! Invariants:
+//! - an instance is found again by pid and start time, never by pid alone;
+//! - the workload dies with its shim, and its whole group dies with it;
+//! - whoever holds a higher (epoch, generation) refuses a lower one;
+//! - an exit status is durable before the shim ends.
+//!
+//! What this crate never does: decide what should run, restart anything, or use unsafe code.
+//! Entry points: [`Runtime`], [`Artifacts`], [`Prober`]; [`shim_main`] and [`launch_main`] for the binary.
+
+mod artifact;
+mod control;
+mod fault;
+mod group;
+mod isolation;
+mod launch;
+mod layout;
+mod listener;
+mod log;
+mod manifest;
+mod observe;
+mod probe;
+mod process;
+mod reader;
+mod record;
+mod runtime;
+mod shim;
+
+pub use artifact::{Artifacts, Swept};
+pub use fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault, StoreFault};
+pub use isolation::{Holder, Isolation, KillBy};
+pub use launch::launch_main;
+pub use listener::Listener;
+pub use observe::{InstanceFact, InstanceState};
+pub use probe::{Answer, ProbeFact, Prober, Watched};
+pub use reader::{Cursor, LogLine, LogSource, Stream};
+pub use record::{Ended, Exit};
+pub use runtime::Runtime;
+pub use shim::shim_main;

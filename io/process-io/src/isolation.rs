@@ -1,0 +1,50 @@
+//! Which mechanism holds which limit.
+
+use serde::{Deserialize, Serialize};
+
+/// Who enforces one limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// The file asks for no limit.
+    NotAsked,
+    /// A version 2 control group.
+    CgroupV2,
+    /// A version 1 control group.
+    CgroupV1,
+    /// A resource limit of each process, which its children escape by being several.
+    Rlimit,
+    /// Nobody.
+    Nobody {
+        /// Why, in words for a person.
+        why: String,
+    },
+}
+
+/// How the whole group is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KillBy {
+    /// `cgroup.kill`: all at once.
+    CgroupKill,
+    /// Signals to every process of a version 1 group until it is empty.
+    CgroupProcs,
+    /// Signals to the process group and to what the shim inherits; a process that left both, after its
+    /// shim was killed, is not reached.
+    ProcessGroup,
+}
+
+/// What holds an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// The memory limit.
+    pub memory: Holder,
+    /// The processor limit.
+    pub cpu: Holder,
+    /// The limit of processes.
+    pub processes: Holder,
+    /// The limit of open files.
+    pub files: Holder,
+    /// How it is ended.
+    pub kill: KillBy,
+}

@@ -1,0 +1,177 @@
+//! What is there: records, processes and locks, put together.
+
+use crate::fault::ObserveFault;
+use crate::group;
+use crate::isolation::Isolation;
+use crate::layout::Layout;
+use crate::process;
+use crate::record::{self, Ended, Exit, Identity, Orders, State};
+use mainstay_atoms::{Digest, Generation, InstanceId, Wall};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// One instance as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceFact {
+    /// Which place it fills.
+    pub id: InstanceId,
+    /// Which run of it.
+    pub generation: Generation,
+    /// Digest of what the file decides about the service.
+    pub contents: Digest,
+    /// The program's process, once it was executed.
+    pub pid: Option<u32>,
+    /// When that began, in clock ticks since boot; with the pid no other process can be meant.
+    pub start_ticks: Option<u64>,
+    /// When that began, in civil time.
+    pub started: Option<Wall>,
+    /// What it does.
+    pub state: InstanceState,
+    /// The shim's process.
+    pub shim_pid: Option<u32>,
+    /// Where it was told to listen.
+    pub address: Option<SocketAddr>,
+    /// What holds it.
+    pub isolation: Option<Isolation>,
+}
+
+/// What an instance does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Its shim lives, its program was not executed yet.
+    Starting,
+    /// Its program runs.
+    Running,
+    /// Its program ended, and the shim wrote down how.
+    Exited(Exit),
+    /// Its shim is gone without a record: it was killed, or the machine stopped.
+    Lost {
+        /// What is known.
+        reason: String,
+    },
+}
+
+/// Ending what a killed shim left takes no longer than this.
+const LEFTOVER: Duration = Duration::from_secs(5);
+
+/// All instances, in the order of their ids.
+pub(crate) fn all(layout: &Layout) -> Result<Vec<InstanceFact>, ObserveFault> {
+    let dir = layout.instances();
+    let entries = match fs::read_dir(&dir) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(ObserveFault::File { path: dir, source }),
+        Ok(entries) => entries,
+    };
+    let mut facts: Vec<InstanceFact> = entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.to_str()
+                .is_some_and(|name| name.parse::<InstanceId>().is_ok())
+        })
+        .filter_map(|entry| fact(&entry.path()))
+        .collect();
+    facts.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(facts)
+}
+
+/// One instance; `None` for a folder that never had whole orders: its start has not happened.
+fn fact(dir: &Path) -> Option<InstanceFact> {
+    let orders: Orders = record::read(&dir.join("launch.json")).ok()??;
+    let generation = orders.launch.generation;
+    // Asked first: a shim that ends meanwhile has written its record before.
+    let alive = shim_lives(dir);
+    let state = state(dir).filter(|state| state.generation == generation);
+    let exit: Option<Exit> = record::read(&dir.join("exit.json")).ok().flatten();
+    let exit = exit.filter(|exit| exit.generation == generation);
+    let now = match exit {
+        Some(exit) => InstanceState::Exited(exit),
+        None if !alive => lost(dir, state.as_ref()),
+        None if state.is_some() => InstanceState::Running,
+        None => InstanceState::Starting,
+    };
+    let executed =
+        !matches!(&now, InstanceState::Exited(exit) if exit.ended == Ended::NeverStarted);
+    let shown = state.as_ref().filter(|_| executed);
+    Some(InstanceFact {
+        generation,
+        contents: orders.launch.contents,
+        address: orders.launch.address,
+        pid: shown.map(|state| state.workload.pid),
+        start_ticks: shown.map(|state| state.workload.start_ticks),
+        started: shown.map(|state| state.at),
+        shim_pid: state.as_ref().map(|state| state.shim.pid),
+        isolation: state.map(|state| state.isolation),
+        state: now,
+        id: orders.launch.instance,
+    })
+}
+
+fn state(dir: &Path) -> Option<State> {
+    record::read(&dir.join("state.json")).ok().flatten()
+}
+
+fn lost(dir: &Path, state: Option<&State>) -> InstanceState {
+    kill_leftover(dir);
+    let reason = match state {
+        Some(state) => format!("its shim {} ended without a record", state.shim.pid),
+        None => "its shim ended before the program was executed".into(),
+    };
+    InstanceState::Lost { reason }
+}
+
+/// Whether the shim that last took this instance still lives, by pid and start time. (Asking for its
+/// lock would take the lock for a moment, and a shim that starts just then would be refused.)
+pub(crate) fn shim_lives(dir: &Path) -> bool {
+    let shim = record::read::<Identity>(&dir.join("shim.json"));
+    shim.ok().flatten().is_some_and(Identity::is_alive)
+}
+
+/// Whether a run is over; waits for a shim that has written its record and is about to end.
+pub(crate) fn is_over(dir: &Path) -> bool {
+    let deadline = Instant::now() + LEFTOVER;
+    while shim_lives(dir) {
+        if !dir.join("exit.json").exists() || Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Ends everything that a dead shim left running. Does nothing while the shim lives.
+pub(crate) fn kill_leftover(dir: &Path) {
+    if shim_lives(dir) {
+        return;
+    }
+    // A shim that died early knew its groups before its program.
+    let groups = record::read::<State>(&dir.join("groups.json"))
+        .ok()
+        .flatten();
+    if let Some(State { groups, .. }) = groups {
+        group::kill(&groups, LEFTOVER);
+        group::remove(&groups);
+    }
+    if let Some(state) = state(dir) {
+        process::family(state.workload)
+            .into_iter()
+            .for_each(group::kill_one);
+    }
+}
+
+/// The processes of an instance: its groups' and its family's.
+pub(crate) fn members(dir: &Path) -> BTreeSet<u32> {
+    let Some(state) = state(dir) else {
+        return BTreeSet::new();
+    };
+    let mut members = process::family(state.workload);
+    members.extend(group::members(&state.groups));
+    if state.workload.is_alive() {
+        members.insert(state.workload.pid);
+    }
+    members
+}

@@ -1,0 +1,273 @@
+//! Orders to instances and questions about them; every call blocks and is safe from any thread.
+
+use crate::control::{self, Reply, Request};
+use crate::fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault};
+use crate::layout::Layout;
+use crate::listener::{self, Listener};
+use crate::observe::{self, InstanceFact};
+use crate::reader::{self, Cursor, LogLine, LogSource};
+use crate::record::{self, Orders, State};
+use mainstay_atoms::{Epoch, Generation, InstanceId, Launch, Stop};
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// The instances of one state folder.
+#[derive(Debug)]
+pub struct Runtime {
+    layout: Layout,
+    binary: PathBuf,
+    /// Shims that are our children, so that none stays a zombie.
+    children: Mutex<Vec<Child>>,
+    /// One order at a time.
+    orders: Mutex<()>,
+}
+
+impl Runtime {
+    /// Works in the state folder of an environment; `binary` is called as `binary shim FOLDER` and must
+    /// enter [`crate::shim_main`] and [`crate::launch_main`] for `shim` and `launch`.
+    pub fn new(state: &Path, binary: &Path) -> Self {
+        Self {
+            layout: Layout {
+                state: state.to_owned(),
+            },
+            binary: binary.to_owned(),
+            children: Mutex::default(),
+            orders: Mutex::default(),
+        }
+    }
+
+    /// Starts an instance and returns once its program was executed. The same generation again is a
+    /// success, whether it still runs or has ended; an earlier one that runs must be stopped first.
+    pub fn start(&self, launch: &Launch, epoch: Epoch) -> Result<(), StartFault> {
+        let _one = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = &launch.instance;
+        let dir = self.layout.instance(id);
+        if let Some(known) = read::<Orders>(&dir.join("launch.json"))? {
+            if known.launch.generation == launch.generation && has_begun(&dir, launch)? {
+                return Ok(());
+            }
+            refuse_stale(launch, epoch, &known)?;
+            if !observe::is_over(&dir) {
+                return Err(StartFault::Running {
+                    instance: id.clone(),
+                    running: known.launch.generation,
+                });
+            }
+        }
+        clear(&dir)?;
+        let orders = self.orders_for(launch, epoch);
+        for folder in [&dir, &orders.run, &orders.logs] {
+            make_private(folder).map_err(fault(folder, "created"))?;
+        }
+        let path = dir.join("launch.json");
+        record::write(&path, &orders).map_err(fault(&path, "written"))?;
+        self.spawn(&dir, id)
+    }
+
+    fn orders_for(&self, launch: &Launch, epoch: Epoch) -> Orders {
+        Orders {
+            launch: launch.clone(),
+            epoch,
+            artifact: self.layout.artifacts().join(launch.artifact.to_hex()),
+            logs: self.layout.instance_logs(&launch.instance),
+            run: self.layout.run(),
+            socket: Layout::socket(&launch.instance),
+            group: self.layout.group(),
+            uid: None,
+        }
+    }
+
+    /// Starts the shim and waits for its first line.
+    fn spawn(&self, dir: &Path, id: &InstanceId) -> Result<(), StartFault> {
+        let shim = |why: String| StartFault::Shim {
+            instance: id.clone(),
+            why,
+        };
+        let mut child = Command::new(&self.binary)
+            .arg("shim")
+            .arg(dir)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(fault(&self.binary, "executed"))?;
+        let mut line = String::new();
+        let read = match child.stdout.take() {
+            Some(out) => BufReader::new(out).read_line(&mut line),
+            None => Ok(0),
+        };
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.push(child);
+        drop(children);
+        read.map_err(|fault| shim(fault.to_string()))?;
+        match line.split_once(' ') {
+            _ if line == "ok" => Ok(()),
+            Some(("program", why)) => Err(StartFault::Program {
+                instance: id.clone(),
+                why: why.to_owned(),
+            }),
+            Some((_, why)) => Err(shim(why.to_owned())),
+            None => Err(shim("it ended without a word".into())),
+        }
+    }
+
+    /// Orders an instance to stop: its signal now, KILL to the whole group after the grace. Returns once
+    /// the shim has the order; the end shows in [`Runtime::observe`]. `generation` is the order's own.
+    /// An instance that has ended is a success.
+    pub fn stop(
+        &self,
+        id: &InstanceId,
+        generation: Generation,
+        stop: &Stop,
+        epoch: Epoch,
+    ) -> Result<(), StopFault> {
+        let signal = control::signal_number(&stop.signal).ok_or_else(|| StopFault::Signal {
+            name: stop.signal.clone(),
+        })?;
+        let dir = self.layout.instance(id);
+        if !dir.join("launch.json").exists() {
+            return Err(StopFault::Unknown {
+                instance: id.clone(),
+            });
+        }
+        if !observe::shim_lives(&dir) {
+            observe::kill_leftover(&dir);
+            return Ok(());
+        }
+        let request = Request::Stop {
+            epoch,
+            generation,
+            signal,
+            grace_ms: u64::try_from(stop.grace.as_millis()).unwrap_or(u64::MAX),
+        };
+        let answer = control::ask(&self.layout.run(), &Layout::socket(id), &request);
+        match answer {
+            Ok(Reply::Taken) => Ok(()),
+            Ok(Reply::Stale { epoch, generation }) => Err(StopFault::Stale {
+                instance: id.clone(),
+                epoch,
+                generation,
+            }),
+            Ok(Reply::Malformed) => Err(silent(id, io::ErrorKind::InvalidData.into())),
+            // It ended between the question and the answer.
+            Err(_) if !observe::shim_lives(&dir) => Ok(()),
+            Err(source) => Err(silent(id, source)),
+        }
+    }
+
+    /// Everything known about every instance. Shims of an earlier control plane are found again; the
+    /// leftover group of a shim that was killed is ended.
+    pub fn observe(&self) -> Result<Vec<InstanceFact>, ObserveFault> {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        drop(children);
+        observe::all(&self.layout)
+    }
+
+    /// Removes the run files of an instance that has ended; its logs stay.
+    pub fn forget(&self, id: &InstanceId) -> Result<(), ForgetFault> {
+        let _one = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = self.layout.instance(id);
+        if !observe::is_over(&dir) {
+            return Err(ForgetFault::Running {
+                instance: id.clone(),
+            });
+        }
+        observe::kill_leftover(&dir);
+        let removed = record::remove(&self.layout.run().join(Layout::socket(id))).and_then(|()| {
+            match fs::remove_dir_all(&dir) {
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+                _ => Ok(()),
+            }
+        });
+        removed.map_err(|source| ForgetFault::File { path: dir, source })
+    }
+
+    /// The last `count` lines, oldest first, and a cursor behind them for [`Runtime::logs_since`].
+    pub fn logs(
+        &self,
+        source: &LogSource,
+        count: usize,
+    ) -> Result<(Vec<LogLine>, Cursor), LogFault> {
+        reader::last(&self.layout, source, count)
+    }
+
+    /// The lines since the cursor, which moves on; empty when there are none yet.
+    pub fn logs_since(
+        &self,
+        source: &LogSource,
+        cursor: &mut Cursor,
+    ) -> Result<Vec<LogLine>, LogFault> {
+        reader::since(&self.layout, source, cursor)
+    }
+
+    /// Who listens on an address: this instance's group, a stranger, or nobody.
+    pub fn listener(&self, address: SocketAddr, id: &InstanceId) -> Listener {
+        let members = observe::members(&self.layout.instance(id));
+        listener::find(address, &members)
+    }
+}
+
+/// Whether this very run was executed before.
+fn has_begun(dir: &Path, launch: &Launch) -> Result<bool, StartFault> {
+    let state = read::<State>(&dir.join("state.json"))?;
+    let begun = state.is_some_and(|state| state.generation == launch.generation);
+    let ended = dir.join("exit.json").exists();
+    Ok(begun && (ended || observe::shim_lives(dir)))
+}
+
+/// Removes what an ended run left behind.
+fn clear(dir: &Path) -> Result<(), StartFault> {
+    observe::kill_leftover(dir);
+    for name in ["shim.json", "state.json", "groups.json", "exit.json"] {
+        let path = dir.join(name);
+        record::remove(&path).map_err(fault(&path, "removed"))?;
+    }
+    Ok(())
+}
+
+fn refuse_stale(launch: &Launch, epoch: Epoch, known: &Orders) -> Result<(), StartFault> {
+    if (epoch, launch.generation) >= (known.epoch, known.launch.generation) {
+        return Ok(());
+    }
+    Err(StartFault::Stale {
+        instance: launch.instance.clone(),
+        epoch: known.epoch,
+        generation: known.launch.generation,
+    })
+}
+
+fn silent(id: &InstanceId, source: io::Error) -> StopFault {
+    StopFault::Silent {
+        instance: id.clone(),
+        source,
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, StartFault> {
+    record::read(path).map_err(fault(path, "read"))
+}
+
+fn fault(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StartFault + use<> {
+    let path = path.to_owned();
+    move |source| StartFault::File {
+        path,
+        action,
+        source,
+    }
+}
+
+fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    File::open(dir).map(drop)
+}
