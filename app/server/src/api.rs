@@ -1,0 +1,313 @@
+//! What travels over the API, version 1. The CLI prints the same types with `--json`.
+
+use mainstay_atoms::{InstanceId, ReleaseNumber, ServiceName, Wall};
+use mainstay_execute::{Evidence, Happening, Phase};
+use mainstay_plan::{Change, Contents, Failure, Plan, ReleaseState, Wait};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Answer of `GET /v1/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Version {
+    /// Of the control plane: `0.1.0`.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// Answer of `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// Name of the platform; empty before a first release.
+    pub platform: String,
+    /// Which environment.
+    pub environment: String,
+    /// The release that serves: `v42`.
+    pub release: Option<String>,
+    /// `empty`, `moving`, `steady`, `healing`, `down`, `fenced` or `halted`.
+    pub phase: String,
+    /// Where it answers.
+    pub urls: Vec<String>,
+    /// Every service of the serving release.
+    pub services: Vec<ServiceStatus>,
+    /// What wants attention, a line each.
+    pub attention: Vec<String>,
+    /// What is waited for.
+    pub waits: Vec<Waiting>,
+    /// When the serving release was made, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+}
+
+/// One service of [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// The release that last changed it.
+    pub release: String,
+    /// Instances wanted.
+    pub desired: u32,
+    /// Instances ready.
+    pub ready: u32,
+    /// Where its routes answer, and its stable local address.
+    pub urls: Vec<String>,
+    /// Its instances.
+    pub instances: Vec<InstanceStatus>,
+}
+
+/// One instance of [`ServiceStatus`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceStatus {
+    /// `web.v42.1`.
+    pub name: String,
+    /// Where it listens.
+    pub address: Option<String>,
+    /// `ready`, `starting`, `not_ready`, `draining`, `ended` or `crash_loop`.
+    pub state: String,
+    /// In words, when it is not ready.
+    pub detail: Option<String>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// The release it belongs to.
+    pub release: String,
+    /// What bounds it: `cgroup v1`, `rlimits`.
+    pub isolation: Option<String>,
+}
+
+/// Something that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    /// In words: `web.v42.1 to be ready: 503 from GET /ready`.
+    pub what: String,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// The same for programs.
+    #[schemars(with = "serde_json::Value")]
+    pub wait: Wait,
+}
+
+/// One release of `GET /v1/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryRow {
+    /// `v42`.
+    #[schemars(with = "String")]
+    pub release: ReleaseNumber,
+    /// The release whose contents it brought back.
+    #[schemars(with = "Option<String>")]
+    pub of: Option<ReleaseNumber>,
+    /// When it was made, in milliseconds since 1970.
+    #[schemars(with = "u64")]
+    pub at: Wall,
+    /// `moving`, `serving`, `kept`, `failed`, `superseded` or `aborted`.
+    pub state: String,
+    /// What changed, or why it failed.
+    pub reason: String,
+    /// Who made it.
+    pub by: String,
+    /// It is on hold.
+    pub held: bool,
+}
+
+/// Body of `POST /v1/plan`, `/v1/deploy`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Proposal {
+    /// What is to run; its artifacts are in the store.
+    #[schemars(with = "serde_json::Value")]
+    pub contents: Contents,
+    /// Contents on hold may be shipped.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// The token of a lease, for those who prepare from outside.
+    #[serde(default)]
+    pub lease: Option<u64>,
+}
+
+/// Answer of `POST /v1/plan`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Planned {
+    /// The plan as it would be executed.
+    #[schemars(with = "serde_json::Value")]
+    pub plan: Plan,
+    /// What changes against the serving release.
+    #[schemars(with = "serde_json::Value")]
+    pub changes: Vec<Change>,
+    /// What is not as the serving release says, in words.
+    pub drift: Vec<String>,
+}
+
+/// Body of `POST /v1/apply`: a saved plan.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SavedPlan {
+    /// The plan.
+    #[schemars(with = "serde_json::Value")]
+    pub plan: Plan,
+    /// The contents it is for.
+    #[schemars(with = "serde_json::Value")]
+    pub contents: Contents,
+}
+
+/// Body of `POST /v1/rollback`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RollbackAsked {
+    /// Where to; the release that served before, unless said.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<ReleaseNumber>,
+}
+
+/// A release under way: answer of `deploy`, `apply`, `rollback` and `retry`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moving {
+    /// Its number.
+    #[schemars(with = "String")]
+    pub release: ReleaseNumber,
+    /// The release it took over from before that one served.
+    #[schemars(with = "Option<String>")]
+    pub superseded: Option<ReleaseNumber>,
+    /// Number of the last happening before it; watch from here.
+    pub after: u64,
+}
+
+/// Answer of `GET /v1/progress?after=N&release=vN`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// What happened since.
+    #[schemars(with = "serde_json::Value")]
+    pub happenings: Vec<Happening>,
+    /// Number of the newest happening.
+    pub newest: u64,
+    /// The state of the whole.
+    #[schemars(with = "String")]
+    pub phase: Phase,
+    /// What became of the release that was asked about.
+    #[schemars(with = "serde_json::Value")]
+    pub state: Option<ReleaseState>,
+    /// What is waited for.
+    pub waits: Vec<Waiting>,
+    /// Services under way: name, wanted, ready of the new, draining.
+    pub services: Vec<Moved>,
+    /// Requests under way and answered, as the gateway counts.
+    pub traffic: Traffic,
+    /// Why it failed.
+    pub failure: Option<Failed>,
+}
+
+/// How far one service has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    /// Which.
+    #[schemars(with = "String")]
+    pub service: ServiceName,
+    /// Instances wanted.
+    pub wanted: u32,
+    /// New instances that take traffic.
+    pub new: u32,
+    /// Instances that take traffic, old and new.
+    pub ready: u32,
+    /// Old instances that still run and take no new requests.
+    pub draining: u32,
+    /// Its instances change with this release.
+    pub moves: bool,
+}
+
+/// What the gateway counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Requests sent to instances so far.
+    pub requests: u64,
+    /// Attempts that failed: no connection, no answer, or a 5xx.
+    pub failures: u64,
+}
+
+/// A failed release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Failed {
+    /// In one line.
+    pub why: String,
+    /// For programs.
+    #[schemars(with = "serde_json::Value")]
+    pub failure: Failure,
+    /// What there is to show.
+    #[schemars(with = "serde_json::Value")]
+    pub evidence: Evidence,
+    /// The instance it is about.
+    #[schemars(with = "Option<String>")]
+    pub instance: Option<InstanceId>,
+}
+
+/// Body of `POST /v1/leases`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LeaseAsked {
+    /// An earlier lease, to be renewed.
+    #[serde(default)]
+    pub token: Option<u64>,
+}
+
+/// Answer of `POST /v1/leases`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaseGiven {
+    /// Fencing token for `deploy`.
+    pub token: u64,
+    /// It lasts so long unless renewed, in milliseconds.
+    pub for_ms: u64,
+}
+
+/// One hold of `GET /v1/holds`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldRow {
+    /// The release that was taken back.
+    #[schemars(with = "String")]
+    pub release: ReleaseNumber,
+    /// Since when, in milliseconds since 1970.
+    #[schemars(with = "u64")]
+    pub since: Wall,
+    /// Who set it.
+    pub by: String,
+}
+
+/// Answer of `GET /v1/why/SUBJECT`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Why {
+    /// What was asked about.
+    pub subject: String,
+    /// In one line: `web serves v42 with 3 of 3 ready`.
+    pub summary: String,
+    /// What it waits for.
+    pub waits: Vec<Waiting>,
+    /// Further facts, a line each: `seen`, `since`, `then`, `next`.
+    pub facts: Vec<(String, String)>,
+}
+
+/// Answer of `GET /v1/logs/SUBJECT`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Logs {
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    /// Ask again with it for what comes after.
+    pub cursor: u64,
+}
+
+/// One line that an instance wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who.
+    pub instance: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// What; bytes that are no UTF-8 are replaced.
+    pub line: String,
+}
+
+/// A refusal or failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// A stable word for programs.
+    pub code: String,
+    /// Lower case, subject first.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The exit code that a command line gives it.
+    pub exit: u8,
+}

@@ -1,0 +1,45 @@
+//! The real world: the only crate that names the acting crates.
+//!
+//! [`RealWorld`] gives the engine its clock, its observation, its effects and its ledger. The entry
+//! points of the processes that Mainstay consists of ([`shim`], [`launch`], [`gateway`]) pass through
+//! here, so the command line names no acting crate either.
+//!
+//! Invariants: the gateway is kept alive whatever the ledger says, because traffic does not depend on
+//! decisions; nothing else is done without an order.
+
+mod blob;
+mod clock;
+mod gateway;
+mod logs;
+mod open;
+mod port;
+mod real;
+mod state;
+
+pub use gateway::Keeper;
+pub use logs::{LogRow, Tail};
+pub use mainstay_ledger::Halt;
+pub use mainstay_ledger_io::{OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger};
+pub use mainstay_process_io::{Artifacts, Isolation, StoreFault};
+pub use open::{Halted, OpenedWorld, WorldFault, open};
+pub use real::RealWorld;
+pub use state::State;
+
+use std::process::ExitCode;
+
+/// The shim's `main`: `mainstay shim FOLDER`.
+pub fn shim() -> ExitCode {
+    mainstay_process_io::shim_main()
+}
+
+/// The second stage of a start: `mainstay launch FOLDER`.
+pub fn launch() -> ExitCode {
+    mainstay_process_io::launch_main()
+}
+
+/// The gateway's `main`, until it is told to stop.
+pub fn gateway(state: &State) -> Result<(), mainstay_gateway_io::GatewayFault> {
+    let mut config = mainstay_gateway_io::Config::new(state.gateway_socket(), state.gateway_table());
+    config.adoption = gateway::ADOPTION;
+    mainstay_gateway_io::run(config)
+}

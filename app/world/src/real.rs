@@ -1,0 +1,330 @@
+//! The world as the machine gives it.
+
+use crate::blob::Blobs;
+use crate::gateway::Keeper;
+use crate::state::State;
+use crate::{clock, port};
+use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
+use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
+use mainstay_ledger::Kind;
+use mainstay_ledger_io::{Draft, Ledger};
+use mainstay_plan::{PORTS, Step};
+use mainstay_process_io::{
+    Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, Runtime,
+    StartFault, StopFault, Watched,
+};
+use mainstay_workload::{Exit, Instance, Readiness, Running};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+type Run = (InstanceId, Generation);
+
+/// Log lines shown of an instance that failed.
+const LINES: usize = 30;
+
+/// Processes, gateway, ledger and clock of this machine.
+pub struct RealWorld {
+    runtime: Runtime,
+    prober: Prober,
+    artifacts: mainstay_process_io::Artifacts,
+    /// The gateway, kept alive.
+    pub gateway: Keeper,
+    ledger: Ledger,
+    blobs: Blobs,
+    /// When each end was first seen.
+    ended: BTreeMap<Run, Moment>,
+    /// Since when each run is ready.
+    ready: BTreeMap<Run, Moment>,
+    /// What was seen last, for those who ask between two ticks.
+    facts: Vec<InstanceFact>,
+    watched: Vec<Watched>,
+    /// The listener of a run was found to be its own, or not.
+    owned: BTreeMap<Run, Result<(), String>>,
+}
+
+impl RealWorld {
+    pub(crate) fn new(state: &State, binary: &Path, ledger: Ledger) -> Self {
+        Self {
+            runtime: Runtime::new(state.dir(), binary),
+            prober: Prober::start(),
+            artifacts: mainstay_process_io::Artifacts::new(state.dir()),
+            gateway: Keeper::start(binary, state),
+            ledger,
+            blobs: Blobs::new(state.plans()),
+            ended: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            facts: Vec::new(),
+            watched: Vec::new(),
+            owned: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The ledger, to be closed at the end.
+    pub fn close(&self) {
+        self.ledger.close();
+    }
+
+    /// What keeps the ledger from being trusted fully, in words.
+    pub fn ledger_faults(&self) -> Vec<String> {
+        self.ledger.halted().into_iter().chain(self.ledger.checkpoint_fault()).collect()
+    }
+
+    /// What bounds an instance, where it is known.
+    pub fn isolation(&self, id: &InstanceId) -> Option<&Isolation> {
+        self.facts.iter().find(|fact| fact.id == *id)?.isolation.as_ref()
+    }
+
+    fn watch(&mut self) {
+        let watched: Vec<Watched> = self
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact.state, InstanceState::Running))
+            .map(|fact| self.watched_of(&fact.launch))
+            .collect();
+        if watched != self.watched {
+            self.prober.set(watched.clone());
+            self.watched = watched;
+        }
+    }
+
+    fn watched_of(&self, launch: &Launch) -> Watched {
+        Watched {
+            id: launch.instance.clone(),
+            generation: launch.generation,
+            address: launch.address,
+            ready: launch.ready.clone(),
+            health: launch.health.clone(),
+            env: launch.env.clone(),
+            cwd: self.artifacts.path(launch.artifact),
+        }
+    }
+
+    fn instance(&mut self, fact: &InstanceFact, probes: &BTreeMap<InstanceId, ProbeFact>) -> Instance {
+        let now = clock::moment();
+        let run = (fact.id.clone(), fact.generation);
+        let started = fact.start_ticks.map_or(now, clock::of_ticks);
+        let running = match &fact.state {
+            InstanceState::Starting => Running::Yes { pid: fact.shim_pid.unwrap_or(0) },
+            InstanceState::Running => Running::Yes { pid: fact.pid.unwrap_or(0) },
+            InstanceState::Exited(exit) => Running::Ended {
+                exit: Exit {
+                    code: exit.code,
+                    signal: exit.signal,
+                    out_of_memory: exit.oom,
+                    asked: exit.ended == Ended::Stopped,
+                },
+                at: *self.ended.entry(run.clone()).or_insert(now),
+            },
+            InstanceState::Lost { .. } => Running::Ended {
+                exit: Exit { signal: Some(9), ..Exit::default() },
+                at: *self.ended.entry(run.clone()).or_insert(now),
+            },
+        };
+        let probe = probes.get(&fact.id).filter(|probe| probe.generation == fact.generation);
+        let readiness = self.readiness(&run, fact, probe, started);
+        Instance {
+            id: fact.id.clone(),
+            generation: fact.generation,
+            contents: fact.contents,
+            address: fact.address,
+            started,
+            running,
+            readiness,
+            live: probe.is_none_or(|probe| probe.live),
+            stop: fact.launch.stop.clone(),
+        }
+    }
+
+    fn readiness(
+        &mut self,
+        run: &Run,
+        fact: &InstanceFact,
+        probe: Option<&ProbeFact>,
+        started: Moment,
+    ) -> Readiness {
+        let not_ready = |seen: String| Readiness::NotReady { seen };
+        if !matches!(fact.state, InstanceState::Running) {
+            return not_ready("its process does not run".into());
+        }
+        if fact.launch.ready.is_none() {
+            return Readiness::Ready { since: started };
+        }
+        let Some(probe) = probe else { return not_ready("not probed yet".into()) };
+        if !probe.ready {
+            self.ready.remove(run);
+            return not_ready(probe.to_string());
+        }
+        if let Err(seen) = self.owns_its_address(run, fact) {
+            return not_ready(seen);
+        }
+        let now = clock::moment();
+        Readiness::Ready { since: *self.ready.entry(run.clone()).or_insert(now) }
+    }
+
+    /// Before it takes traffic the listener is proven to belong to the instance.
+    fn owns_its_address(&mut self, run: &Run, fact: &InstanceFact) -> Result<(), String> {
+        if let Some(Ok(())) = self.owned.get(run) {
+            return Ok(());
+        }
+        let Some(address) = fact.address else { return Ok(()) };
+        let found = match self.runtime.listener(address, &run.0) {
+            Listener::Instance { .. } => Ok(()),
+            Listener::Nobody => Err(format!("nobody listens on {address}")),
+            Listener::Stranger { pid, program } => {
+                let pid = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+                Err(format!("{address} is taken by a stranger, `{program}`{pid}"))
+            }
+        };
+        self.owned.insert(run.clone(), found.clone());
+        found
+    }
+
+    fn start(&self, launch: &Launch, order: &Order<'_>) -> Result<(), EffectFault> {
+        if !self.artifacts.holds(launch.artifact) {
+            let message = format!("its artifact {} is not in the store", launch.artifact.short());
+            return Err(EffectFault::Never(message));
+        }
+        self.runtime.start(launch, order.epoch).map_err(|fault| match &fault {
+            StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
+            StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
+            StartFault::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                EffectFault::Later(chain(&fault))
+            }
+            _ => EffectFault::Never(chain(&fault)),
+        })
+    }
+}
+
+impl World for RealWorld {
+    fn now(&self) -> (Moment, Wall) {
+        (clock::moment(), clock::wall())
+    }
+
+    fn observe(&mut self) -> Seen {
+        if let Ok(facts) = self.runtime.observe() {
+            self.facts = facts;
+        }
+        self.watch();
+        let probes = self.prober.facts();
+        let facts = self.facts.clone();
+        let instances = facts.iter().map(|fact| self.instance(fact, &probes)).collect();
+        let known = |run: &Run| facts.iter().any(|fact| fact.id == run.0 && fact.generation == run.1);
+        self.ended.retain(|run, _| known(run));
+        self.ready.retain(|run, _| known(run));
+        self.owned.retain(|run, _| known(run));
+        Seen {
+            instances,
+            gateway: self.gateway.seen(clock::moment()),
+            ports_taken: port::listening(&PORTS),
+        }
+    }
+
+    fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
+        match order.step {
+            Step::Start { launch } => self.start(launch, order),
+            Step::Publish(_) => match &order.table {
+                Some(table) => self.gateway.publish(table),
+                None => Err(EffectFault::Never("a publication without its table".into())),
+            },
+            Step::Stop { instance, generation, stop } => {
+                let stopped = self.runtime.stop(instance, *generation, stop, order.epoch);
+                stopped.map_err(|fault| match &fault {
+                    StopFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
+                    StopFault::Unknown { .. } | StopFault::Signal { .. } => {
+                        EffectFault::Never(fault.to_string())
+                    }
+                    _ => EffectFault::Later(chain(&fault)),
+                })
+            }
+            Step::Clear { instance, .. } => {
+                self.runtime.forget(instance).map_err(|fault| EffectFault::Later(chain(&fault)))
+            }
+            Step::AwaitReady { .. }
+            | Step::AwaitAcknowledged { .. }
+            | Step::AwaitDrained { .. }
+            | Step::AwaitStopped { .. }
+            | Step::Serve { .. } => Ok(()),
+        }
+    }
+
+    fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
+        let size = self.ledger.size();
+        let draft = |(place, entry): (usize, Entry)| {
+            let (code, name) = entry.event.kind();
+            let payload = entry.event.to_bytes();
+            let place = u64::try_from(place).unwrap_or(u64::MAX);
+            let identity = Digest::of_parts(&[&(size + place).to_be_bytes(), &payload]).0;
+            let mut key = [0; 16];
+            key.copy_from_slice(&identity[..16]);
+            Ok(Draft {
+                kind: Kind::new(code, name).map_err(|fault| RecordFault(fault.to_string()))?,
+                actor: entry.by,
+                epoch: entry.epoch,
+                generation: entry.event.generation(),
+                key,
+                payload,
+                at: entry.at,
+            })
+        };
+        let drafts = entries.into_iter().enumerate().map(draft).collect::<Result<Vec<_>, _>>()?;
+        self.ledger.append_all(drafts).map(drop).map_err(|fault| RecordFault(chain(&fault)))
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<Digest, RecordFault> {
+        self.blobs.keep(bytes)
+    }
+
+    fn fetch(&mut self, digest: Digest) -> Result<Vec<u8>, RecordFault> {
+        self.blobs.fetch(digest)
+    }
+
+    fn evidence(&mut self, instance: &InstanceId) -> Evidence {
+        let fact = self.facts.iter().find(|fact| fact.id == *instance);
+        let source = LogSource::Instance(instance.clone());
+        let lines = self.runtime.logs(&source, LINES).map(|(lines, _)| lines).unwrap_or_default();
+        let probe = self.prober.facts().remove(instance);
+        Evidence {
+            probe: probe.map(|probe| probe.evidence()).unwrap_or_default(),
+            process: fact.map(|fact| ran(fact)),
+            log: lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect(),
+        }
+    }
+}
+
+fn ran(fact: &InstanceFact) -> String {
+    match &fact.state {
+        InstanceState::Starting => "started, its program is not executed yet".into(),
+        InstanceState::Running => format!("runs as pid {}", fact.pid.unwrap_or(0)),
+        InstanceState::Exited(exit) => {
+            let ended = Exit {
+                code: exit.code,
+                signal: exit.signal,
+                out_of_memory: exit.oom,
+                asked: exit.ended == Ended::Stopped,
+            };
+            let after = fact.started.map_or(0, |started| exit.at.0.saturating_sub(started.0));
+            match (&exit.fault, exit.ended) {
+                (Some(fault), _) => fault.clone(),
+                (None, Ended::Stopped) => format!("ran until we stopped it; {ended}"),
+                (None, _) => format!("ended by itself after {}.{:01} s; {ended}", after / 1000, after % 1000 / 100),
+            }
+        }
+        InstanceState::Lost { reason } => reason.clone(),
+    }
+}
+
+/// A fault with all that caused it, in one line.
+fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

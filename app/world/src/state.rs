@@ -1,0 +1,80 @@
+//! The state folder of one environment.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/`, all private to the owner.
+#[derive(Debug, Clone)]
+pub struct State {
+    dir: PathBuf,
+}
+
+impl State {
+    /// The folder of `environment` below `state`; nothing is made yet.
+    pub fn new(state: &Path, environment: &str) -> Self {
+        Self { dir: state.join(environment) }
+    }
+
+    /// The folder itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes what is missing, each folder 0700.
+    pub fn create(&self) -> io::Result<()> {
+        for name in ["ledger", "artifacts", "instances", "logs", "run", "keys", "plans"] {
+            let path = self.dir.join(name);
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|fault| {
+                io::Error::new(fault.kind(), format!("`{}`: {fault}", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where the ledger lies.
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
+    /// Where plans and release records lie, by digest.
+    pub(crate) fn plans(&self) -> PathBuf {
+        self.dir.join("plans")
+    }
+
+    /// The socket of the control plane's API.
+    pub fn control_socket(&self) -> PathBuf {
+        self.dir.join("run/control.sock")
+    }
+
+    /// What the control plane says, and why it ended.
+    pub fn control_log(&self) -> PathBuf {
+        self.dir.join("logs/control-plane.log")
+    }
+
+    /// The gateway's control socket.
+    pub(crate) fn gateway_socket(&self) -> PathBuf {
+        self.dir.join("run/gateway.sock")
+    }
+
+    /// The gateway's last table.
+    pub(crate) fn gateway_table(&self) -> PathBuf {
+        self.dir.join("run/gateway.table")
+    }
+
+    /// What the gateway says.
+    pub(crate) fn gateway_log(&self) -> PathBuf {
+        self.dir.join("logs/gateway.log")
+    }
+}
+
+/// Where signed checkpoints are kept outside the state folder, so that an older copy of it is noticed:
+/// a folder of its own for each state folder.
+pub(crate) fn anchors(state: &State) -> Vec<PathBuf> {
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
+    });
+    let place = std::fs::canonicalize(state.dir()).unwrap_or_else(|_| state.dir().to_owned());
+    let name = mainstay_atoms::Digest::of(place.as_os_str().as_encoded_bytes());
+    base.map(|base| base.join("mainstay/anchors").join(&name.to_hex()[..32])).into_iter().collect()
+}
