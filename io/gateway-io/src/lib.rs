@@ -1,1 +1,50 @@
-//! .
+//! The gateway process: serves from a table, hands in-flight counts back, outlives its control plane.
+//!
+//! [`run`] is the whole process. Inside, the main thread owns the control socket and the listening
+//! sockets; each worker is a thread with a runtime, listeners, pools and counters of its own, so a
+//! request touches no lock and no other core. [`Client`] is the control plane's side.
+//!
+//! - A table is taken or refused whole. It is acknowledged once every worker serves from it; from then
+//!   on no request picks an instance that left, and [`Status`] tells what still goes on there.
+//! - A request is routed by the table that was current when its head arrived.
+//! - Bytes reach an instance only re-serialised from a request that `mainstay_routing::Scanner` passed.
+//! - The table lies on disk too: a gateway that was killed serves again without a control plane, and
+//!   [`Listeners`] kept elsewhere let connections wait meanwhile.
+//!
+//! What this crate never does: write to the terminal, end the process, replay a request of which an
+//! instance may have seen a byte unless its method is idempotent, close a listener or a stream because
+//! of an unrelated change. Times are `Duration`s, latencies are counted in microseconds.
+
+mod accept;
+mod answer;
+mod body;
+mod client;
+mod client_io;
+mod config;
+mod connection;
+mod control;
+mod download;
+mod exchange;
+mod gateway;
+mod listener;
+mod metrics;
+mod pool;
+mod prepare;
+mod series;
+mod serving;
+mod socket;
+mod store;
+mod stranger;
+mod sweep;
+mod tunnel;
+mod upstream;
+mod wire;
+mod worker;
+
+pub use client::{Client, ClientFault, Listeners};
+pub use config::{Config, Limits};
+pub use gateway::{GatewayFault, run};
+pub use wire::{
+    Acknowledged, InstanceStatus, Latency, Refusal, ReleaseLatency, Request, Response, Serving,
+    Status,
+};

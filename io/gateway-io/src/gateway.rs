@@ -1,0 +1,590 @@
+//! The main thread: owns the table, the listening sockets and the control socket.
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::series::{Ledger, Traffic};
+use crate::serving::{Compiled, Run};
+use crate::socket;
+use crate::store;
+use crate::wire::{
+    Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Response, Serving, Status,
+};
+use crate::worker::{Command, Handle, Worker};
+use mainstay_routing::{Router, Table};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::UnixListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+/// Why a gateway cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayFault {
+    /// Another gateway holds the lock beside the socket; the lock goes with its process.
+    #[error("another gateway runs at `{socket}`", socket = socket.display())]
+    Running {
+        /// The control socket.
+        socket: PathBuf,
+    },
+    /// The control socket or its lock cannot be made.
+    #[error("the control socket `{socket}` cannot be opened", socket = socket.display())]
+    Socket {
+        /// The control socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Threads, event queues or signals are not to be had.
+    #[error("the gateway's threads cannot be started")]
+    Start {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker ended although nobody told it to.
+    #[error("a worker of the gateway ended by itself")]
+    Worker,
+}
+
+/// Runs a gateway until it is told to stop by SIGTERM or SIGINT: then it takes no more connections,
+/// finishes what is under way within [`crate::Limits::drain`] and returns.
+///
+/// It answers on [`Config::socket`] at once, and serves from the table on disk, if there is one, after
+/// [`Config::adoption`].
+pub fn run(config: Config) -> Result<(), GatewayFault> {
+    let lock = lock(&config)?;
+    let start = |source| GatewayFault::Start { source };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default());
+    let result = runtime.map_err(start)?.block_on(async {
+        let (gateway, listener) = Gateway::start(config)?;
+        gateway.run(listener).await
+    });
+    drop(lock);
+    result
+}
+
+fn lock(config: &Config) -> Result<File, GatewayFault> {
+    let socket = config.socket.clone();
+    let path = config.socket.with_extension("lock");
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(source) => return Err(GatewayFault::Socket { socket, source }),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(GatewayFault::Running { socket }),
+        Err(std::fs::TryLockError::Error(source)) => Err(GatewayFault::Socket { socket, source }),
+    }
+}
+
+/// Listening sockets by address.
+type Bound = BTreeMap<SocketAddr, Vec<TcpListener>>;
+
+/// One instance's counters, by worker.
+#[derive(Debug)]
+struct Seen {
+    address: SocketAddr,
+    traffic: Vec<Arc<Traffic>>,
+}
+
+impl Seen {
+    fn sum(&self, part: impl Fn(&Traffic) -> u64) -> u64 {
+        self.traffic.iter().map(|traffic| part(traffic)).sum()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.sum(|traffic| traffic.in_flight.get() + traffic.streams.get()) == 0
+    }
+}
+
+/// The process.
+pub(crate) struct Gateway {
+    config: Config,
+    started_ms: u64,
+    workers: Vec<Handle>,
+    ledgers: Vec<Arc<Ledger>>,
+    table: RefCell<Option<Arc<Table>>>,
+    sockets: RefCell<Bound>,
+    adopted: RefCell<Bound>,
+    seen: RefCell<BTreeMap<Run, Seen>>,
+    metrics: RefCell<Metrics>,
+    /// One publication at a time.
+    turn: Semaphore,
+    begun: Notify,
+    has_begun: Cell<bool>,
+    unkept: RefCell<Option<String>>,
+    unbound: RefCell<Vec<Refusal>>,
+}
+
+/// Connections to the control socket at one time.
+const CONTROLS: usize = 64;
+/// How often a listener that could not be bound at the start is tried again.
+const MEND: Duration = Duration::from_millis(200);
+
+impl Gateway {
+    fn start(config: Config) -> Result<(Self, UnixListener), GatewayFault> {
+        let start = |source| GatewayFault::Start { source };
+        let count = config.worker_count();
+        let cap = config.limits.connections.div_ceil(count);
+        let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
+        let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
+        let listener = open(&config).map_err(|source| GatewayFault::Socket {
+            socket: config.socket.clone(),
+            source,
+        })?;
+        let gateway = Self {
+            started_ms: civil_ms(),
+            ledgers: workers.iter().map(|worker| worker.ledger.clone()).collect(),
+            workers,
+            table: RefCell::default(),
+            sockets: RefCell::default(),
+            adopted: RefCell::default(),
+            seen: RefCell::default(),
+            metrics: RefCell::default(),
+            turn: Semaphore::new(1),
+            begun: Notify::new(),
+            has_begun: Cell::new(config.adoption.is_zero()),
+            unkept: RefCell::default(),
+            unbound: RefCell::default(),
+            config,
+        };
+        Ok((gateway, listener))
+    }
+
+    async fn run(mut self, listener: UnixListener) -> Result<(), GatewayFault> {
+        let start = |source| GatewayFault::Start { source };
+        let mut term = signal(SignalKind::terminate()).map_err(start)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(start)?;
+        let ended: Vec<_> = self
+            .workers
+            .iter_mut()
+            .map(|worker| std::mem::replace(&mut worker.ended, oneshot::channel().1))
+            .collect();
+        let gateway = Rc::new(self);
+        let restoring = tokio::task::spawn_local(gateway.clone().restore());
+        let mut ended = ended;
+        let stopped = tokio::select! {
+            () = told(&mut term, &mut interrupt) => true,
+            () = gateway.clone().serve(listener) => true,
+            () = any(&mut ended) => false,
+        };
+        restoring.abort();
+        if !stopped {
+            return Err(GatewayFault::Worker);
+        }
+        gateway.drain().await;
+        for worker in ended {
+            // It says nothing but that it ended.
+            drop(worker.await);
+        }
+        Ok(())
+    }
+
+    async fn serve(self: Rc<Self>, listener: UnixListener) {
+        let room = Arc::new(Semaphore::new(CONTROLS));
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            if let Ok(permit) = room.clone().try_acquire_owned() {
+                let control = Control {
+                    gateway: self.clone(),
+                    stream,
+                };
+                drop(tokio::task::spawn_local(async move {
+                    control.run().await;
+                    drop(permit);
+                }));
+            }
+        }
+    }
+
+    /// Serves from the table on disk, once listeners were handed over or that has taken too long.
+    async fn restore(self: Rc<Self>) {
+        if !self.has_begun.get() {
+            drop(tokio::time::timeout(self.config.adoption, self.begun.notified()).await);
+            self.has_begun.set(true);
+        }
+        let turn = self.turn.acquire().await;
+        match store::load(&self.config.table) {
+            Ok(Some(table)) if self.table.borrow().is_none() => self.resume(table).await,
+            Ok(_) => {}
+            Err(fault) => {
+                self.unkept
+                    .replace(Some(format!("the table on disk cannot be read: {fault}")));
+            }
+        }
+        // No table wants them.
+        self.adopted
+            .take()
+            .values()
+            .flatten()
+            .for_each(listener::shut);
+        drop(turn);
+        self.mend().await;
+    }
+
+    async fn resume(&self, table: Table) {
+        let wanted = addresses(&table);
+        let (mut add, left) = self
+            .adopted
+            .take()
+            .into_iter()
+            .partition::<Bound, _>(|(address, _)| wanted.contains(address));
+        self.adopted.replace(left);
+        for (address, sockets) in &mut add {
+            listener::fill(*address, sockets, self.workers.len());
+        }
+        let (bound, faults) = self.bind_what_can_be(&table, &add);
+        add.extend(bound);
+        self.unbound.replace(faults);
+        self.install(Arc::new(table), add).await;
+    }
+
+    /// Tries again to bind what could not be bound at the start.
+    async fn mend(&self) {
+        while !self.unbound.borrow().is_empty() {
+            tokio::time::sleep(MEND).await;
+            let turn = self.turn.acquire().await;
+            let Some(table) = self.table.borrow().clone() else {
+                return;
+            };
+            let (add, faults) = self.bind_what_can_be(&table, &Bound::new());
+            if !add.is_empty() {
+                self.install(table, add).await;
+            }
+            self.unbound.replace(faults);
+            drop(turn);
+        }
+    }
+
+    fn bind_what_can_be(&self, table: &Table, but: &Bound) -> (Bound, Vec<Refusal>) {
+        let (mut bound, mut faults) = (Bound::new(), Vec::new());
+        for address in self
+            .missing(table)
+            .into_iter()
+            .filter(|address| !but.contains_key(address))
+        {
+            match listener::bind(address, self.workers.len()) {
+                Ok(sockets) => drop(bound.insert(address, sockets)),
+                Err(refusal) => faults.push(refusal),
+            }
+        }
+        (bound, faults)
+    }
+
+    fn missing(&self, table: &Table) -> BTreeSet<SocketAddr> {
+        let sockets = self.sockets.borrow();
+        addresses(table)
+            .into_iter()
+            .filter(|address| !sockets.contains_key(address))
+            .collect()
+    }
+
+    /// Takes a table whole or not at all.
+    pub(crate) async fn publish(&self, table: Table) -> Result<Acknowledged, Refusal> {
+        // Never closed.
+        let turn = self.turn.acquire().await;
+        self.check(&table)?;
+        let mut add = Bound::new();
+        for address in self.missing(&table) {
+            add.insert(address, listener::bind(address, self.workers.len())?);
+        }
+        let table = Arc::new(table);
+        self.install(table.clone(), add).await;
+        self.unbound.borrow_mut().clear();
+        let kept = store::save(&self.config.table, &table);
+        let kept = kept.map_err(|fault| format!("the table cannot be kept on disk: {fault}"));
+        let is_kept = kept.is_ok();
+        self.unkept.replace(kept.err());
+        drop(turn);
+        Ok(Acknowledged {
+            epoch: table.epoch,
+            generation: table.generation,
+            kept: is_kept,
+        })
+    }
+
+    fn check(&self, table: &Table) -> Result<(), Refusal> {
+        if !self.has_begun.get() {
+            let message = "listeners are still being handed over".into();
+            return Err(Refusal::Invalid { message });
+        }
+        let mut seen = BTreeSet::new();
+        for address in table.listeners.iter().map(listener::address) {
+            if !seen.insert(address) {
+                let message = format!("{address} is listed twice");
+                return Err(Refusal::Invalid { message });
+            }
+        }
+        match &*self.table.borrow() {
+            Some(held) if is_stale(table, held) => Err(Refusal::Stale {
+                epoch: held.epoch,
+                generation: held.generation,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the table to every worker and waits for all of them.
+    async fn install(&self, table: Arc<Table>, add: Bound) {
+        let router = Arc::new(Router::new(&table));
+        let wanted = addresses(&table);
+        let remove: Vec<SocketAddr> = self
+            .sockets
+            .borrow()
+            .keys()
+            .filter(|address| !wanted.contains(address))
+            .copied()
+            .collect();
+        self.see(&table);
+        let mut waiting = Vec::new();
+        for (number, worker) in self.workers.iter().enumerate() {
+            let (done, acknowledged) = oneshot::channel();
+            let compiled = Compiled {
+                table: table.clone(),
+                router: router.clone(),
+                traffic: self.traffic_of(number),
+            };
+            let add = share(&add, number, self.workers.len());
+            let command = Command::Install {
+                compiled,
+                add,
+                remove: remove.clone(),
+                done,
+            };
+            if worker.commands.send(command).await.is_ok() {
+                waiting.push(acknowledged);
+            }
+        }
+        for acknowledged in waiting {
+            // A worker that ended ends the process; see `run`.
+            drop(acknowledged.await);
+        }
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|address, _| wanted.contains(address));
+        sockets.extend(add);
+        self.table.replace(Some(table));
+        self.fold();
+    }
+
+    /// Makes counters for instances that are new.
+    fn see(&self, table: &Table) {
+        let mut seen = self.seen.borrow_mut();
+        for backend in table.services.values().flat_map(|pool| &pool.backends) {
+            let run = (backend.instance.clone(), backend.generation);
+            let fresh = || Seen {
+                address: backend.address,
+                traffic: self.workers.iter().map(|_| Arc::default()).collect(),
+            };
+            seen.entry(run).or_insert_with(fresh);
+        }
+    }
+
+    fn traffic_of(&self, worker: usize) -> BTreeMap<Run, Arc<Traffic>> {
+        let seen = self.seen.borrow();
+        seen.iter()
+            .map(|(run, seen)| (run.clone(), seen.traffic[worker].clone()))
+            .collect()
+    }
+
+    fn current(&self) -> BTreeSet<Run> {
+        let table = self.table.borrow();
+        let pools = table.iter().flat_map(|table| table.services.values());
+        let backends = pools.flat_map(|pool| &pool.backends);
+        backends
+            .map(|backend| (backend.instance.clone(), backend.generation))
+            .collect()
+    }
+
+    /// Forgets instances that left and at which nothing goes on.
+    fn fold(&self) {
+        let current = self.current();
+        let mut seen = self.seen.borrow_mut();
+        seen.retain(|run, seen| current.contains(run) || !seen.is_quiet());
+        let live = seen
+            .keys()
+            .map(|(instance, generation)| (instance.to_string(), generation.0))
+            .collect();
+        let table = self.table.borrow();
+        let services = table.iter().flat_map(|table| table.services.keys());
+        let services = services.map(ToString::to_string).collect();
+        self.metrics
+            .borrow_mut()
+            .fold(&self.ledgers, &live, &services);
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.fold();
+        let current = self.current();
+        let seen = self.seen.borrow();
+        let instances = seen.iter().map(|(run, seen)| InstanceStatus {
+            instance: run.0.clone(),
+            generation: run.1,
+            address: seen.address,
+            current: current.contains(run),
+            in_flight: seen.sum(|traffic| traffic.in_flight.get()),
+            streams: seen.sum(|traffic| traffic.streams.get()),
+            requests: seen.sum(|traffic| traffic.requests.get()),
+            failures: seen.sum(|traffic| traffic.failures.get()),
+        });
+        let instances = instances.collect();
+        let table = self.table.borrow();
+        let unbound = self.unbound.borrow();
+        let faults = unbound
+            .iter()
+            .map(ToString::to_string)
+            .chain(self.unkept.borrow().clone());
+        Status {
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            serving: table.as_ref().map(|table| Serving {
+                epoch: table.epoch,
+                generation: table.generation,
+            }),
+            workers: self.workers.len(),
+            connections: self
+                .ledgers
+                .iter()
+                .map(|ledger| ledger.connections.get())
+                .sum(),
+            listeners: table
+                .as_ref()
+                .map(|table| table.listeners.clone())
+                .unwrap_or_default(),
+            instances,
+            faults: faults.collect(),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let status = self.status();
+        let in_flight: Vec<_> = status
+            .instances
+            .iter()
+            .map(|one| (one.instance.to_string(), one.in_flight, one.streams))
+            .collect();
+        self.metrics.borrow().text(&self.ledgers, &in_flight)
+    }
+
+    pub(crate) fn latencies(&self) -> Vec<ReleaseLatency> {
+        self.metrics.borrow().by_release(&self.ledgers)
+    }
+
+    /// Keeps sockets that an earlier gateway listened on.
+    pub(crate) fn adopt(&self, address: SocketAddr, fds: Vec<OwnedFd>) -> Result<(), Refusal> {
+        if self.has_begun.get() {
+            let message = "listeners can be handed over only before the gateway begins".into();
+            return Err(Refusal::Invalid { message });
+        }
+        let sockets = fds.into_iter().map(TcpListener::from).filter(|socket| {
+            let here = socket.local_addr().is_ok_and(|local| local == address);
+            here && socket2::SockRef::from(socket)
+                .is_listener()
+                .unwrap_or(false)
+        });
+        let sockets: Vec<TcpListener> = sockets.collect();
+        self.adopted
+            .borrow_mut()
+            .entry(address)
+            .or_default()
+            .extend(sockets);
+        Ok(())
+    }
+
+    pub(crate) fn begin(&self) -> Response {
+        self.begun.notify_one();
+        Response::Done
+    }
+
+    /// Duplicates of the sockets of one address.
+    pub(crate) fn handover(&self, address: SocketAddr) -> Vec<OwnedFd> {
+        let sockets = self.sockets.borrow();
+        let held = sockets.get(&address).into_iter().flatten();
+        held.filter_map(|socket| socket.try_clone().ok())
+            .map(OwnedFd::from)
+            .take(socket::FDS)
+            .collect()
+    }
+
+    async fn drain(&self) {
+        for worker in &self.workers {
+            // One that has ended needs no telling.
+            drop(worker.commands.send(Command::Drain).await);
+        }
+    }
+}
+
+fn addresses(table: &Table) -> BTreeSet<SocketAddr> {
+    table.listeners.iter().map(listener::address).collect()
+}
+
+/// A lower number, or another table under the number held.
+fn is_stale(table: &Table, held: &Table) -> bool {
+    let (number, known) = (
+        (table.epoch, table.generation),
+        (held.epoch, held.generation),
+    );
+    number < known || (number == known && table != held)
+}
+
+/// What one worker of `count` listens on.
+fn share(bound: &Bound, worker: usize, count: usize) -> Vec<(SocketAddr, TcpListener)> {
+    let mut mine = Vec::new();
+    for (address, sockets) in bound {
+        let sockets = sockets.iter().skip(worker).step_by(count);
+        mine.extend(sockets.filter_map(|socket| Some((*address, socket.try_clone().ok()?))));
+    }
+    mine
+}
+
+/// Opens the control socket; the library wants it non-blocking.
+fn open(config: &Config) -> io::Result<UnixListener> {
+    let listener = socket::listen(&config.socket)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+async fn told(term: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Resolves when the first of them does.
+async fn any(ended: &mut [oneshot::Receiver<()>]) {
+    std::future::poll_fn(|context| {
+        let over = ended
+            .iter_mut()
+            .any(|one| std::pin::Pin::new(one).poll(context).is_ready());
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+fn civil_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,286 @@
+//! The counters of all workers, merged when they are read.
+
+use crate::series::{Key, Ledger, Series};
+use crate::wire::{Latency, ReleaseLatency};
+use mainstay_routing::histogram;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Codes = BTreeMap<(Key, u16), u64>;
+
+/// What remains of series whose instance, service or route left the table.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    past: BTreeMap<Key, (Latency, BTreeMap<u16, u64>)>,
+}
+
+/// The label of whatever is gone.
+const PAST: &str = "past";
+
+impl Metrics {
+    /// Folds the series of everyone who is neither in the table nor draining.
+    pub(crate) fn fold(
+        &mut self,
+        ledgers: &[Arc<Ledger>],
+        live: &BTreeSet<(String, u64)>,
+        services: &BTreeSet<String>,
+    ) {
+        for ledger in ledgers {
+            let gone = |key: &Key| !live.contains(&(key.instance.clone(), key.generation));
+            for (key, series) in ledger.take(gone) {
+                let service = if services.contains(&key.service) {
+                    key.service
+                } else {
+                    PAST.into()
+                };
+                let folded = Key {
+                    route: PAST.into(),
+                    service,
+                    instance: PAST.into(),
+                    generation: 0,
+                    release: PAST.into(),
+                };
+                let (latency, codes) = self.past.entry(folded).or_default();
+                add(latency, &series);
+                for (code, count) in series.codes() {
+                    *codes.entry(code).or_default() += count;
+                }
+            }
+        }
+    }
+
+    fn merge(&self, ledgers: &[Arc<Ledger>]) -> (Codes, BTreeMap<Key, Latency>) {
+        let (mut codes, mut latencies) = (Codes::new(), BTreeMap::<Key, Latency>::new());
+        for (key, (latency, counts)) in &self.past {
+            latencies.insert(key.clone(), latency.clone());
+            codes.extend(
+                counts
+                    .iter()
+                    .map(|(code, count)| ((key.clone(), *code), *count)),
+            );
+        }
+        for (mut key, series) in ledgers.iter().flat_map(|ledger| ledger.all()) {
+            key.generation = 0;
+            add(latencies.entry(key.clone()).or_default(), &series);
+            for (code, count) in series.codes() {
+                *codes.entry((key.clone(), code)).or_default() += count;
+            }
+        }
+        (codes, latencies)
+    }
+
+    /// Per instance and release, over all routes.
+    pub(crate) fn by_release(&self, ledgers: &[Arc<Ledger>]) -> Vec<ReleaseLatency> {
+        let mut found: BTreeMap<(String, String, String), ReleaseLatency> = BTreeMap::new();
+        let (codes, latencies) = self.merge(ledgers);
+        for (key, latency) in latencies {
+            let place = (
+                key.service.clone(),
+                key.release.clone(),
+                key.instance.clone(),
+            );
+            let one = found.entry(place).or_insert_with(|| ReleaseLatency {
+                service: key.service.clone(),
+                release: key.release.clone(),
+                instance: key.instance.clone(),
+                latency: Latency::default(),
+                codes: BTreeMap::new(),
+            });
+            one.latency.sum_us += latency.sum_us;
+            for (sum, count) in one.latency.counts.iter_mut().zip(latency.counts) {
+                *sum += count;
+            }
+            for ((_, code), count) in codes.iter().filter(|((other, _), _)| *other == key) {
+                *one.codes.entry(*code).or_default() += count;
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Prometheus text exposition 0.0.4.
+    pub(crate) fn text(&self, ledgers: &[Arc<Ledger>], in_flight: &[(String, u64, u64)]) -> String {
+        let (codes, latencies) = self.merge(ledgers);
+        let mut text = Exposition::default();
+        text.kind("gateway_requests_total", "counter");
+        for ((key, code), count) in &codes {
+            let labels = [
+                ("route", key.route.as_str()),
+                ("service", &key.service),
+                ("instance", &key.instance),
+                ("release", &key.release),
+                ("code", &code.to_string()),
+            ];
+            text.line("gateway_requests_total", &labels, count);
+        }
+        text.own(ledgers);
+        text.durations(&latencies);
+        text.kind("gateway_failures_total", "counter");
+        let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
+        for (reason, count) in ledgers.iter().flat_map(|ledger| ledger.failures()) {
+            *failures.entry(reason).or_default() += count;
+        }
+        for (reason, count) in failures {
+            text.line("gateway_failures_total", &[("reason", reason)], &count);
+        }
+        text.kind("gateway_connections", "gauge");
+        let connections: u64 = ledgers.iter().map(|ledger| ledger.connections.get()).sum();
+        text.line("gateway_connections", &[], &connections);
+        text.kind("gateway_inflight", "gauge");
+        for (instance, requests, streams) in in_flight {
+            let labels = |kind| [("instance", instance.as_str()), ("kind", kind)];
+            text.line("gateway_inflight", &labels("request"), requests);
+            text.line("gateway_inflight", &labels("stream"), streams);
+        }
+        text.0
+    }
+}
+
+fn add(latency: &mut Latency, series: &Series) {
+    for (sum, count) in latency.counts.iter_mut().zip(series.buckets()) {
+        *sum += count;
+    }
+    latency.sum_us += series.sum_us();
+}
+
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn kind(&mut self, name: &str, kind: &str) {
+        self.put(format_args!("# TYPE {name} {kind}\n"));
+    }
+
+    /// Answers that the gateway gave itself: no route, no instance, a refused head.
+    fn own(&mut self, ledgers: &[Arc<Ledger>]) {
+        let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
+        for (code, count) in ledgers.iter().flat_map(|ledger| ledger.own.codes()) {
+            *codes.entry(code).or_default() += count;
+        }
+        for (code, count) in codes {
+            let code = code.to_string();
+            let labels = [
+                ("route", ""),
+                ("service", ""),
+                ("instance", ""),
+                ("release", ""),
+                ("code", &*code),
+            ];
+            self.line("gateway_requests_total", &labels, &count);
+        }
+    }
+
+    fn durations(&mut self, latencies: &BTreeMap<Key, Latency>) {
+        const NAME: &str = "gateway_request_duration_seconds";
+        self.kind(NAME, "histogram");
+        let mut merged: BTreeMap<(&str, &str, &str), Latency> = BTreeMap::new();
+        for (key, latency) in latencies {
+            let sum = merged
+                .entry((&key.route, &key.service, &key.release))
+                .or_default();
+            sum.sum_us += latency.sum_us;
+            for (all, one) in sum.counts.iter_mut().zip(&latency.counts) {
+                *all += one;
+            }
+        }
+        for ((route, service, release), latency) in &merged {
+            let labels = [
+                ("route", *route),
+                ("service", *service),
+                ("release", *release),
+            ];
+            for edge in histogram::SHOWN {
+                let below: u64 = latency.counts[..=histogram::bucket(edge)].iter().sum();
+                let le = edge.as_secs_f64().to_string();
+                let labels = [labels[0], labels[1], labels[2], ("le", &*le)];
+                self.line(&format!("{NAME}_bucket"), &labels, &below);
+            }
+            let total: u64 = latency.counts.iter().sum();
+            self.line(
+                &format!("{NAME}_bucket"),
+                &[labels[0], labels[1], labels[2], ("le", "+Inf")],
+                &total,
+            );
+            let sum = Duration::from_micros(latency.sum_us).as_secs_f64();
+            self.line(&format!("{NAME}_sum"), &labels, &sum);
+            self.line(&format!("{NAME}_count"), &labels, &total);
+        }
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: &dyn std::fmt::Display) {
+        self.put(format_args!("{name}"));
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let open = if place == 0 { '{' } else { ',' };
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            self.put(format_args!("{open}{label}=\"{text}\""));
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        self.put(format_args!("{close} {value}\n"));
+    }
+
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        self.0
+            .write_fmt(text)
+            .expect("writing to a String cannot fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(instance: &str, route: &str) -> Key {
+        Key {
+            route: route.into(),
+            service: "web".into(),
+            instance: instance.into(),
+            generation: 7,
+            release: "v1".into(),
+        }
+    }
+
+    #[test]
+    fn workers_are_merged_and_those_who_left_are_folded() {
+        let ledgers: Vec<Arc<Ledger>> = vec![Arc::default(), Arc::default()];
+        for ledger in &ledgers {
+            let series = ledger.begin(key("web.v1.1", "a/\"x\""));
+            series.record(200, Duration::from_millis(1));
+            series.record(500, Duration::from_millis(30));
+        }
+        let mut metrics = Metrics::default();
+        let text = metrics.text(&ledgers, &[]);
+        let line = r#"gateway_requests_total{route="a/\"x\"",service="web",instance="web.v1.1",release="v1",code="200"} 2"#;
+        assert!(text.contains(line), "{text}");
+        assert!(
+            text.contains("le=\"0.001\"} 2\n") && text.contains("le=\"0.05\"} 4\n"),
+            "{text}"
+        );
+        metrics.fold(
+            &ledgers,
+            &BTreeSet::new(),
+            &BTreeSet::from(["web".to_owned()]),
+        );
+        let text = metrics.text(&ledgers, &[]);
+        let line = r#"gateway_requests_total{route="past",service="web",instance="past",release="past",code="500"} 2"#;
+        assert!(text.contains(line) && !text.contains("web.v1.1"), "{text}");
+        let releases = metrics.by_release(&ledgers);
+        assert_eq!(releases.len(), 1);
+        let median = releases[0].latency.quantile(0.5).unwrap();
+        assert!((950..=1050).contains(&median.as_micros()), "{median:?}");
+    }
+
+    #[test]
+    fn codes_beyond_the_table_are_counted_together() {
+        let series = Series::default();
+        for code in 200..240 {
+            series.record(code, Duration::ZERO);
+        }
+        assert_eq!(series.codes().map(|(_, count)| count).sum::<u64>(), 40);
+        assert_eq!(series.codes().count(), CODES_SHOWN);
+    }
+    const CODES_SHOWN: usize = 16;
+}

@@ -1,0 +1,204 @@
+//! One instance as one worker sees it: its idle connections, its health, what goes on there.
+
+use crate::body::Upload;
+use crate::pool::Wire;
+use crate::series::{Key, Series, Traffic};
+use crate::worker::Worker;
+use mainstay_atoms::Moment;
+use mainstay_routing::{Backend, Outlier};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Idle connections kept to one instance by one worker.
+const KEPT: usize = 256;
+
+/// An instance. It lives on, left, while a request or stream of it does.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) backend: Backend,
+    pub(crate) traffic: Arc<Traffic>,
+    outlier: Cell<Outlier>,
+    idle: RefCell<Vec<(Wire, u64)>>,
+    series: RefCell<Vec<(u32, Arc<Series>)>>,
+    left: Cell<bool>,
+    streams_end: watch::Sender<Option<Instant>>,
+}
+
+impl Upstream {
+    pub(crate) fn new(backend: Backend, traffic: Arc<Traffic>) -> Self {
+        Self {
+            backend,
+            traffic,
+            outlier: Cell::default(),
+            idle: RefCell::default(),
+            series: RefCell::default(),
+            left: Cell::new(false),
+            streams_end: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.get()
+    }
+
+    /// The table has it no longer: idle connections go, streams get `window`.
+    pub(crate) fn leave(&self, window: Duration) {
+        self.left.set(true);
+        self.idle.borrow_mut().clear();
+        self.end_streams(window);
+    }
+
+    /// Gives streams this long.
+    pub(crate) fn end_streams(&self, window: Duration) {
+        self.streams_end.send_replace(Some(Instant::now() + window));
+    }
+
+    /// Waits until streams must end.
+    pub(crate) fn streams_over(&self) -> impl Future<Output = ()> + 'static {
+        let mut told = self.streams_end.subscribe();
+        async move {
+            let end = match told.wait_for(Option::is_some).await {
+                Ok(end) => *end,
+                Err(_) => None,
+            };
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(crate) fn outlier(&self) -> Outlier {
+        self.outlier.get()
+    }
+
+    pub(crate) fn judge(&self, change: impl FnOnce(&mut Outlier)) {
+        let mut outlier = self.outlier.get();
+        change(&mut outlier);
+        self.outlier.set(outlier);
+    }
+
+    /// It answered with `code`.
+    pub(crate) fn answered(&self, code: u16, now: Moment) {
+        if code < 500 {
+            if self.outlier.get() != Outlier::default() {
+                self.outlier.set(Outlier::default());
+            }
+            return;
+        }
+        self.traffic.failures.add(1);
+        self.judge(|outlier| outlier.failed(now));
+    }
+
+    /// It did not answer.
+    pub(crate) fn unreachable(&self, now: Moment) {
+        self.traffic.failures.add(1);
+        self.judge(|outlier| outlier.unreachable(now));
+    }
+
+    /// The connection used last that still can be.
+    pub(crate) fn pooled(&self) -> Option<Wire> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some((wire, since)) = idle.pop() {
+            if wire.is_ready() {
+                return Some(wire);
+            }
+            if !wire.is_closed() {
+                // Its task has yet to see the end of the last answer.
+                idle.insert(0, (wire, since));
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Closes the idle connections: one of them was found dead.
+    pub(crate) fn forget_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    pub(crate) async fn connect(&self, worker: &Worker) -> io::Result<Wire> {
+        Wire::connect(self.backend.address, worker).await
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, mut wire: Wire) {
+        let mut idle = self.idle.borrow_mut();
+        if !self.left.get() && !wire.is_closed() && idle.len() < KEPT {
+            wire.reused = true;
+            idle.push((wire, crate::worker::now_ms()));
+        }
+    }
+
+    /// Drops connections unused for longer than `limit`.
+    pub(crate) fn prune(&self, limit: Duration) {
+        let now = crate::worker::now_ms();
+        let fresh = |since: &u64| u128::from(now.saturating_sub(*since)) <= limit.as_millis();
+        self.idle
+            .borrow_mut()
+            .retain(|(wire, since)| fresh(since) && !wire.is_closed());
+    }
+
+    /// The series of a route to this instance.
+    pub(crate) fn series(&self, route: u32, worker: &Worker) -> Arc<Series> {
+        let mut known = self.series.borrow_mut();
+        if let Some((_, series)) = known.iter().find(|(number, _)| *number == route) {
+            return series.clone();
+        }
+        let series = worker.ledger.begin(Key {
+            route: worker.label(route),
+            service: self.backend.instance.service.to_string(),
+            instance: self.backend.instance.to_string(),
+            generation: self.backend.generation.0,
+            release: self.backend.release.to_string(),
+        });
+        known.push((route, series.clone()));
+        series
+    }
+}
+
+/// One request under way at an instance, or one stream; counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) upstream: Rc<Upstream>,
+    stream: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(upstream: &Rc<Upstream>) -> Self {
+        upstream.traffic.in_flight.add(1);
+        upstream.traffic.requests.add(1);
+        Self {
+            upstream: upstream.clone(),
+            stream: false,
+        }
+    }
+
+    /// From now on it is counted as a stream.
+    pub(crate) fn into_stream(mut self) -> Self {
+        if !std::mem::replace(&mut self.stream, true) {
+            self.upstream.traffic.streams.add(1);
+            self.upstream.traffic.in_flight.subtract(1);
+        }
+        self
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let traffic = &self.upstream.traffic;
+        if self.stream {
+            traffic.streams.subtract(1)
+        } else {
+            traffic.in_flight.subtract(1)
+        }
+    }
+}
+
+/// What is sent to an instance.
+pub(crate) type Sending = http::Request<Upload>;
