@@ -664,6 +664,28 @@ impl Engine {
         self.run.as_ref().map(|run| (&run.plan, run.next))
     }
 
+    /// What is not as the serving release says, in words: who was killed, added or is not ready.
+    pub fn drift(&mut self, world: &mut impl World) -> Vec<String> {
+        self.look(world);
+        let serving = self.serving.take();
+        let target = serving.as_ref().zip(self.history.serving).map(|(record, release)| Target {
+            release,
+            record,
+            pace: Pace::Rolling,
+            serves: true,
+        });
+        let drift = match target {
+            Some(target) if self.history.moving.is_none() => {
+                let plan = self.plan(Some(target), Purpose::Heal, &Actor::itself(), world);
+                let steps = plan.steps.iter().filter(|step| !step.waits()).map(ToString::to_string);
+                plan.report.waits.iter().map(ToString::to_string).chain(steps).collect()
+            }
+            _ => vec![],
+        };
+        self.serving = serving;
+        drift
+    }
+
     /// Why this engine does nothing any more, if a later one took over.
     pub fn fenced(&self) -> Option<&str> {
         self.fenced.as_deref()

@@ -1,7 +1,11 @@
 //! Requests to the engine, answered on its own thread between two ticks.
 
-use mainstay_execute::{Engine, Leases};
-use mainstay_world::RealWorld;
+use crate::api::LeaseGiven;
+use mainstay_atoms::Moment;
+use mainstay_execute::{Engine, LeaseFault, Leases, Tick, World as _};
+use mainstay_plan::History;
+use mainstay_world::{Keeper, RealWorld, Tail};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -9,14 +13,86 @@ use tokio::sync::oneshot;
 /// Requests that may wait at one time; more are told to come again.
 const QUEUE: usize = 256;
 
+/// How often a halted control plane looks for an order to stop.
+const HALTED: Duration = Duration::from_millis(200);
+
 /// Everything a request may use.
 pub(crate) struct Office {
-    pub(crate) engine: Engine,
-    pub(crate) world: RealWorld,
-    pub(crate) leases: Leases,
+    pub(crate) standing: Standing,
+    pub(crate) environment: String,
+    pub(crate) tails: Tails,
+    leases: Leases,
 }
 
-type Errand = Box<dyn FnOnce(&mut Office) + Send>;
+/// Whether decisions are made.
+pub(crate) enum Standing {
+    /// The engine works.
+    Working { engine: Engine, world: Box<RealWorld> },
+    /// The ledger must not be written to: nothing is decided, and the gateway is kept alive.
+    Halted { why: String, history: History, gateway: Keeper },
+}
+
+/// Places in logs that somebody follows; the oldest are forgotten first.
+#[derive(Default)]
+pub(crate) struct Tails {
+    next: u64,
+    kept: BTreeMap<u64, Tail>,
+}
+
+/// How many may follow logs at one time.
+const TAILS: usize = 64;
+
+impl Tails {
+    pub(crate) fn keep(&mut self, tail: Tail) -> u64 {
+        self.next += 1;
+        self.kept.insert(self.next, tail);
+        while self.kept.len() > TAILS {
+            self.kept.pop_first();
+        }
+        self.next
+    }
+
+    pub(crate) fn take(&mut self, number: u64) -> Option<Tail> {
+        self.kept.remove(&number)
+    }
+}
+
+impl Office {
+    pub(crate) fn new(standing: Standing, leases: Leases, environment: String) -> Self {
+        Self { standing, environment, tails: Tails::default(), leases }
+    }
+
+    fn tick(&mut self) -> Tick {
+        match &mut self.standing {
+            Standing::Working { engine, world } => engine.tick(&mut **world),
+            Standing::Halted { .. } => Tick { again: HALTED, down: false },
+        }
+    }
+
+    fn now(&self) -> Moment {
+        match &self.standing {
+            Standing::Working { world, .. } => world.now().0,
+            Standing::Halted { .. } => Moment(0),
+        }
+    }
+
+    pub(crate) fn lease(&mut self, token: Option<u64>, by: String) -> Result<LeaseGiven, LeaseFault> {
+        let now = self.now();
+        let lease = match token {
+            Some(token) => self.leases.renew(token, now)?,
+            None => self.leases.take(by, now),
+        };
+        let for_ms = u64::try_from(lease.until.since(now).as_millis()).unwrap_or(u64::MAX);
+        Ok(LeaseGiven { token: lease.token, for_ms })
+    }
+
+    pub(crate) fn ship_lease(&mut self, token: u64) -> Result<(), LeaseFault> {
+        let now = self.now();
+        self.leases.ship(token, now)
+    }
+}
+
+pub(crate) type Errand = Box<dyn FnOnce(&mut Office) + Send>;
 
 /// The way to the engine's thread. Cheap to clone.
 #[derive(Clone)]
@@ -70,7 +146,7 @@ impl Clerk {
     /// Runs until the end; true when everything was brought down as asked.
     pub(crate) fn run(mut self) -> (Office, bool) {
         loop {
-            let tick = self.office.engine.tick(&mut self.office.world);
+            let tick = self.office.tick();
             if tick.down {
                 return (self.office, true);
             }

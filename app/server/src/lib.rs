@@ -21,3 +21,40 @@ mod view;
 pub use desk::Desk;
 pub use openapi::openapi;
 pub use serve::{Options, ServeFault, serve};
+
+use mainstay_plan::{Change, Mark};
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+/// A socket's path through the descriptor of its folder: as short as it gets.
+pub fn short_path(folder: &File, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
+}
+
+/// Changes in a few words, as `history` shows them: `web: artifact, env.GREETING; search added`.
+pub(crate) fn view_reason(changes: &[Change]) -> String {
+    let short = |name: &str| name.strip_prefix("services.").unwrap_or(name).to_owned();
+    let parts: Vec<String> = changes
+        .iter()
+        .map(|change| match change.mark {
+            Mark::Added => format!("{} added", short(&change.resource)),
+            Mark::Removed => format!("{} removed", short(&change.resource)),
+            Mark::Changed => {
+                let fields: Vec<&str> =
+                    change.fields.iter().take(3).map(|field| field.path.as_str()).collect();
+                let more = if change.fields.len() > 3 { ", …" } else { "" };
+                format!("{}: {}{more}", short(&change.resource), fields.join(", "))
+            }
+        })
+        .collect();
+    let more = if parts.len() > 4 { "; …" } else { "" };
+    format!("{}{more}", parts.iter().take(4).cloned().collect::<Vec<_>>().join("; "))
+}
+
+/// A point in civil time for people, in UTC.
+pub(crate) fn clock(milliseconds: u64) -> String {
+    let seconds = i64::try_from(milliseconds / 1000).unwrap_or(0);
+    jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+}

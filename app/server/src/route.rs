@@ -1,0 +1,399 @@
+//! Routes of the API: path, question to the engine, answer.
+
+use crate::actor::Peer;
+use crate::api::{
+    LeaseAsked, LeaseGiven, LogLine, Logs, Moving, Planned, Problem, Proposal, RollbackAsked,
+    SavedPlan, Version,
+};
+use crate::desk::{Desk, DeskFault, Office, Standing};
+use crate::view;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use mainstay_atoms::{Actor, ReleaseNumber};
+use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped, World as _};
+use mainstay_plan::changes;
+use mainstay_world::RealWorld;
+use serde::Deserialize;
+
+/// Most bytes of a request: a platform of several thousand services.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Most lines of one answer about logs.
+const LINES_LIMIT: usize = 10_000;
+
+/// All routes.
+pub(crate) fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/openapi.json", get(|| async { Json(crate::openapi()) }))
+        .route("/v1/status", get(status))
+        .route("/v1/history", get(history))
+        .route("/v1/why", get(why_all))
+        .route("/v1/why/{subject}", get(why))
+        .route("/v1/logs/{subject}", get(logs))
+        .route("/v1/progress", get(progress))
+        .route("/v1/metrics", get(metrics))
+        .route("/v1/contents", get(contents))
+        .route("/v1/plan", post(plan))
+        .route("/v1/deploy", post(deploy))
+        .route("/v1/apply", post(apply))
+        .route("/v1/rollback", post(rollback))
+        .route("/v1/abort", post(abort))
+        .route("/v1/retry", post(retry))
+        .route("/v1/holds", get(holds))
+        .route("/v1/holds/{release}", delete(lift))
+        .route("/v1/leases", post(lease))
+        .route("/v1/up", post(up))
+        .route("/v1/down", post(down))
+        .fallback(|| async {
+            problem(StatusCode::NOT_FOUND, "unknown_path", "the API has no such path", None, 1)
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(desk)
+}
+
+/// A JSON body whose faults are problems too.
+struct Body<T>(T);
+
+impl<S: Send + Sync, T> FromRequest<S> for Body<T>
+where
+    Json<T>: FromRequest<S, Rejection = JsonRejection>,
+{
+    type Rejection = Answer;
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Answer> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(fault) => {
+                Err(problem(fault.status(), "body", &fault.body_text(), None, 1))
+            }
+        }
+    }
+}
+
+/// A refusal on its way out.
+pub(crate) struct Answer(StatusCode, Problem);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+fn problem(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+    exit: u8,
+) -> Answer {
+    let (code, message, hint) = (code.into(), message.into(), hint.map(Into::into));
+    Answer(status, Problem { code, message, hint, exit })
+}
+
+impl From<DeskFault> for Answer {
+    fn from(fault: DeskFault) -> Self {
+        problem(StatusCode::SERVICE_UNAVAILABLE, "busy", &fault.to_string(), Some("try again in a moment"), 2)
+    }
+}
+
+/// The one place where a refusal becomes a status, an exit code and a hint.
+fn refused(refusal: &Refusal) -> Answer {
+    let message = refusal.to_string();
+    let (status, code, hint, exit) = match refusal {
+        Refusal::Same { .. } => (StatusCode::CONFLICT, "same", Some("`mainstay history` lists what can be brought back".to_owned()), 1),
+        Refusal::Held { release } => (
+            StatusCode::CONFLICT,
+            "held",
+            Some(format!("`mainstay deploy --yes` ships it all the same; `mainstay hold lift {release}` removes the hold")),
+            4,
+        ),
+        Refusal::Unknown { .. } | Refusal::NeverServed { .. } | Refusal::NoHold { .. } => {
+            (StatusCode::NOT_FOUND, "unknown_release", Some("`mainstay history` lists the releases".into()), 1)
+        }
+        Refusal::NoPrevious => (StatusCode::CONFLICT, "no_previous", Some("`mainstay history` lists the releases".into()), 1),
+        Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
+        Refusal::NothingToRetry => (StatusCode::CONFLICT, "nothing_to_retry", Some("`mainstay deploy` ships the file".into()), 1),
+        Refusal::Moved { .. } => (StatusCode::CONFLICT, "moved", Some("make a new plan: `mainstay plan --out FILE`".into()), 1),
+        Refusal::Unsound(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unsound", Some("this is a fault of Mainstay; nothing was changed".into()), 2),
+        Refusal::GoingDown => (StatusCode::CONFLICT, "going_down", Some("`mainstay up` brings it back".into()), 1),
+        Refusal::Record(_) => (StatusCode::INSUFFICIENT_STORAGE, "not_recorded", Some("`mainstay doctor` looks at the disk and the state folder".into()), 2),
+    };
+    let message = match refusal {
+        Refusal::Record(fault) => format!("{message}: {fault}"),
+        _ => message,
+    };
+    problem(status, code, &message, hint.as_deref(), exit)
+}
+
+type Answered<T> = Result<Json<T>, Answer>;
+
+/// Asks the engine; a halted ledger refuses with its reason.
+async fn working<T: Send + 'static>(
+    desk: &Desk,
+    question: impl FnOnce(&mut Engine, &mut RealWorld) -> Result<T, Answer> + Send + 'static,
+) -> Answered<T> {
+    desk.ask(|office| match &mut office.standing {
+        Standing::Working { engine, world } => question(engine, world),
+        Standing::Halted { why, .. } => {
+            let hint = "`mainstay status` says what still works and which ways lead out";
+            Err(problem(StatusCode::SERVICE_UNAVAILABLE, "halted", why, Some(hint), 4))
+        }
+    })
+    .await?
+    .map(Json)
+}
+
+async fn office<T: Send + 'static>(
+    desk: &Desk,
+    question: impl FnOnce(&mut Office) -> T + Send + 'static,
+) -> Answered<T> {
+    Ok(Json(desk.ask(question).await?))
+}
+
+async fn version() -> Json<Version> {
+    Json(Version { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id() })
+}
+
+async fn status(State(desk): State<Desk>) -> Answered<crate::api::Status> {
+    office(&desk, Office::status).await
+}
+
+async fn history(State(desk): State<Desk>) -> Answered<Vec<crate::api::HistoryRow>> {
+    office(&desk, |office| office.rows()).await
+}
+
+async fn holds(State(desk): State<Desk>) -> Answered<Vec<crate::api::HoldRow>> {
+    office(&desk, |office| office.holds()).await
+}
+
+async fn why_all(State(desk): State<Desk>) -> Answered<crate::api::Why> {
+    explain_why(&desk, String::new()).await
+}
+
+async fn why(State(desk): State<Desk>, Path(subject): Path<String>) -> Answered<crate::api::Why> {
+    explain_why(&desk, subject).await
+}
+
+async fn explain_why(desk: &Desk, subject: String) -> Answered<crate::api::Why> {
+    working(desk, move |engine, world| {
+        view::why(engine, world, &subject).ok_or_else(|| unknown_subject(&subject))
+    })
+    .await
+}
+
+fn unknown_subject(subject: &str) -> Answer {
+    let message = format!("`{subject}` is no service or instance of the serving release");
+    problem(StatusCode::NOT_FOUND, "unknown_subject", &message, Some("`mainstay status` lists them"), 1)
+}
+
+#[derive(Deserialize)]
+struct LogsAsked {
+    #[serde(default)]
+    lines: Option<usize>,
+    #[serde(default)]
+    cursor: Option<u64>,
+}
+
+async fn logs(
+    State(desk): State<Desk>,
+    Path(subject): Path<String>,
+    Query(asked): Query<LogsAsked>,
+) -> Answered<Logs> {
+    desk.ask(move |office| {
+        let io = |fault: String| problem(StatusCode::INTERNAL_SERVER_ERROR, "logs", &fault, None, 2);
+        let Standing::Working { world, .. } = &mut office.standing else {
+            return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "halted", "the ledger is halted", None, 4));
+        };
+        let (rows, cursor) = match asked.cursor {
+            Some(number) => {
+                let mut tail = office.tails.take(number).ok_or_else(|| unknown_subject(&subject))?;
+                let rows = world.lines_since(&subject, &mut tail).map_err(io)?;
+                (rows, office.tails.keep(tail))
+            }
+            None => {
+                let count = asked.lines.unwrap_or(100).min(LINES_LIMIT);
+                let found = world.last_lines(&subject, count).map_err(io)?;
+                let (rows, tail) = found.ok_or_else(|| unknown_subject(&subject))?;
+                (rows, office.tails.keep(tail))
+            }
+        };
+        let lines = rows
+            .into_iter()
+            .map(|row| LogLine {
+                at_ms: row.at.0,
+                instance: row.instance.to_string(),
+                stream: if row.to_stderr { "stderr" } else { "stdout" }.into(),
+                line: row.line,
+            })
+            .collect();
+        Ok(Logs { lines, cursor })
+    })
+    .await?
+    .map(Json)
+}
+
+#[derive(Deserialize)]
+struct ProgressAsked {
+    #[serde(default)]
+    after: u64,
+    release: Option<ReleaseNumber>,
+}
+
+async fn progress(
+    State(desk): State<Desk>,
+    Query(asked): Query<ProgressAsked>,
+) -> Answered<crate::api::Progress> {
+    working(&desk, move |engine, world| {
+        Ok(view::progress(engine, world, asked.after, asked.release))
+    })
+    .await
+}
+
+async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
+    let Json(text) = working(&desk, |_, world| {
+        world.gateway.metrics().map_err(|fault| {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "gateway", &fault, None, 2)
+        })
+    })
+    .await?;
+    Ok(text)
+}
+
+/// The contents of the release that serves.
+async fn contents(State(desk): State<Desk>) -> Answered<Option<mainstay_plan::Contents>> {
+    working(&desk, |engine, _| Ok(engine.serving_record().map(|record| record.contents.clone()))).await
+}
+
+async fn plan(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(proposal): Body<Proposal>,
+) -> Answered<Planned> {
+    working(&desk, move |engine, world| {
+        let before = engine.serving_record().map(|record| record.contents.clone());
+        let changes = changes(before.as_ref(), Some(&proposal.contents));
+        let drift = engine.drift(world);
+        let plan = engine.preview(proposal.contents, &by, world);
+        Ok(Planned { plan, changes, drift })
+    })
+    .await
+}
+
+fn moving(engine: &Engine, shipped: &Shipped, after: u64) -> Moving {
+    let _: &Engine = engine;
+    Moving { release: shipped.release, superseded: shipped.superseded, after }
+}
+
+/// Runs a request that puts a release under way.
+async fn release(
+    desk: &Desk,
+    request: impl FnOnce(&mut Engine, &mut RealWorld) -> Result<Shipped, Refusal> + Send + 'static,
+) -> Answered<Moving> {
+    working(desk, move |engine, world| {
+        let after = engine.progress().newest();
+        let shipped = request(engine, world).map_err(|refusal| refused(&refusal))?;
+        Ok(moving(engine, &shipped, after))
+    })
+    .await
+}
+
+async fn deploy(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(proposal): Body<Proposal>,
+) -> Answered<Moving> {
+    if let Some(token) = proposal.lease {
+        desk.ask(move |office| office.ship_lease(token)).await?.map_err(|fault| lease_refused(&fault))?;
+    }
+    release(&desk, move |engine, world| {
+        let before = engine.serving_record().map(|record| &record.contents);
+        let reason = crate::view_reason(&changes(before, Some(&proposal.contents)));
+        let Proposal { contents, confirmed, .. } = proposal;
+        engine.ship(Ship { contents, reason, by, confirmed }, world)
+    })
+    .await
+}
+
+fn lease_refused(fault: &LeaseFault) -> Answer {
+    let code = match fault {
+        LeaseFault::Expired { .. } => "lease_expired",
+        LeaseFault::Overtaken { .. } => "lease_overtaken",
+    };
+    problem(StatusCode::CONFLICT, code, &fault.to_string(), Some("run `mainstay deploy` again"), 1)
+}
+
+async fn lease(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(Actor(by))): ConnectInfo<Peer>,
+    Body(asked): Body<LeaseAsked>,
+) -> Answered<LeaseGiven> {
+    let given = desk.ask(move |office| office.lease(asked.token, by)).await?;
+    given.map(Json).map_err(|fault| lease_refused(&fault))
+}
+
+async fn apply(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(saved): Body<SavedPlan>,
+) -> Answered<Moving> {
+    release(&desk, move |engine, world| engine.apply_plan(saved.plan, saved.contents, &by, world)).await
+}
+
+async fn rollback(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(asked): Body<RollbackAsked>,
+) -> Answered<Moving> {
+    release(&desk, move |engine, world| engine.roll_back(asked.to, &by, world)).await
+}
+
+async fn abort(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+) -> Answered<Moving> {
+    release(&desk, move |engine, world| {
+        let release = engine.abort(&by, world)?;
+        Ok(Shipped { release, superseded: None })
+    })
+    .await
+}
+
+async fn retry(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+) -> Answered<Moving> {
+    release(&desk, move |engine, world| engine.retry(&by, world)).await
+}
+
+async fn lift(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Path(release): Path<String>,
+) -> Answered<()> {
+    let number = release.parse::<ReleaseNumber>().map_err(|fault| {
+        problem(StatusCode::BAD_REQUEST, "release", &fault.to_string(), None, 1)
+    })?;
+    working(&desk, move |engine, world| {
+        engine.lift_hold(number, &by, world).map_err(|refusal| refused(&refusal))
+    })
+    .await
+}
+
+async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
+    working(&desk, move |engine, world| {
+        engine.come_up(&by, world).map_err(|refusal| refused(&refusal))
+    })
+    .await
+}
+
+async fn down(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
+    working(&desk, move |engine, world| {
+        let _: (mainstay_atoms::Moment, _) = world.now();
+        engine.go_down(&by, world).map_err(|refusal| refused(&refusal))
+    })
+    .await
+}

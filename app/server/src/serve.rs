@@ -1,0 +1,160 @@
+//! Start and stop of the control plane.
+
+use crate::actor::Peer;
+use crate::desk::{Clerk, Desk, Office, Standing};
+use crate::route::router;
+use mainstay_execute::{Engine, Leases, StartFault};
+use mainstay_plan::Limits;
+use mainstay_world::{OpenFault, State, WorldFault};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::UnixListener;
+
+/// What a control plane is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state folder of all environments.
+    pub state: PathBuf,
+    /// Which environment.
+    pub environment: String,
+    /// The program that shims and gateways are started from.
+    pub binary: PathBuf,
+}
+
+/// Why a control plane cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeFault {
+    /// Another one holds the state.
+    #[error("another control plane holds this state: pid {pid}, since {}", crate::clock(*since_ms))]
+    Held {
+        /// Its process.
+        pid: u32,
+        /// Since when, in milliseconds since 1970.
+        since_ms: u64,
+    },
+    /// The state cannot be opened.
+    #[error("the state `{}` cannot be opened", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Box<WorldFault>,
+    },
+    /// The engine cannot start.
+    #[error("the control plane cannot start")]
+    Start(#[source] StartFault),
+    /// The socket cannot be listened on.
+    #[error("the socket `{}` cannot be listened on", path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Threads or the runtime cannot be started.
+    #[error("the control plane cannot start its threads")]
+    Threads(#[source] std::io::Error),
+}
+
+/// Runs the control plane until a signal ends it or everything was brought down.
+pub fn serve(options: &Options) -> Result<(), ServeFault> {
+    let state = State::new(&options.state, &options.environment);
+    let office = open(options, &state)?;
+    let (desk, errands) = Desk::open();
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(ServeFault::Threads)?;
+    }
+    let listener = listen(&state.control_socket())?;
+    let clerk = Clerk { office, errands, stop };
+    let engine = std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || clerk.run())
+        .map_err(ServeFault::Threads)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeFault::Threads)?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&ended);
+    let api = std::thread::Builder::new()
+        .name("api".into())
+        .spawn(move || runtime.block_on(answer(listener, desk, until)))
+        .map_err(ServeFault::Threads)?;
+    let finished = engine.join();
+    ended.store(true, Ordering::Relaxed);
+    drop(api.join());
+    if let Ok((office, down)) = finished {
+        leave(office, down);
+    }
+    // Gone already when somebody removed it; then there is nothing to remove.
+    drop(std::fs::remove_file(state.control_socket()));
+    Ok(())
+}
+
+fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
+    let opened = mainstay_world::open(state, &options.binary).map_err(|fault| match fault {
+        WorldFault::Ledger(OpenFault::Held { pid, since }) => ServeFault::Held { pid, since_ms: since.0 },
+        fault => ServeFault::State { path: state.dir().to_owned(), source: Box::new(fault) },
+    })?;
+    let standing = match opened.world {
+        Ok(mut world) => {
+            let who = (std::process::id(), env!("CARGO_PKG_VERSION"));
+            let engine = Engine::start(opened.history, Limits::default(), who, &mut *world)
+                .map_err(ServeFault::Start)?;
+            Standing::Working { engine, world }
+        }
+        Err(halted) => Standing::Halted {
+            why: format!("{}; nothing is changed, traffic goes on", halted.halt),
+            history: opened.history,
+            gateway: halted.gateway,
+        },
+    };
+    Ok(Office::new(standing, Leases::default(), options.environment.clone()))
+}
+
+/// Listens on the socket, 0660; a stale one of a killed control plane is replaced, which the lock on
+/// the ledger allows only its holder. A deep folder is reached through its descriptor, because a
+/// socket's path has at most 108 bytes.
+fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
+    let fault = |source| ServeFault::Socket { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(found) if found.kind() != std::io::ErrorKind::NotFound => return Err(fault(found)),
+        _ => {}
+    }
+    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("."))).map_err(fault)?;
+    let short = crate::short_path(&folder, path);
+    let listener = std::os::unix::net::UnixListener::bind(short).map_err(fault)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
+    listener.set_nonblocking(true).map_err(fault)?;
+    Ok(listener)
+}
+
+async fn answer(listener: std::os::unix::net::UnixListener, desk: Desk, ended: Arc<AtomicBool>) {
+    let Ok(listener) = UnixListener::from_std(listener) else { return };
+    let service = router(desk).into_make_service_with_connect_info::<Peer>();
+    let until = async move {
+        while !ended.load(Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    // Connections that linger are cut: whoever watches connects again and finds nobody.
+    tokio::select! {
+        served = axum::serve(listener, service).into_future() => drop(served),
+        () = until => {}
+    }
+}
+
+fn leave(office: Office, down: bool) {
+    match office.standing {
+        Standing::Working { mut world, .. } => {
+            if down {
+                world.gateway.end();
+            } else {
+                world.gateway.let_go();
+            }
+            world.close();
+        }
+        Standing::Halted { mut gateway, .. } => gateway.let_go(),
+    }
+}
