@@ -17,6 +17,7 @@
 //! Entry points: [`Runtime`], [`Artifacts`], [`Prober`]; [`shim_main`] and [`launch_main`] for the binary.
 
 mod artifact;
+mod check;
 mod control;
 mod fault;
 mod group;
@@ -40,7 +41,7 @@ pub use isolation::{Holder, Isolation, KillBy};
 pub use launch::launch_main;
 pub use listener::Listener;
 pub use observe::{InstanceFact, InstanceState};
-pub use probe::{Answer, ProbeFact, Prober, Watched};
+pub use probe::{Answer, ProbeFact, ProbeSide, Prober, Watched};
 pub use reader::{Cursor, LogLine, LogSource, Stream};
 pub use record::{Ended, Exit};
 pub use runtime::Runtime;

@@ -1,0 +1,166 @@
+//! One question to one instance.
+
+use crate::launch;
+use crate::probe::{Answer, Watched};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use mainstay_atoms::{Check, Probe};
+use std::io;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+/// Bytes of an answer that are kept.
+const KEPT: usize = 1024;
+
+/// What is asked, for a person.
+pub(crate) fn describe(check: &Check, address: Option<SocketAddr>) -> String {
+    let place = address.map_or_else(|| "nowhere".into(), |address| address.to_string());
+    match check {
+        Check::Http(path) => format!("GET http://{place}{path}"),
+        Check::Tcp => format!("connect to {place}"),
+        Check::Exec(command) => command.join(" "),
+    }
+}
+
+/// Asks once, within the probe's timeout.
+pub(crate) async fn ask(watched: &Watched, probe: &Probe) -> Answer {
+    let answer = async {
+        match (&probe.check, watched.address) {
+            (Check::Exec(command), _) => exec(watched, command).await,
+            (Check::Http(path), Some(address)) => http(address, path).await,
+            (Check::Tcp, Some(address)) => TcpStream::connect(address)
+                .await
+                .map_or_else(|fault| failed(&fault), |_| Answer::Connected),
+            (_, None) => Answer::Failed {
+                why: "the instance has no address".into(),
+            },
+        }
+    };
+    let after = probe.timeout;
+    tokio::time::timeout(after, answer)
+        .await
+        .unwrap_or(Answer::TimedOut { after })
+}
+
+fn failed(fault: &io::Error) -> Answer {
+    match fault.kind() {
+        io::ErrorKind::ConnectionRefused => Answer::Refused,
+        _ => Answer::Failed {
+            why: fault.to_string(),
+        },
+    }
+}
+
+fn broken(fault: &hyper::Error) -> Answer {
+    Answer::Failed {
+        why: fault.to_string(),
+    }
+}
+
+async fn http(address: SocketAddr, path: &str) -> Answer {
+    let stream = match TcpStream::connect(address).await {
+        Ok(stream) => TokioIo::new(stream),
+        Err(fault) => return failed(&fault),
+    };
+    let request = hyper::Request::get(path)
+        .header("host", address.to_string())
+        .header("user-agent", "mainstay-probe")
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new());
+    let request = match request {
+        Ok(request) => request,
+        Err(fault) => {
+            return Answer::Failed {
+                why: fault.to_string(),
+            };
+        }
+    };
+    let (mut sender, connection) = match hyper::client::conn::http1::handshake(stream).await {
+        Ok(pair) => pair,
+        Err(fault) => return broken(&fault),
+    };
+    let exchange = async {
+        match sender.send_request(request).await {
+            Ok(response) => read(response).await,
+            Err(fault) => broken(&fault),
+        }
+    };
+    tokio::pin!(exchange);
+    // The connection must be driven; once it ends, what it brought is still to be taken.
+    tokio::select! {
+        answer = &mut exchange => answer,
+        _ = connection => exchange.await,
+    }
+}
+
+async fn read(response: hyper::Response<Incoming>) -> Answer {
+    let code = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut kept = Vec::new();
+    while kept.len() < KEPT {
+        match body.frame().await {
+            Some(Ok(frame)) => kept.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(fault)) => return broken(&fault),
+            None => break,
+        }
+    }
+    let body = text(&kept);
+    Answer::Status { code, body }
+}
+
+/// The beginning of an answer as text.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned()
+}
+
+async fn exec(watched: &Watched, command: &[String]) -> Answer {
+    let path = watched.env.get("PATH").map_or(launch::PATH, String::as_str);
+    let program = match launch::program(&watched.cwd, command, path) {
+        Ok(program) => program,
+        Err(why) => return Answer::Failed { why },
+    };
+    let child = Command::new(program)
+        .args(&command[1..])
+        .current_dir(&watched.cwd)
+        .env_clear()
+        .env("PATH", launch::PATH)
+        .envs(&watched.env)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(fault) => return failed(&fault),
+    };
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (out, err, status) = tokio::join!(beginning(out), beginning(err), child.wait());
+    match status {
+        Ok(status) => Answer::Exit {
+            code: status.code(),
+            output: text(&[out, err].concat()),
+        },
+        Err(fault) => failed(&fault),
+    }
+}
+
+/// The first bytes of a stream, read to its end so that nobody waits for a reader.
+async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut chunk = [0; KEPT];
+    let Some(mut stream) = stream else {
+        return kept;
+    };
+    while let Ok(count) = stream.read(&mut chunk).await {
+        if count == 0 {
+            break;
+        }
+        kept.extend(&chunk[..count.min(KEPT - kept.len().min(KEPT))]);
+    }
+    kept
+}

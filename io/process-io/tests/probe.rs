@@ -1,0 +1,203 @@
+//! Probes against real listeners and commands.
+
+use mainstay_atoms::{Check, Generation, Probe};
+use mainstay_process_io::{Answer, ProbeFact, Prober, Watched};
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Answers each connection with the next of these responses, the last for ever.
+fn server(responses: Vec<String>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            let _read = stream.read(&mut request);
+            let at = counted
+                .fetch_add(1, Ordering::SeqCst)
+                .min(responses.len() - 1);
+            let _sent = stream.write_all(responses[at].as_bytes());
+        }
+    });
+    (address, count)
+}
+
+fn response(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn watched(check: Check, address: Option<SocketAddr>) -> Watched {
+    Watched {
+        id: "web.v1.1".parse().unwrap(),
+        generation: Generation(1),
+        address,
+        ready: Some(Probe::readiness(check)),
+        health: None,
+        env: BTreeMap::new(),
+        cwd: "/".into(),
+    }
+}
+
+fn until(prober: &Prober, what: &str, done: impl Fn(&ProbeFact) -> bool) -> ProbeFact {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let fact = prober.facts().into_values().next().unwrap();
+        if done(&fact) {
+            return fact;
+        }
+        assert!(Instant::now() < deadline, "in 20 s not: {what}; {fact:?}");
+        thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+fn answer(fact: &ProbeFact) -> Option<&Answer> {
+    fact.readiness.as_ref()?.answer.as_ref()
+}
+
+#[test]
+fn an_instance_is_asked_eagerly_until_ready_and_keeps_its_last_answer() {
+    let slow = response("503 Service Unavailable", &"warming up ".repeat(300));
+    let (address, count) = server(vec![
+        slow.clone(),
+        slow.clone(),
+        slow,
+        response("200 OK", "fine"),
+    ]);
+    let prober = Prober::new().unwrap();
+    let mut watched = watched(Check::Http("/ready".into()), Some(address));
+    watched.ready.as_mut().unwrap().every = Duration::from_secs(600);
+    prober.set(vec![watched]);
+    let fact = until(&prober, "a failure", |fact| answer(fact).is_some());
+    let side = fact.readiness.unwrap();
+    assert!(!fact.ready);
+    assert_eq!(side.request, format!("GET http://{address}/ready"));
+    assert!(matches!(&side.answer, Some(Answer::Status { code: 503, body }) if body.len() == 1024));
+    let fact = until(&prober, "ready", |fact| fact.ready);
+    let body = "fine".into();
+    assert_eq!(answer(&fact), Some(&Answer::Status { code: 200, body }));
+    assert_eq!(
+        count.load(Ordering::SeqCst),
+        4,
+        "not asked again before its period"
+    );
+}
+
+#[test]
+fn refused_and_timed_out_are_told_apart() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let prober = Prober::new().unwrap();
+    prober.set(vec![watched(Check::Http("/".into()), Some(free))]);
+    let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
+    assert_eq!(answer(&fact), Some(&Answer::Refused));
+    // A listener that never accepts: the connection stands, the answer does not come.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut watched = watched(Check::Http("/".into()), Some(silent.local_addr().unwrap()));
+    watched.generation = Generation(2);
+    let timeout = Duration::from_millis(50);
+    watched.ready.as_mut().unwrap().timeout = timeout;
+    prober.set(vec![watched]);
+    let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
+    assert_eq!(answer(&fact), Some(&Answer::TimedOut { after: timeout }));
+    assert_eq!(fact.generation, Generation(2));
+}
+
+#[test]
+fn a_listener_is_enough_for_tcp_and_its_end_takes_readiness_away() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut watched = watched(Check::Tcp, Some(listener.local_addr().unwrap()));
+    let probe = watched.ready.as_mut().unwrap();
+    (probe.every, probe.fail) = (Duration::from_millis(5), 3);
+    let prober = Prober::new().unwrap();
+    prober.set(vec![watched]);
+    until(&prober, "ready", |fact| fact.ready);
+    drop(listener);
+    let fact = until(&prober, "unready", |fact| !fact.ready);
+    assert!(fact.readiness.unwrap().failures >= 3);
+}
+
+#[test]
+fn a_command_is_asked_in_its_folder_with_its_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let prober = Prober::new().unwrap();
+    let script = "echo $WORD; pwd; yes | head -c 100000; exit 3";
+    let mut watched = watched(
+        Check::Exec(vec!["sh".into(), "-c".into(), script.into()]),
+        None,
+    );
+    watched.cwd = folder.path().canonicalize().unwrap();
+    watched.env.insert("WORD".into(), "hello".into());
+    prober.set(vec![watched.clone()]);
+    let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
+    let Some(Answer::Exit {
+        code: Some(3),
+        output,
+    }) = answer(&fact)
+    else {
+        panic!("{fact:?}");
+    };
+    assert!(
+        output.starts_with(&format!("hello\n{}\ny\n", watched.cwd.display())),
+        "{output}"
+    );
+    assert_eq!(output.len(), 1024);
+    watched.ready = Some(Probe::readiness(Check::Exec(vec!["true".into()])));
+    prober.set(vec![watched.clone()]);
+    until(&prober, "ready", |fact| fact.ready);
+    watched.ready = Some(Probe::readiness(Check::Exec(vec!["./missing".into()])));
+    watched.generation = Generation(2);
+    prober.set(vec![watched]);
+    let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
+    assert!(matches!(answer(&fact), Some(Answer::Failed { why }) if why.contains("missing")));
+}
+
+#[test]
+fn early_failures_of_liveness_are_forgiven_and_later_ones_count() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut watched = watched(Check::Tcp, Some(free));
+    watched.ready = None;
+    let mut probe = Probe::liveness(Check::Tcp);
+    (probe.every, probe.after) = (Duration::from_millis(5), Duration::from_secs(3600));
+    watched.health = Some(probe);
+    let prober = Prober::new().unwrap();
+    prober.set(vec![watched.clone()]);
+    let refused = |fact: &ProbeFact| fact.liveness.as_ref().is_some_and(|side| side.repeated > 5);
+    let fact = until(&prober, "several failures", refused);
+    assert!(fact.live && fact.ready);
+    watched.generation = Generation(2);
+    watched.health.as_mut().unwrap().after = Duration::ZERO;
+    prober.set(vec![watched]);
+    until(&prober, "not alive", |fact| !fact.live);
+}
+
+#[test]
+fn what_is_no_longer_watched_is_forgotten_and_asked_no_more() {
+    let (address, _) = server(vec![response("200 OK", "")]);
+    let prober = Prober::new().unwrap();
+    prober.set(vec![watched(Check::Tcp, Some(address))]);
+    until(&prober, "ready", |fact| fact.ready);
+    prober.set(Vec::new());
+    assert!(prober.facts().is_empty());
+    let (sender, dropped) = mpsc::channel();
+    thread::spawn(move || {
+        drop(prober);
+        sender.send(()).unwrap();
+    });
+    dropped.recv_timeout(Duration::from_secs(10)).unwrap();
+}
