@@ -7,6 +7,7 @@
 //! Invariants: the gateway is kept alive whatever the ledger says, because traffic does not depend on
 //! decisions; nothing else is done without an order.
 
+mod answer;
 mod blob;
 mod clock;
 mod gateway;

@@ -34,6 +34,9 @@ pub enum WorldFault {
     /// The ledger cannot be opened, or somebody holds it.
     #[error(transparent)]
     Ledger(OpenFault),
+    /// Threads cannot be started.
+    #[error("the world's threads cannot be started")]
+    Threads(#[source] std::io::Error),
     /// An entry cannot be read.
     #[error("the ledger cannot be replayed")]
     Replay(#[source] ReadFault),
@@ -54,7 +57,8 @@ pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
     match opened.map_err(WorldFault::Ledger)? {
         Opened::Ready(ledger) => {
             let history = replay(ledger.entries(0))?;
-            let world = Ok(Box::new(RealWorld::new(state, binary, ledger)));
+            let world = RealWorld::new(state, binary, ledger).map_err(WorldFault::Threads)?;
+            let world = Ok(Box::new(world));
             Ok(OpenedWorld { history, world })
         }
         Opened::Halted { reason, reader } => {

@@ -3,7 +3,7 @@
 use crate::blob::Blobs;
 use crate::gateway::Keeper;
 use crate::state::State;
-use crate::{clock, port};
+use crate::{answer, clock, port};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
 use mainstay_ledger::Kind;
@@ -43,10 +43,10 @@ pub struct RealWorld {
 }
 
 impl RealWorld {
-    pub(crate) fn new(state: &State, binary: &Path, ledger: Ledger) -> Self {
-        Self {
+    pub(crate) fn new(state: &State, binary: &Path, ledger: Ledger) -> std::io::Result<Self> {
+        Ok(Self {
             runtime: Runtime::new(state.dir(), binary),
-            prober: Prober::start(),
+            prober: Prober::new()?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             ledger,
@@ -56,7 +56,7 @@ impl RealWorld {
             facts: Vec::new(),
             watched: Vec::new(),
             owned: BTreeMap::new(),
-        }
+        })
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -156,7 +156,7 @@ impl RealWorld {
         let Some(probe) = probe else { return not_ready("not probed yet".into()) };
         if !probe.ready {
             self.ready.remove(run);
-            return not_ready(probe.to_string());
+            return not_ready(answer::line(probe));
         }
         if let Err(seen) = self.owns_its_address(run, fact) {
             return not_ready(seen);
@@ -288,7 +288,7 @@ impl World for RealWorld {
         let lines = self.runtime.logs(&source, LINES).map(|(lines, _)| lines).unwrap_or_default();
         let probe = self.prober.facts().remove(instance);
         Evidence {
-            probe: probe.map(|probe| probe.evidence()).unwrap_or_default(),
+            probe: probe.map(|probe| answer::evidence(&probe)).unwrap_or_default(),
             process: fact.map(|fact| ran(fact)),
             log: lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect(),
         }

@@ -48,3 +48,32 @@ pub struct Isolation {
     /// How it is ended.
     pub kill: KillBy,
 }
+
+impl std::fmt::Display for Isolation {
+    /// In one line, for `why`: `memory by cgroup v1, cpu not limited, …`.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limits = [
+            ("memory", &self.memory),
+            ("cpu", &self.cpu),
+            ("processes", &self.processes),
+            ("files", &self.files),
+        ];
+        for (place, (name, holder)) in limits.into_iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            match holder {
+                Holder::NotAsked => write!(out, "{comma}{name} not limited")?,
+                Holder::CgroupV2 => write!(out, "{comma}{name} by cgroup v2")?,
+                Holder::CgroupV1 => write!(out, "{comma}{name} by cgroup v1")?,
+                Holder::Rlimit => write!(out, "{comma}{name} by rlimit")?,
+                Holder::Nobody { why } => write!(out, "{comma}{name} held by nobody ({why})")?,
+            }
+        }
+        match self.kill {
+            KillBy::CgroupKill => out.write_str("; ended as a whole by cgroup.kill"),
+            KillBy::CgroupProcs => out.write_str("; ended as a whole by its cgroup"),
+            KillBy::ProcessGroup => {
+                out.write_str("; ended by process group: orphans cannot be excluded")
+            }
+        }
+    }
+}

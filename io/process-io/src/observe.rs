@@ -6,7 +6,7 @@ use crate::isolation::Isolation;
 use crate::layout::Layout;
 use crate::process;
 use crate::record::{self, Ended, Exit, Identity, Orders, State};
-use mainstay_atoms::{Digest, Generation, InstanceId, Wall};
+use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Wall};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -37,6 +37,8 @@ pub struct InstanceFact {
     pub address: Option<SocketAddr>,
     /// What holds it.
     pub isolation: Option<Isolation>,
+    /// What it was started from.
+    pub launch: Launch,
 }
 
 /// What an instance does.
@@ -107,7 +109,8 @@ fn fact(dir: &Path) -> Option<InstanceFact> {
         shim_pid: state.as_ref().map(|state| state.shim.pid),
         isolation: state.map(|state| state.isolation),
         state: now,
-        id: orders.launch.instance,
+        id: orders.launch.instance.clone(),
+        launch: orders.launch,
     })
 }
 
