@@ -1,1 +1,81 @@
-fn main(){}
+//! `mainstay`: the one binary.
+//!
+//! `main` sends the processes that Mainstay consists of (`shim`, `launch`) to their entry points before
+//! anything else is set up, reads the command line, and turns what a command came to into text, JSON
+//! and an exit code. Data goes to stdout, talk to stderr. A file of `command/` is one command.
+
+mod argument;
+mod client;
+mod command;
+mod context;
+mod failure;
+mod prepare;
+mod show;
+mod terminal;
+
+use argument::{Arguments, Command};
+use clap::Parser as _;
+use failure::Failure;
+use mainstay_faults::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("shim") => return mainstay_world::shim(),
+        Some("launch") => return mainstay_world::launch(),
+        _ => {}
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(fault) => return misuse(&fault),
+    };
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            let exit = failure.exit();
+            failure.show(json);
+            ExitCode::from(exit)
+        }
+    }
+}
+
+/// Help and version are answers; misuse is the user's to mend.
+fn misuse(fault: &clap::Error) -> ExitCode {
+    // A closed pipe takes no help text; there is nobody to tell.
+    drop(fault.print());
+    ExitCode::from(if fault.use_stderr() { Exit::Yours.code() } else { 0 })
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let Some(command) = arguments.command.clone() else {
+        terminal::say_out(command::overview::TEXT);
+        return Ok(Exit::Done);
+    };
+    match command {
+        Command::Check => command::check::run(&arguments),
+        Command::Plan { out, full } => command::plan::run(&arguments, out.as_deref(), full),
+        Command::Apply { plan } => command::apply::run(&arguments, &plan),
+        Command::Up => command::up::run(&arguments),
+        Command::Deploy => command::deploy::run(&arguments),
+        Command::Rollback { release } => command::rollback::run(&arguments, release),
+        Command::Abort => command::steer::abort(&arguments),
+        Command::Retry => command::steer::retry(&arguments),
+        Command::Hold { action } => command::hold::run(&arguments, &action),
+        Command::Status => command::status::run(&arguments),
+        Command::Why { subject } => command::why::run(&arguments, subject.as_deref()),
+        Command::History => command::history::run(&arguments),
+        Command::Logs { subject, lines, follow } => {
+            command::logs::run(&arguments, &subject, lines, follow)
+        }
+        Command::Explain { path } => command::explain::run(&arguments, &path),
+        Command::Schema => command::schema::run(&arguments),
+        Command::Ledger { action } => command::ledger::run(&arguments, &action),
+        Command::Doctor => command::doctor::run(&arguments),
+        Command::Down => command::down::run(&arguments),
+        Command::Serve => command::serve::run(&arguments),
+        Command::Gateway => command::gateway::run(&arguments),
+        Command::Version => command::version::run(&arguments),
+        Command::Completions { shell } => command::completions::run(shell),
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use mainstay_atoms::ReleaseNumber;
+use std::path::PathBuf;
+
+/// Mainstay runs a company's platform from one file.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "mainstay", version, disable_help_subcommand = false, propagate_version = false)]
+#[command(override_usage = "mainstay COMMAND [OPTIONS]", max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The platform file, or the folder it lies in; else `mainstay.yaml` here or in a folder above
+    #[arg(short = 'f', long = "file", global = true, value_name = "FILE|FOLDER")]
+    pub(crate) file: Option<PathBuf>,
+    /// Which environment of the file
+    #[arg(short = 'e', long = "environment", global = true, value_name = "ENV")]
+    pub(crate) environment: Option<String>,
+    /// The state folder; else `.mainstay` beside the file
+    #[arg(long, global = true, value_name = "DIR", env = "MAINSTAY_STATE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Set one value over the file, for this release only: `services.web.replicas=3`
+    #[arg(long = "set", global = true, value_name = "PATH=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Find all mistakes in the file
+    Check,
+    /// Show what a deploy would change; exit 3 when there are changes
+    Plan {
+        /// Keep the plan in a file, for `apply`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Show every step
+        #[arg(long)]
+        full: bool,
+    },
+    /// Execute exactly a kept plan
+    Apply {
+        /// The file that `plan --out` wrote
+        plan: PathBuf,
+    },
+    /// Start everything; ships a first release, else brings the last one back
+    Up,
+    /// Ship the file as a new release
+    Deploy,
+    /// Bring back an earlier release as a new one
+    Rollback {
+        /// Which, such as `v41`; else the one that served before
+        release: Option<ReleaseNumber>,
+    },
+    /// Stop the release that is under way
+    Abort,
+    /// Ship the last failed or aborted release again
+    Retry,
+    /// Show or lift holds on releases that were taken back
+    Hold {
+        #[command(subcommand)]
+        action: HoldAction,
+    },
+    /// How the platform stands
+    Status,
+    /// Why a service or an instance is as it is
+    Why {
+        /// A service or an instance, such as `web` or `web.v42.1`; else the whole
+        subject: Option<String>,
+    },
+    /// Every release
+    History,
+    /// What a service or an instance wrote
+    Logs {
+        /// A service or an instance, such as `web` or `web.v42.1`
+        subject: String,
+        /// How many lines
+        #[arg(short = 'n', long, default_value_t = 100)]
+        lines: usize,
+        /// Go on as more is written
+        #[arg(long)]
+        follow: bool,
+    },
+    /// What a value of the file is, and who set it
+    Explain {
+        /// Such as `services.web.replicas`
+        path: String,
+    },
+    /// Print the JSON Schema of the file
+    Schema,
+    /// Look at the ledger
+    Ledger {
+        #[command(subcommand)]
+        action: LedgerAction,
+    },
+    /// Look at the machine: what is missing, and the command that installs it
+    Doctor,
+    /// Drain and stop everything
+    Down,
+    /// Run the control plane in the foreground
+    Serve,
+    /// Run the gateway (started by the control plane)
+    #[command(hide = true)]
+    Gateway,
+    /// Versions of this program and of the control plane
+    Version,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum HoldAction {
+    /// Show all holds
+    List,
+    /// Let contents that were taken back be shipped again
+    Lift {
+        /// The release that was taken back
+        release: ReleaseNumber,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum LedgerAction {
+    /// Hash everything again and hold it against the signed checkpoint
+    Verify {
+        /// A ledger folder; else that of the platform
+        dir: Option<PathBuf>,
+    },
+}

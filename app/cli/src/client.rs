@@ -1,0 +1,157 @@
+//! Speaking HTTP to the control plane over its unix socket.
+
+use crate::context::Place;
+use crate::failure::Failure;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use mainstay_server::api::{Problem, Version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Most bytes of an answer.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The way to one control plane; each question is a connection of its own.
+pub(crate) struct Client {
+    socket: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// What came back instead of an answer.
+enum Trouble {
+    Absent,
+    Other(Failure),
+}
+
+impl Client {
+    /// The control plane of this place, if one answers.
+    pub(crate) fn connect(place: &Place) -> Result<Option<Self>, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|fault| Failure::operator("runtime", format!("no runtime: {fault}")))?;
+        let client = Self { socket: place.state().control_socket(), runtime };
+        match client.try_ask::<(), Version>(&Method::GET, "/v1/version", None) {
+            Ok(version) => same_version(&version).map(|()| Some(client)),
+            Err(Trouble::Absent) => Ok(None),
+            Err(Trouble::Other(failure)) => Err(failure),
+        }
+    }
+
+    /// The control plane of this place; a failure that says how to start one when none answers.
+    pub(crate) fn must(place: &Place) -> Result<Self, Failure> {
+        Self::connect(place)?.ok_or_else(|| {
+            let message = format!("no control plane runs for `{}`", place.environment);
+            Failure::you("not_running", message).hint("`mainstay up` starts it")
+        })
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask::<(), T>(&Method::GET, path, None)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.ask::<(), ()>(&Method::DELETE, path, None)
+    }
+
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
+        self.ask(&Method::POST, path, Some(body))
+    }
+
+    fn ask<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, Failure> {
+        self.try_ask(method, path, body).map_err(|trouble| match trouble {
+            Trouble::Absent => Failure::operator("gone", "the control plane ended meanwhile")
+                .hint("`mainstay up` starts it; nothing is lost"),
+            Trouble::Other(failure) => failure,
+        })
+    }
+
+    fn try_ask<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, Trouble> {
+        let broken = |fault: String| Trouble::Other(Failure::operator("api", fault));
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|fault| broken(fault.to_string()))?,
+            None => Vec::new(),
+        };
+        let Ok(folder) = File::open(self.socket.parent().unwrap_or(&self.socket)) else {
+            return Err(Trouble::Absent);
+        };
+        let short = mainstay_server::short_path(&folder, &self.socket);
+        self.runtime.block_on(async {
+            let exchange = exchange(short, method.clone(), path, body);
+            match tokio::time::timeout(PATIENCE, exchange).await {
+                Ok(Ok((true, bytes))) => serde_json::from_slice(&bytes)
+                    .map_err(|fault| broken(format!("the control plane's answer cannot be read: {fault}"))),
+                Ok(Ok((false, bytes))) => Err(Trouble::Other(match serde_json::from_slice::<Problem>(&bytes) {
+                    Ok(problem) => problem.into(),
+                    Err(_) => Failure::operator("api", "the control plane failed without a reason"),
+                })),
+                Ok(Err(Some(fault))) => Err(broken(fault)),
+                Ok(Err(None)) => Err(Trouble::Absent),
+                Err(_) => Err(broken("the control plane does not answer".into())),
+            }
+        })
+    }
+}
+
+/// One request and its answer: whether it is a success, and its body. `None`: nobody listens.
+async fn exchange(
+    socket: PathBuf,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(bool, Bytes), Option<String>> {
+    let stream = tokio::net::UnixStream::connect(socket).await.map_err(|fault| match fault.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => None,
+        _ => Some(format!("the control plane's socket: {fault}")),
+    })?;
+    let text = |fault: hyper::Error| Some(format!("the control plane went away: {fault}"));
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+    let connection = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "mainstay")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|fault| Some(fault.to_string()))?;
+    let response = sender.send_request(request).await.map_err(text)?;
+    let success = response.status().is_success();
+    let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
+    let body = body.map_err(|fault| Some(fault.to_string()))?.to_bytes();
+    connection.abort();
+    Ok((success, body))
+}
+
+/// One minor version older or newer works.
+fn same_version(server: &Version) -> Result<(), Failure> {
+    let own = env!("CARGO_PKG_VERSION");
+    let line = |version: &str| {
+        let mut parts = version.split('.').map(|part| part.parse::<i64>().unwrap_or(-1));
+        (parts.next(), parts.next().unwrap_or(0))
+    };
+    let (mine, theirs) = (line(own), line(&server.version));
+    if mine.0 == theirs.0 && (mine.1 - theirs.1).abs() <= 1 {
+        return Ok(());
+    }
+    let message = format!("this is mainstay {own}, the control plane is {}", server.version);
+    Err(Failure::you("version", message).hint("use the same version for both"))
+}

@@ -1,0 +1,149 @@
+//! From a checked file to contents that can be shipped: `build` is run, artifacts are stored.
+
+use crate::argument::Arguments;
+use crate::context::{self, Place, PlatformFile};
+use crate::failure::{Failure, chain};
+use crate::terminal;
+use mainstay_atoms::{Digest, ServiceName};
+use mainstay_faults::{Fault, Move};
+use mainstay_plan::Contents;
+use mainstay_spec::{Resolved, Service};
+use mainstay_world::Artifacts;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Everything a deploy needs to know.
+pub(crate) struct Prepared {
+    pub(crate) file: PlatformFile,
+    pub(crate) resolved: Resolved,
+    pub(crate) place: Place,
+    pub(crate) contents: Contents,
+}
+
+/// Reads and checks the file, and finds its place.
+pub(crate) fn checked(arguments: &Arguments) -> Result<(PlatformFile, Resolved, Place), Failure> {
+    let file = context::read(arguments)?;
+    let resolved = file.resolve(arguments)?;
+    let place = context::place_of(arguments, &file, &resolved)?;
+    Ok((file, resolved, place))
+}
+
+/// Checks, builds and stores. When anything fails, nothing was changed but the store.
+pub(crate) fn prepare(arguments: &Arguments) -> Result<Prepared, Failure> {
+    let (file, resolved, place) = checked(arguments)?;
+    let state = place.state();
+    state.create().map_err(|fault| {
+        Failure::operator("state", format!("the state folder cannot be made: {fault}"))
+            .hint("name another one with `--state DIR`")
+    })?;
+    build_all(&file, &resolved)?;
+    let store = Artifacts::new(state.dir());
+    let mut artifacts = BTreeMap::new();
+    for (name, service) in &resolved.platform.services {
+        let digest = store_one(&store, &file, &resolved, name, service)?;
+        artifacts.insert(name.clone(), digest);
+    }
+    let mut platform = resolved.platform.clone();
+    for service in platform.services.values_mut() {
+        service.build = None;
+    }
+    Ok(Prepared { file, resolved, place, contents: Contents { platform, artifacts } })
+}
+
+/// Runs each build command once, in the file's folder, its output passed on.
+fn build_all(file: &PlatformFile, resolved: &Resolved) -> Result<(), Failure> {
+    let mut built: Vec<&Vec<String>> = Vec::new();
+    for (name, service) in &resolved.platform.services {
+        let Some(command) = &service.build else { continue };
+        if built.contains(&command) {
+            continue;
+        }
+        built.push(command);
+        build(file, resolved, name, command)?;
+    }
+    Ok(())
+}
+
+fn build(
+    file: &PlatformFile,
+    resolved: &Resolved,
+    name: &ServiceName,
+    command: &[String],
+) -> Result<(), Failure> {
+    let Some((program, rest)) = command.split_first() else { return Ok(()) };
+    let began = std::time::Instant::now();
+    terminal::say(&format!("  build    {} {}", terminal::mark("▸"), command.join(" ")));
+    // The build talks on stderr, so that stdout stays data.
+    let output = std::io::stderr();
+    let status = Command::new(program)
+        .args(rest)
+        .current_dir(&file.folder)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .status();
+    let path = format!("services.{name}.build");
+    let fail = |message: String| -> Failure {
+        let mut fault = Fault::new(Move::You, "build_failed", message).under(path.clone());
+        fault.place = resolved.place_of(&path);
+        fault.hint = Some(format!("nothing was changed; run it by hand: `{}`", command.join(" ")));
+        Failure::of_file(vec![fault], file.sources())
+    };
+    match status {
+        Ok(status) if status.success() => {
+            let took = began.elapsed();
+            terminal::say(&format!("  build    {} {:.1} s", terminal::mark("✓"), took.as_secs_f64()));
+            Ok(())
+        }
+        Ok(status) => Err(fail(format!("the build of {name} failed: {status}"))),
+        Err(fault) => Err(fail(format!("the build of {name} cannot be run: `{program}`: {fault}"))),
+    }
+}
+
+fn store_one(
+    store: &Artifacts,
+    file: &PlatformFile,
+    resolved: &Resolved,
+    name: &ServiceName,
+    service: &Service,
+) -> Result<Digest, Failure> {
+    let fail = |key: &str, code: &str, message: String, hint: &str| -> Failure {
+        let path = format!("services.{name}.{key}");
+        let mut fault = Fault::new(Move::You, code, message).under(path.clone()).hint(hint);
+        fault.place = resolved.place_of(&path).or_else(|| resolved.place_of(&format!("services.{name}.run")));
+        Failure::of_file(vec![fault], file.sources())
+    };
+    let (root, names) = root_of(&file.folder, &service.artifact).ok_or_else(|| {
+        let message = format!("the artifact of {name} lies in several folders outside the file's");
+        fail("artifact", "artifact", message, "name one file or folder, or files below the file's folder")
+    })?;
+    let hint = "is it built? `build:` names the command that makes it";
+    let digest = store
+        .store(&root, &names)
+        .map_err(|fault| fail("artifact", "artifact", format!("the artifact of {name}: {}", chain(&fault)), hint))?;
+    let program = service.run.first().map(String::as_str).unwrap_or_default();
+    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
+    store
+        .program(digest, program, &path)
+        .map_err(|fault| fail("run", "program", format!("the program of {name}: {}", chain(&fault)), hint))?;
+    Ok(digest)
+}
+
+/// The folder that holds everything named, and the names below it: the file's folder, or for a single
+/// name outside of it that name's own folder.
+fn root_of(folder: &Path, artifact: &[String]) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let outside = |name: &&String| {
+        let path = Path::new(name.as_str());
+        path.is_absolute() || path.components().any(|part| part == Component::ParentDir)
+    };
+    if !artifact.iter().any(|name| outside(&name)) {
+        return Some((folder.to_owned(), artifact.iter().map(PathBuf::from).collect()));
+    }
+    let [only] = artifact else { return None };
+    let path = folder.join(only);
+    let name = path.file_name()?.to_owned();
+    if path.is_dir() {
+        return Some((path, vec![PathBuf::from(".")]));
+    }
+    Some((path.parent()?.to_owned(), vec![PathBuf::from(name)]))
+}
