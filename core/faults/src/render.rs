@@ -132,6 +132,11 @@ impl Shown {
         };
         let (_, _, mark) = style.frame();
         let columns = style.columns.max(20);
+        let columns = if characters.len() <= columns && safe(&characters).width() <= columns {
+            usize::MAX / 4
+        } else {
+            columns
+        };
         // A line may be as long as the file: what lies further off than the columns is not touched.
         let far = columns + 1;
         let token = &characters[start..end.min(start + far)];

@@ -91,11 +91,13 @@ impl Extension<'_> {
         Some(whole)
     }
 
-    /// Records why nothing is taken over.
+    /// Records why nothing is taken over; what was to be taken away is no mistake of its own.
     fn fails(&mut self, child: &Entry, fault: Fault) -> Option<Node> {
         self.extended.mistakes.push(fault);
         self.extended.incomplete.insert(child.key.text.clone());
-        None
+        let mut alone = child.value.clone();
+        alone.drop_nulls();
+        Some(alone)
     }
 
     /// The service that is extended, or why it cannot be.

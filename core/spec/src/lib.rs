@@ -17,6 +17,7 @@
 //! or a template, or put a value of `env` into a fault.
 
 mod budget;
+mod explain;
 mod extend;
 mod key;
 mod kind;
@@ -28,16 +29,20 @@ mod node;
 mod parse;
 mod path;
 mod platform;
+mod reference;
 mod resolve;
+mod schema;
 mod set;
 mod shape;
 mod syntax;
 mod tree;
 mod walk;
 
-pub use layer::Layer;
+pub use explain::{Explanation, Origin, explain, place_of};
 pub use parse::parse_file;
 pub use platform::{Amount, GatewayPorts, Platform, Rolling, Service};
+pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
+pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
 pub use tree::Tree;

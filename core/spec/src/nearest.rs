@@ -29,9 +29,9 @@ pub(crate) fn did_you_mean<'n>(word: &str, names: impl Iterator<Item = &'n str>)
     nearest(word, names).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// Names in a sentence, at most twelve: `web, api and db`.
+/// Names in a sentence, at most sixteen: `web, api and db`.
 pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    const MOST: usize = 12;
+    const MOST: usize = 16;
     let names: Vec<String> = names.map(|name| format!("`{}`", short(name))).collect();
     match names.len() {
         0 => "none".into(),
@@ -71,6 +71,6 @@ mod tests {
     #[test]
     fn long_lists_are_cut() {
         assert_eq!(listed(["a", "b", "c"].into_iter()), "`a`, `b` and `c`");
-        assert!(listed(["x"; 40].into_iter()).ends_with("and 28 more"));
+        assert!(listed(["x"; 44].into_iter()).ends_with("and 28 more"));
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes → tree: the checks before YAML, the events, and the budgets.
 
 use crate::budget;
-use crate::node::{Content, Entry, Key, LayerId, Map, Node, Scalar, Span};
+use crate::node::{Content, Entry, Key, LayerId, MERGE_KEY, Map, Node, Scalar, Span};
 use crate::syntax;
 use crate::tree::{Tree, mistake};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
@@ -350,9 +350,8 @@ fn key(
         mistakes.push(syntax::key_is_collection(sources, span));
         return None;
     };
-    if scalar.plain && scalar.text == "<<" {
+    if scalar.text == MERGE_KEY {
         mistakes.push(syntax::merge_key(sources, span));
-        return None;
     }
     if map.entries.len() == MANY_KEYS {
         seen.extend(map.keys().map(str::to_owned));

@@ -3,7 +3,7 @@
 use super::Walk;
 use crate::later::{elsewhere, later};
 use crate::nearest::{listed, short};
-use crate::node::{Entry, Map, Node, Span};
+use crate::node::{Entry, MERGE_KEY, Map, Node, Span};
 use crate::path::Path;
 use crate::shape::{Key, Keys, Shape};
 
@@ -53,6 +53,12 @@ impl<'t, 'p> Fields<'t, 'p> {
         self.map.entry(name).is_some() || self.meant.contains(&name)
     }
 
+    /// Whether the same layer gives this key beside another one.
+    fn gives_too(&self, name: &str, beside: &Entry) -> bool {
+        let layer = |entry: &Entry| entry.value.layer;
+        self.map.entry(name).map(layer) == Some(layer(beside))
+    }
+
     /// Whether the key is there with a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -84,6 +90,8 @@ impl Walk<'_> {
         };
         for entry in &map.entries {
             match keys.find(&entry.key.text) {
+                // Reported where it was read; it would have given any of the keys.
+                None if entry.key.text == MERGE_KEY => fields.meant.extend(keys.names()),
                 None => self.unknown_key(entry, &mut fields),
                 Some(_) if entry.value.is_null() => self.no_value(entry, path),
                 Some(_) => {}
@@ -111,11 +119,13 @@ impl Walk<'_> {
     pub(super) fn no_value(&mut self, entry: &Entry, path: &Path<'_>) {
         let name = short(&entry.key.text);
         let below = path.key(&entry.key.text);
-        self.add("no_value", entry.key.span, &below, format!("`{name}` has no value"), |fault| {
-            fault.hint(format!(
-                "give `{name}` a value or take the line away; `null` takes away what `extends` or the file gave"
-            ))
-        });
+        self.add(
+            "no_value",
+            entry.key.span,
+            &below,
+            format!("`{name}` has no value"),
+            |fault| fault.hint(format!("give `{name}` a value, or take the line away")),
+        );
     }
 
     fn unknown_key(&mut self, entry: &Entry, fields: &mut Fields<'_, '_>) {
@@ -136,7 +146,7 @@ impl Walk<'_> {
         let meant = meant.and_then(|name| keys.find(name)).map(|key| key.name);
         fields.meant.extend(meant);
         let hint = match meant {
-            Some(name) if fields.map.entry(name).is_some() => {
+            Some(name) if fields.gives_too(name, entry) => {
                 format!("did you mean `{name}`? it is given already, so take one of the two away")
             }
             Some(name) => format!("did you mean `{name}`?"),

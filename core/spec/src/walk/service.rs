@@ -227,7 +227,7 @@ impl Walk<'_> {
         };
         let map = self.named(&field)?;
         let mut env = Some(BTreeMap::new());
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             let name = self.variable_name(entry, &path, facts);
             let value = self.variable_value(entry, &field.path, &path);
