@@ -24,6 +24,8 @@ mod kind;
 mod later;
 mod layer;
 mod merge;
+#[cfg(test)]
+mod mutation;
 mod nearest;
 mod node;
 mod parse;

@@ -95,7 +95,33 @@ pub fn check(
         .collect::<Vec<_>>()
         .into_iter()
         .collect();
+    faults.add(overridden(tree, &sources), 0);
     faults.end(&sources, all)
+}
+
+/// Mistakes of single values, which are mistakes whether an environment replaces the value or not.
+const LOCAL: [&str; 7] = [
+    "wrong_type",
+    "wrong_unit",
+    "out_of_range",
+    "wrong_value",
+    "invalid_name",
+    "unknown_key",
+    "not_available",
+];
+
+/// Wrong values of the file itself that every environment may replace, so that no walk of an
+/// environment sees them. What the file alone lacks is no mistake here.
+fn overridden(tree: &Tree, sources: &[Source]) -> Vec<Fault> {
+    let mut faults = Faults::new(Vec::new());
+    let name = EnvironmentName::default_environment();
+    let mut alone = tree.clone();
+    if let Some(map) = alone.root.map_mut() {
+        map.entries.retain(|entry| entry.key.text != "environments");
+    }
+    resolve_one(&alone, sources.to_vec(), &name, &[], &mut faults);
+    let local = |fault: &Fault| LOCAL.contains(&fault.code.as_str());
+    faults.kept.into_iter().filter(local).collect()
 }
 
 /// The environment that is meant.

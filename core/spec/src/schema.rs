@@ -1,7 +1,7 @@
 //! The JSON Schema of the file, for editors.
 
 use crate::key::{EnvironmentKeys, FileKeys};
-use crate::node::{Content, LayerId, Node, Scalar, Span};
+use crate::node::{Content, Node, Scalar, Span};
 use crate::parse::parse_value;
 use crate::shape::{Keys, Shape, Shaped};
 use mainstay_faults::Source;
@@ -238,7 +238,7 @@ mod tests {
                 line: 1,
                 column: 1,
             },
-            layer: LayerId::BASE,
+            layer: crate::node::LayerId::BASE,
             content: Content::List(Vec::new()),
         };
         assert_eq!(to_json(&node), json!([]));
