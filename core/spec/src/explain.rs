@@ -49,7 +49,7 @@ pub struct Explanation {
 /// Explains a key such as `services.web.replicas`, given or not.
 ///
 /// Fails with the nearest key when the language has none of this name.
-pub fn explain(resolved: &Resolved, path: &str) -> Result<Explanation, Fault> {
+pub fn explain(resolved: &Resolved, path: &str) -> Result<Explanation, Box<Fault>> {
     let found = find(resolved, path)?;
     let entry = found.entry.filter(|entry| !entry.value.is_null());
     let given = entry.map(|entry| flow(&entry.value));
@@ -97,7 +97,7 @@ struct Found<'r> {
     noun: Option<&'static str>,
 }
 
-fn find<'r>(resolved: &'r Resolved, path: &str) -> Result<Found<'r>, Fault> {
+fn find<'r>(resolved: &'r Resolved, path: &str) -> Result<Found<'r>, Box<Fault>> {
     let mut found = Found {
         names: Vec::new(),
         entry: None,
@@ -126,7 +126,7 @@ fn find<'r>(resolved: &'r Resolved, path: &str) -> Result<Found<'r>, Fault> {
             _ => child.is_some(),
         };
         let (Some(child), true) = (child, is_known) else {
-            return Err(unknown(&found, name, &known));
+            return Err(Box::new(unknown(&found, name, &known)));
         };
         found.key = found.shape.keys().and_then(|keys| keys.find(name));
         found.noun = match found.shape {

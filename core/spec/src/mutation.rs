@@ -147,7 +147,7 @@ impl Gather<'_> {
                     }
                 }
                 "route" if text.len() > 1 => {
-                    self.push("invalid name", key, key, &text[1..], &format!("`{text}`"))
+                    self.push("invalid name", key, key, &text[1..], &format!("`{text}`"));
                 }
                 "variable" if text.contains('_') => self.push(
                     "invalid name",
@@ -290,11 +290,19 @@ impl Gather<'_> {
                     ],
                 );
             }
+            _ => self.value_of_its_own(token, key, &name, &text, kind),
+        }
+    }
+
+    /// Kinds with a notation of their own.
+    fn value_of_its_own(&mut self, token: Span, key: Span, name: &str, text: &str, kind: Kind) {
+        let example = format!("`{name}: ");
+        match kind {
             Kind::Memory => {
                 self.units(
                     token,
                     key,
-                    &text,
+                    text,
                     &[
                         ("Mi", "MB"),
                         ("Mi", "mb"),
@@ -310,7 +318,7 @@ impl Gather<'_> {
                 self.units(
                     token,
                     key,
-                    &text,
+                    text,
                     &[
                         ("m", "millicores"),
                         ("m", " m"),
@@ -321,7 +329,7 @@ impl Gather<'_> {
                 self.push("range", token, key, "2000", "`2000m`");
             }
             Kind::Amount => {
-                self.units(token, key, &text, &[("%", " %"), ("%", "percent")]);
+                self.units(token, key, text, &[("%", " %"), ("%", "percent")]);
                 self.push("range", token, key, "250%", "from `0%` to `100%`");
                 self.push("range", token, key, "5000", "from 0 to 1000");
                 self.push("wrong type", token, key, "some", &example);
@@ -361,7 +369,7 @@ impl Gather<'_> {
                 &format!("/{text}"),
                 "below the file's folder",
             ),
-            Kind::Services => {}
+            _ => {}
         }
     }
 

@@ -64,11 +64,19 @@ enum Open {
     List(Vec<Node>),
     Map {
         map: Map,
-        /// The key that waits for its value; `None` inside when the pair is to be dropped.
-        waiting: Option<Option<Key>>,
+        next: Next,
         /// Keys so far, kept once there are many.
         seen: BTreeSet<String>,
     },
+}
+
+/// What a map expects.
+enum Next {
+    Key,
+    /// The value of this key.
+    Value(Key),
+    /// The value of a key that was refused.
+    Dropped,
 }
 
 /// Where a collection began, and under which anchor.
@@ -202,7 +210,7 @@ impl<'s> Builder<'s> {
                         entries: Vec::new(),
                         flow: style == StructureStyle::Flow,
                     },
-                    waiting: None,
+                    next: Next::Key,
                     seen: BTreeSet::new(),
                 };
                 self.open(open, span, anchor)
@@ -324,10 +332,13 @@ impl<'s> Builder<'s> {
         // The depth of a parent is known when its child closes, so it rises frame by frame.
         match &mut frame.open {
             Open::List(items) => items.push(node),
-            Open::Map { map, waiting, seen } => match waiting.take() {
-                None => *waiting = Some(key(&mut self.mistakes, self.sources, node, map, seen)),
-                Some(None) => {}
-                Some(Some(key)) => map.entries.push(Entry {
+            Open::Map { map, next, seen } => match std::mem::replace(next, Next::Key) {
+                Next::Key => {
+                    let key = key(&mut self.mistakes, self.sources, node, map, seen);
+                    *next = key.map_or(Next::Dropped, Next::Value);
+                }
+                Next::Dropped => {}
+                Next::Value(key) => map.entries.push(Entry {
                     key,
                     value: node,
                     others: Vec::new(),

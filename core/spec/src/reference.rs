@@ -64,7 +64,7 @@ fn section(text: &mut String, shape: Shape, path: &str, seen: &mut Vec<(&'static
             };
             seen.push((keys.title, name.clone()));
             table(text, keys, &name);
-            for key in keys.keys {
+            for key in keys.rows {
                 let below = if path.is_empty() {
                     key.name.to_owned()
                 } else {
@@ -82,7 +82,7 @@ fn table(text: &mut String, keys: &Keys, name: &str) {
     text.push_str(
         "| key | takes | default | meaning | example |\n| --- | --- | --- | --- | --- |\n",
     );
-    for key in keys.keys {
+    for key in keys.rows {
         row(text, key);
     }
 }

@@ -16,10 +16,10 @@ pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut root = json!(generator.into_root_schema_for::<FileKeys>());
     let mut definitions = root["$defs"].take();
-    annotate(&mut root, &all_keys());
+    annotate(&mut root, "FileKeys", &all_keys());
     if let Some(all) = definitions.as_object_mut() {
-        for definition in all.values_mut() {
-            annotate(definition, &all_keys());
+        for (title, definition) in all.iter_mut() {
+            annotate(definition, title, &all_keys());
         }
         overlay(all);
     }
@@ -42,22 +42,18 @@ fn gather(shape: Shape, all: &mut Vec<&'static Keys>) {
         Shape::Map(keys) | Shape::Either(_, keys) => {
             if all.iter().all(|known| known.title != keys.title) {
                 all.push(keys);
-                keys.keys.iter().for_each(|key| gather(key.shape, all));
+                keys.rows.iter().for_each(|key| gather(key.shape, all));
             }
         }
     }
 }
 
 /// Adds defaults and examples to the properties of a definition.
-fn annotate(definition: &mut Value, all: &[&'static Keys]) {
-    let title = definition["title"].as_str().unwrap_or("").to_owned();
-    let names = property_names(definition);
-    let same = |keys: &&&'static Keys| keys.names().eq(names.iter().map(String::as_str));
-    let by_title = all.iter().find(|keys| keys.title == title);
-    let Some(keys) = by_title.or_else(|| all.iter().find(same)) else {
+fn annotate(definition: &mut Value, title: &str, all: &[&'static Keys]) {
+    let Some(keys) = all.iter().find(|keys| keys.title == title) else {
         return;
     };
-    for key in keys.keys {
+    for key in keys.rows {
         let property = &mut definition["properties"][key.name];
         if let Value::Bool(true) = property {
             *property = json!({});
@@ -70,11 +66,6 @@ fn annotate(definition: &mut Value, all: &[&'static Keys]) {
     if let Some(object) = definition.as_object_mut() {
         object.remove("title");
     }
-}
-
-fn property_names(definition: &Value) -> Vec<String> {
-    let properties = definition["properties"].as_object();
-    properties.map_or_else(Vec::new, |properties| properties.keys().cloned().collect())
 }
 
 /// The suffix of definitions in which everything may be absent or `null`.
@@ -196,9 +187,14 @@ fn scalar_to_json(scalar: &Scalar, is_null: bool) -> Value {
 mod tests {
     use super::*;
 
+    fn property_names(definition: &Value) -> Vec<String> {
+        let properties = definition["properties"].as_object();
+        properties.map_or_else(Vec::new, |properties| properties.keys().cloned().collect())
+    }
+
     #[test]
     fn the_table_holds_yaml() {
-        for key in all_keys().iter().flat_map(|keys| keys.keys) {
+        for key in all_keys().iter().flat_map(|keys| keys.rows) {
             assert!(!json_of(key.example).is_null(), "{}", key.name);
             if let Some(default) = key.default_value() {
                 assert!(!json_of(default).is_null(), "{}", key.name);

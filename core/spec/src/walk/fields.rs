@@ -33,7 +33,7 @@ impl<'t> Field<'t, '_> {
     }
 }
 
-impl<'t, 'p> Fields<'t, 'p> {
+impl<'t> Fields<'t, '_> {
     /// The key, where it has a value.
     pub(super) fn get(&self, name: &str) -> Option<Field<'t, '_>> {
         let key = self
@@ -176,7 +176,7 @@ impl Walk<'_> {
 
 /// Where a key belongs that stands one map too high.
 fn home(keys: &Keys, text: &str) -> Option<String> {
-    let below = keys.keys.iter().find_map(|key| {
+    let below = keys.rows.iter().find_map(|key| {
         let inner = key.shape.keys()?;
         inner.find(text).map(|_| key.name)
     })?;

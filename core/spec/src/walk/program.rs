@@ -100,7 +100,7 @@ impl Walk<'_> {
             return None;
         };
         let run = self.words(&field)?;
-        match (Program::of(&run[0]), artifact?) {
+        match (Program::of(&run[0]), artifact.ok()?) {
             (Program::Outside, _) => {
                 self.program_outside(&field, &run[0]);
                 None
