@@ -19,6 +19,7 @@
 mod budget;
 mod explain;
 mod extend;
+mod faults;
 mod key;
 mod kind;
 mod later;

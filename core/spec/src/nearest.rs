@@ -32,14 +32,17 @@ pub(crate) fn did_you_mean<'n>(word: &str, names: impl Iterator<Item = &'n str>)
 /// Names in a sentence, at most sixteen: `web, api and db`.
 pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const MOST: usize = 16;
-    let names: Vec<String> = names.map(|name| format!("`{}`", short(name))).collect();
-    match names.len() {
-        0 => "none".into(),
-        1 => names[0].clone(),
-        count if count > MOST => {
-            format!("{} and {} more", names[..MOST].join(", "), count - MOST)
-        }
-        count => format!("{} and {}", names[..count - 1].join(", "), names[count - 1]),
+    let mut names = names;
+    let shown: Vec<String> = names
+        .by_ref()
+        .take(MOST)
+        .map(|name| format!("`{}`", short(name)))
+        .collect();
+    match (shown.as_slice(), names.count()) {
+        ([], _) => "none".into(),
+        ([one], 0) => one.clone(),
+        ([front @ .., last], 0) => format!("{} and {last}", front.join(", ")),
+        (all, more) => format!("{} and {more} more", all.join(", ")),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Bytes → tree: the checks before YAML, the events, and the budgets.
 
 use crate::budget;
+use crate::faults::Faults;
 use crate::node::{Content, Entry, Key, LayerId, MERGE_KEY, Map, Node, Scalar, Span};
 use crate::syntax;
 use crate::tree::{Tree, mistake};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 use mainstay_faults::{Fault, Source};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Reads a file's bytes into a [`Tree`].
 ///
@@ -23,7 +24,7 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Tree, Vec<Fault>> {
         Ok(root) => root,
         Err(fault) => {
             builder.mistakes.push(*fault);
-            return Err(builder.mistakes);
+            return Err(Faults::new(builder.mistakes).listed(&sources));
         }
     };
     let mistakes = builder.mistakes;
@@ -66,7 +67,7 @@ enum Open {
         map: Map,
         next: Next,
         /// Keys so far, kept once there are many.
-        seen: BTreeSet<String>,
+        seen: BTreeMap<String, Span>,
     },
 }
 
@@ -191,6 +192,8 @@ impl<'s> Builder<'s> {
             let span = at.tag_span().map_or(self.span(at), |tag| self.span(&tag));
             self.mistakes.push(syntax::tag(self.sources, span));
         }
+        // What lies beyond the most that is kept would never be shown.
+        self.mistakes.truncate(budget::FAULTS_KEPT);
         let span = self.span(at);
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -211,7 +214,7 @@ impl<'s> Builder<'s> {
                         flow: style == StructureStyle::Flow,
                     },
                     next: Next::Key,
-                    seen: BTreeSet::new(),
+                    seen: BTreeMap::new(),
                 };
                 self.open(open, span, anchor)
             }
@@ -354,7 +357,7 @@ fn key(
     sources: &[Source],
     node: Node,
     map: &Map,
-    seen: &mut BTreeSet<String>,
+    seen: &mut BTreeMap<String, Span>,
 ) -> Option<Key> {
     let span = node.span;
     let Content::Scalar(scalar) = node.content else {
@@ -365,15 +368,17 @@ fn key(
         mistakes.push(syntax::merge_key(sources, span));
     }
     if map.entries.len() == MANY_KEYS {
-        seen.extend(map.keys().map(str::to_owned));
+        let keys = map.entries.iter().map(|entry| &entry.key);
+        seen.extend(keys.map(|key| (key.text.clone(), key.span)));
     }
-    let known = if map.entries.len() < MANY_KEYS {
-        map.entry(&scalar.text).is_some()
+    let first = if map.entries.len() < MANY_KEYS {
+        map.entry(&scalar.text).map(|entry| entry.key.span)
     } else {
-        !seen.insert(scalar.text.clone())
+        let first = seen.get(&scalar.text).copied();
+        seen.entry(scalar.text.clone()).or_insert(span);
+        first
     };
-    if known {
-        let first = map.entry(&scalar.text).map_or(span, |entry| entry.key.span);
+    if let Some(first) = first {
         mistakes.push(syntax::duplicate(sources, span, &scalar.text, first));
         return None;
     }

@@ -130,6 +130,10 @@ impl Walk<'_> {
 
     fn unknown_key(&mut self, entry: &Entry, fields: &mut Fields<'_, '_>) {
         let (keys, text) = (fields.keys, entry.key.text.as_str());
+        if self.is_full() {
+            self.unkept += 1;
+            return;
+        }
         let path = fields.path.key(text);
         if let Some(row) = later(keys.title, text) {
             fields.meant.extend(row.excuses);
