@@ -2,8 +2,8 @@
 //!
 //! [`parse_file`] makes a [`Tree`] of `mainstay.yaml` in which every node knows its place;
 //! [`resolve`] lays one environment and the command line over it, follows `extends` and walks the
-//! result against the table of keys (`shape`, `key`), which is also what [`schema`] and
-//! [`reference`] are made of; [`explain`] says of a key what it is and who set it.
+//! result against the table of keys (`shape`, `key`), which is also what [`schema()`] and
+//! [`reference()`] are made of; [`explain()`] says of a key what it is and who set it.
 //!
 //! Invariants:
 //! - A key that this program cannot honour is a fault, never accepted and ignored.

@@ -49,7 +49,7 @@ pub fn sources(tree: &Tree, sets: &[Set]) -> Vec<Source> {
 /// after that. Without an environment it is `default`, which a file has that declares none.
 ///
 /// Fails with all independent mistakes, in the order of the file, at most 100 of them and then one
-/// of code [`MORE_FAULTS`].
+/// of code [`mainstay_faults::MORE_FAULTS`].
 pub fn resolve(
     tree: &Tree,
     environment: Option<&str>,

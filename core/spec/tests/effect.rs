@@ -124,14 +124,13 @@ fn every_key_has_an_effect() {
         let before = platform(&around).expect("what stands beside is valid");
         let example = match path.as_str() {
             "services.web.extends" => "api".to_owned(),
-            "services.web.deploy.rolling.unavailable" => example,
             "domains.\"shop.example\".routes" => {
                 sets.push("domains.\"shop.example\".to=null".into());
                 "{ /x: web }".to_owned()
             }
             _ => example,
         };
-        if path.ends_with(".run") {
+        if path == "services.web.run" {
             sets.push("services.web.artifact=bin".into());
         }
         sets.push(format!("{path}={example}"));

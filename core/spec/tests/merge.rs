@@ -1,6 +1,8 @@
 //! Laws of overlays, and that no bytes make the crate panic.
 
-use mainstay_spec::{Platform, Set, check, explain, parse_file, place_of, resolve};
+mod body;
+
+use mainstay_spec::{Platform, Set, explain, parse_file, place_of, resolve};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -105,13 +107,13 @@ proptest! {
     /// Any bytes are answered.
     #[test]
     fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        answer(&bytes);
+        body::answer(&bytes);
     }
 
     /// Any text that looks like YAML is answered.
     #[test]
     fn any_yaml_is_answered(text in "([a-z]{1,3}|[:\\-\\[\\]{},&*!|>'\"#%@?<~\n \t./0-9é]){0,120}") {
-        answer(text.as_bytes());
+        body::answer(text.as_bytes());
     }
 
     /// Any path is answered, and any set.
@@ -120,32 +122,12 @@ proptest! {
         let tree = parse_file("f", file(&Changes::new(), "").as_bytes()).expect("YAML");
         let base = resolve(&tree, None, &[]).expect("valid");
         for path in [path.clone(), format!("services.{path}"), format!("services.web.{path}")] {
-            let _ = (explain(&base, &path).is_ok(), place_of(&base, &path));
+            let explained = explain(&base, &path).is_ok();
+            prop_assert!(!explained || place_of(&base, &path).is_some());
             if let Ok(set) = Set::parse(&format!("{path}=1")) {
-                let _ = resolve(&tree, None, &[set]).is_ok();
+                let refused = resolve(&tree, None, &[set]).err();
+                prop_assert!(refused.is_none_or(|faults| !faults.is_empty()));
             }
         }
     }
-}
-
-/// Parses, checks and explains; faults come in the order of the file and are told once.
-fn answer(bytes: &[u8]) {
-    let faults = match parse_file("mainstay.yaml", bytes) {
-        Err(faults) => faults,
-        Ok(tree) => check(&tree, None, &[]).err().unwrap_or_default(),
-    };
-    let places: Vec<_> = faults
-        .iter()
-        .filter_map(|fault| fault.place.as_ref())
-        .collect();
-    assert!(places.is_sorted(), "{faults:#?}");
-    assert!(
-        faults
-            .iter()
-            .all(|fault| fault.whose == mainstay_faults::Move::You),
-        "{faults:#?}"
-    );
-    let source = mainstay_faults::Source::new("mainstay.yaml", bytes);
-    let shown = mainstay_faults::render_all(&faults, &[source], mainstay_faults::Style::default());
-    assert!(!shown.contains('\u{1b}'));
 }
