@@ -13,4 +13,6 @@ pub(crate) const KEY_CHARACTERS: usize = 1024;
 /// Faults that are listed.
 pub(crate) const FAULTS: usize = 100;
 /// Faults that are kept before the first ones by place are chosen.
-pub(crate) const FAULTS_KEPT: usize = 10_000;
+pub(crate) const FAULTS_KEPT: usize = 2000;
+/// Nodes of all environments together when every one of them is checked.
+pub(crate) const CHECKED_NODES: usize = 5_000_000;

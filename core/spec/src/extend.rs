@@ -66,7 +66,7 @@ impl Extension<'_> {
         let parent = match self.parent(services, child, extends) {
             Ok(parent) => parent,
             Err(fault) => {
-                return self.fails(child, fault.under(path.key("extends").to_string()));
+                return Some(self.fails(child, fault.under(path.key("extends").to_string())));
             }
         };
         self.nodes += parent.count();
@@ -76,7 +76,7 @@ impl Extension<'_> {
                 budget::NODES
             );
             let fault = mistake(self.sources, extends.value.span, "too_many_nodes", message);
-            return self.fails(child, fault.hint("split the file into several platforms"));
+            return Some(self.fails(child, fault.hint("split the file into several platforms")));
         }
         if parent.map().is_none_or(|map| map.entry("run").is_none()) {
             self.extended.incomplete.insert(child.key.text.clone());
@@ -91,11 +91,13 @@ impl Extension<'_> {
         Some(whole)
     }
 
-    /// Records why nothing is taken over.
-    fn fails(&mut self, child: &Entry, fault: Fault) -> Option<Node> {
+    /// Records why nothing is taken over; what was to be taken away is no mistake of its own.
+    fn fails(&mut self, child: &Entry, fault: Fault) -> Node {
         self.extended.mistakes.push(fault);
         self.extended.incomplete.insert(child.key.text.clone());
-        None
+        let mut alone = child.value.clone();
+        alone.drop_nulls();
+        alone
     }
 
     /// The service that is extended, or why it cannot be.
@@ -104,12 +106,15 @@ impl Extension<'_> {
         services: &'m Map,
         child: &Entry,
         extends: &Entry,
-    ) -> Result<&'m Node, Fault> {
+    ) -> Result<&'m Node, Box<Fault>> {
         let name = &extends.value.scalar().map_or("", |scalar| &scalar.text);
         let fault = |code, message| mistake(self.sources, extends.value.span, code, message);
         if **name == child.key.text {
             let message = format!("`{}` extends itself", short(name));
-            return Err(fault("cycle", message).hint("name another service, or take the key away"));
+            let fault = fault("cycle", message);
+            return Err(Box::new(
+                fault.hint("name another service, or take the key away"),
+            ));
         }
         let parent = self.index.get(*name).map(|&at| &services.entries[at]);
         let Some(parent) = parent else {
@@ -120,7 +125,7 @@ impl Extension<'_> {
             let hint = near
                 .flatten()
                 .unwrap_or_else(|| format!("services of the file: {}", listed(others())));
-            return Err(fault("unknown_name", message).hint(hint));
+            return Err(Box::new(fault("unknown_name", message).hint(hint)));
         };
         let further = parent.value.map().and_then(|map| map.get("extends"));
         if let Some(further) = further.filter(|node| !node.is_null()) {
@@ -128,14 +133,14 @@ impl Extension<'_> {
             let line = further.span.line;
             let message = format!("`{}` itself extends `{}`", short(name), short(text));
             let fault = fault("extends_chain", message).label(format!("see line {line}"));
-            return Err(if text == child.key.text {
+            return Err(Box::new(if text == child.key.text {
                 fault.hint("two services cannot extend each other; let one of them stand alone")
             } else {
                 fault.hint(format!(
                     "`extends` goes one level: `extends: {}`",
                     short(text)
                 ))
-            });
+            }));
         }
         Ok(&parent.value)
     }

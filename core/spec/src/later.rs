@@ -86,12 +86,12 @@ later! {
     SERVICE "group" "groups of containers", "run the containers beside the platform", PROGRAM;
     SERVICE "security" "security profiles", "take the key away";
     SERVICE "monitoring" "monitoring profiles", "take the key away";
-    DOMAIN "tls" "TLS", "take the key away and let a proxy in front end TLS";
+    DOMAIN "tls" "TLS", "take the key away and let a proxy in front terminate TLS";
     ROUTE "limit" "rate limits", "take the key away";
     ROUTE "filter" "request filter", "take the key away";
     ROUTE "cache" "response cache", "take the key away and let the service send `cache-control`";
     ROUTE "redirect" "redirects", "let the service redirect", &["to"];
-    GATEWAY "https" "TLS", "use `http:` and let a proxy in front end TLS";
+    GATEWAY "https" "TLS", "use `http:` and let a proxy in front terminate TLS";
     DEPLOY "canary" "canary releases", "use `deploy: rolling`";
     DEPLOY "blue_green" "blue-green releases", "use `rolling: { surge: 100% }`, which starts all new instances first";
     DEPLOY "before" "jobs before a release", "run the command before `mainstay deploy`";

@@ -4,7 +4,7 @@ use crate::node::LayerId;
 
 /// One layer of a resolved file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layer {
+pub(crate) enum Layer {
     /// The file itself.
     Base,
     /// The overlay of this environment.

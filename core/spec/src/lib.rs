@@ -2,8 +2,8 @@
 //!
 //! [`parse_file`] makes a [`Tree`] of `mainstay.yaml` in which every node knows its place;
 //! [`resolve`] lays one environment and the command line over it, follows `extends` and walks the
-//! result against the table of keys (`shape`, `key`), which is also what [`schema`] and
-//! [`reference`] are made of; [`explain`] says of a key what it is and who set it.
+//! result against the table of keys (`shape`, `key`), which is also what [`schema()`] and
+//! [`reference()`] are made of; [`explain()`] says of a key what it is and who set it.
 //!
 //! Invariants:
 //! - A key that this program cannot honour is a fault, never accepted and ignored.
@@ -17,27 +17,35 @@
 //! or a template, or put a value of `env` into a fault.
 
 mod budget;
+mod explain;
 mod extend;
+mod faults;
 mod key;
 mod kind;
 mod later;
 mod layer;
 mod merge;
+#[cfg(test)]
+mod mutation;
 mod nearest;
 mod node;
 mod parse;
 mod path;
 mod platform;
+mod reference;
 mod resolve;
+mod schema;
 mod set;
 mod shape;
 mod syntax;
 mod tree;
 mod walk;
 
-pub use layer::Layer;
+pub use explain::{Explanation, Origin, explain, place_of};
 pub use parse::parse_file;
 pub use platform::{Amount, GatewayPorts, Platform, Rolling, Service};
+pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
+pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
 pub use tree::Tree;

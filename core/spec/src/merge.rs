@@ -133,7 +133,7 @@ impl<'s> Merge<'s> {
             if entry.value.is_null() {
                 format!("`null` takes away what is there: {known}")
             } else {
-                format!("declare it outside `environments`; the file has {known}")
+                format!("declare it in the file itself, which has {known}")
             }
         });
         let message = format!("the file declares no {noun} `{name}`");

@@ -29,17 +29,20 @@ pub(crate) fn did_you_mean<'n>(word: &str, names: impl Iterator<Item = &'n str>)
     nearest(word, names).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// Names in a sentence, at most twelve: `web, api and db`.
+/// Names in a sentence, at most sixteen: `web, api and db`.
 pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    const MOST: usize = 12;
-    let names: Vec<String> = names.map(|name| format!("`{}`", short(name))).collect();
-    match names.len() {
-        0 => "none".into(),
-        1 => names[0].clone(),
-        count if count > MOST => {
-            format!("{} and {} more", names[..MOST].join(", "), count - MOST)
-        }
-        count => format!("{} and {}", names[..count - 1].join(", "), names[count - 1]),
+    const MOST: usize = 16;
+    let mut names = names;
+    let shown: Vec<String> = names
+        .by_ref()
+        .take(MOST)
+        .map(|name| format!("`{}`", short(name)))
+        .collect();
+    match (shown.as_slice(), names.count()) {
+        ([], _) => "none".into(),
+        ([one], 0) => one.clone(),
+        ([front @ .., last], 0) => format!("{} and {last}", front.join(", ")),
+        (all, more) => format!("{} and {more} more", all.join(", ")),
     }
 }
 
@@ -71,6 +74,6 @@ mod tests {
     #[test]
     fn long_lists_are_cut() {
         assert_eq!(listed(["a", "b", "c"].into_iter()), "`a`, `b` and `c`");
-        assert!(listed(["x"; 40].into_iter()).ends_with("and 28 more"));
+        assert!(listed(["x"; 44].into_iter()).ends_with("and 28 more"));
     }
 }

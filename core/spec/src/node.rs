@@ -15,6 +15,9 @@ pub(crate) struct Span {
     pub(crate) column: u32,
 }
 
+/// YAML 1.1's merge key: reported where it is read, kept so that nobody misses what it would give.
+pub(crate) const MERGE_KEY: &str = "<<";
+
 /// Where a node came from, as an index into the layers of a resolved file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LayerId(pub(crate) u32);
@@ -129,6 +132,16 @@ impl Node {
         }
     }
 
+    /// Takes every key away whose value is null, all the way down.
+    pub(crate) fn drop_nulls(&mut self) {
+        if let Content::Map(map) = &mut self.content {
+            map.entries.retain(|entry| !entry.value.is_null());
+            map.entries
+                .iter_mut()
+                .for_each(|entry| entry.value.drop_nulls());
+        }
+    }
+
     /// Gives the whole subtree to a layer.
     pub(crate) fn assign(&mut self, layer: LayerId) {
         self.layer = layer;
@@ -157,6 +170,13 @@ impl Map {
     /// The value of this key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entries without YAML's merge key.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.key.text != MERGE_KEY)
     }
 
     /// The keys in the order of the file.

@@ -1,12 +1,13 @@
 //! Bytes → tree: the checks before YAML, the events, and the budgets.
 
 use crate::budget;
-use crate::node::{Content, Entry, Key, LayerId, Map, Node, Scalar, Span};
+use crate::faults::Faults;
+use crate::node::{Content, Entry, Key, LayerId, MERGE_KEY, Map, Node, Scalar, Span};
 use crate::syntax;
 use crate::tree::{Tree, mistake};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 use mainstay_faults::{Fault, Source};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Reads a file's bytes into a [`Tree`].
 ///
@@ -23,7 +24,7 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Tree, Vec<Fault>> {
         Ok(root) => root,
         Err(fault) => {
             builder.mistakes.push(*fault);
-            return Err(builder.mistakes);
+            return Err(Faults::new(builder.mistakes).listed(&sources));
         }
     };
     let mistakes = builder.mistakes;
@@ -64,11 +65,19 @@ enum Open {
     List(Vec<Node>),
     Map {
         map: Map,
-        /// The key that waits for its value; `None` inside when the pair is to be dropped.
-        waiting: Option<Option<Key>>,
+        next: Next,
         /// Keys so far, kept once there are many.
-        seen: BTreeSet<String>,
+        seen: BTreeMap<String, Span>,
     },
+}
+
+/// What a map expects.
+enum Next {
+    Key,
+    /// The value of this key.
+    Value(Key),
+    /// The value of a key that was refused.
+    Dropped,
 }
 
 /// Where a collection began, and under which anchor.
@@ -183,6 +192,8 @@ impl<'s> Builder<'s> {
             let span = at.tag_span().map_or(self.span(at), |tag| self.span(&tag));
             self.mistakes.push(syntax::tag(self.sources, span));
         }
+        // What lies beyond the most that is kept would never be shown.
+        self.mistakes.truncate(budget::FAULTS_KEPT);
         let span = self.span(at);
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -202,8 +213,8 @@ impl<'s> Builder<'s> {
                         entries: Vec::new(),
                         flow: style == StructureStyle::Flow,
                     },
-                    waiting: None,
-                    seen: BTreeSet::new(),
+                    next: Next::Key,
+                    seen: BTreeMap::new(),
                 };
                 self.open(open, span, anchor)
             }
@@ -324,10 +335,13 @@ impl<'s> Builder<'s> {
         // The depth of a parent is known when its child closes, so it rises frame by frame.
         match &mut frame.open {
             Open::List(items) => items.push(node),
-            Open::Map { map, waiting, seen } => match waiting.take() {
-                None => *waiting = Some(key(&mut self.mistakes, self.sources, node, map, seen)),
-                Some(None) => {}
-                Some(Some(key)) => map.entries.push(Entry {
+            Open::Map { map, next, seen } => match std::mem::replace(next, Next::Key) {
+                Next::Key => {
+                    let key = key(&mut self.mistakes, self.sources, node, map, seen);
+                    *next = key.map_or(Next::Dropped, Next::Value);
+                }
+                Next::Dropped => {}
+                Next::Value(key) => map.entries.push(Entry {
                     key,
                     value: node,
                     others: Vec::new(),
@@ -343,27 +357,28 @@ fn key(
     sources: &[Source],
     node: Node,
     map: &Map,
-    seen: &mut BTreeSet<String>,
+    seen: &mut BTreeMap<String, Span>,
 ) -> Option<Key> {
     let span = node.span;
     let Content::Scalar(scalar) = node.content else {
         mistakes.push(syntax::key_is_collection(sources, span));
         return None;
     };
-    if scalar.plain && scalar.text == "<<" {
+    if scalar.text == MERGE_KEY {
         mistakes.push(syntax::merge_key(sources, span));
-        return None;
     }
     if map.entries.len() == MANY_KEYS {
-        seen.extend(map.keys().map(str::to_owned));
+        let keys = map.entries.iter().map(|entry| &entry.key);
+        seen.extend(keys.map(|key| (key.text.clone(), key.span)));
     }
-    let known = if map.entries.len() < MANY_KEYS {
-        map.entry(&scalar.text).is_some()
+    let first = if map.entries.len() < MANY_KEYS {
+        map.entry(&scalar.text).map(|entry| entry.key.span)
     } else {
-        !seen.insert(scalar.text.clone())
+        let first = seen.get(&scalar.text).copied();
+        seen.entry(scalar.text.clone()).or_insert(span);
+        first
     };
-    if known {
-        let first = map.entry(&scalar.text).map_or(span, |entry| entry.key.span);
+    if let Some(first) = first {
         mistakes.push(syntax::duplicate(sources, span, &scalar.text, first));
         return None;
     }

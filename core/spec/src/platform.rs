@@ -91,7 +91,7 @@ impl Default for Rolling {
             surge: Amount::Share(Share(2500)),
             unavailable: Amount::Count(0),
             min_ready: Duration::ZERO,
-            deadline: Duration::from_secs(300),
+            deadline: Duration::from_mins(5),
         }
     }
 }

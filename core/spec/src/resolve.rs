@@ -2,6 +2,7 @@
 
 use crate::budget;
 use crate::extend::extend;
+use crate::faults::Faults;
 use crate::key::EnvironmentKeys;
 use crate::layer::{Layer, Layers};
 use crate::merge::Merge;
@@ -11,18 +12,19 @@ use crate::path::Path;
 use crate::platform::Platform;
 use crate::set::{self, Set};
 use crate::shape::Shaped;
-use crate::tree::Tree;
+use crate::tree::{Tree, mistake};
 use crate::walk::{self, Walk};
 use mainstay_atoms::EnvironmentName;
-use mainstay_faults::{Fault, MORE_FAULTS, Move, Source};
+use mainstay_faults::{Fault, Move, Source};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// One environment of a file, checked, with where every value came from.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// What the file says.
     pub platform: Platform,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Arc<[Source]>,
     pub(crate) root: Node,
     pub(crate) layers: Layers,
 }
@@ -47,21 +49,21 @@ pub fn sources(tree: &Tree, sets: &[Set]) -> Vec<Source> {
 /// after that. Without an environment it is `default`, which a file has that declares none.
 ///
 /// Fails with all independent mistakes, in the order of the file, at most 100 of them and then one
-/// of code [`MORE_FAULTS`].
+/// of code [`mainstay_faults::MORE_FAULTS`].
 pub fn resolve(
     tree: &Tree,
     environment: Option<&str>,
     sets: &[Set],
 ) -> Result<Resolved, Vec<Fault>> {
-    let sources = sources(tree, sets);
+    let sources: Arc<[Source]> = sources(tree, sets).into();
     let mut faults = Faults::new(tree.mistakes.clone());
     match chosen(tree, &sources, environment) {
         Ok(name) => {
-            let resolved = resolve_one(tree, sources.clone(), &name, sets, &mut faults);
+            let resolved = resolve_one(tree, Arc::clone(&sources), &name, sets, &mut faults);
             faults.end(&sources, resolved)
         }
         Err(fault) => {
-            faults.kept.push(*fault);
+            faults.push(*fault);
             faults.end(&sources, None)
         }
     }
@@ -77,7 +79,7 @@ pub fn check(
     if environment.is_some() || declared.is_empty() {
         return resolve(tree, environment, sets).map(|resolved| vec![resolved]);
     }
-    let sources = sources(tree, sets);
+    let sources: Arc<[Source]> = sources(tree, sets).into();
     let mut faults = Faults::new(tree.mistakes.clone());
     // A name that is none is reported by the walk, which then needs another one.
     let valid: Vec<_> = (declared.iter())
@@ -88,14 +90,54 @@ pub fn check(
     } else {
         valid
     };
+    if names.len() * tree.root.count() > budget::CHECKED_NODES {
+        faults.push(too_many(tree, &sources));
+        return faults.end(&sources, None);
+    }
     let all: Option<Vec<Resolved>> = names
         .iter()
-        .map(|name| resolve_one(tree, sources.clone(), name, sets, &mut faults))
+        .map(|name| resolve_one(tree, Arc::clone(&sources), name, sets, &mut faults))
         // Every environment is walked before the first failure counts.
         .collect::<Vec<_>>()
         .into_iter()
         .collect();
+    faults.add(overridden(tree, &sources), 0);
     faults.end(&sources, all)
+}
+
+/// More environments than a file of this size can be checked for.
+fn too_many(tree: &Tree, sources: &[Source]) -> Fault {
+    let key = tree.root.map().and_then(|map| map.entry("environments"));
+    let span = key.map_or(tree.root.span, |entry| entry.key.span);
+    let message = "the file has too many environments to check all of them".to_owned();
+    mistake(sources, span, "too_many_nodes", message)
+        .under("environments")
+        .hint("check one at a time with `-e NAME`, or split the file")
+}
+
+/// Mistakes of single values, which are mistakes whether an environment replaces the value or not.
+const LOCAL: [&str; 7] = [
+    "wrong_type",
+    "wrong_unit",
+    "out_of_range",
+    "wrong_value",
+    "invalid_name",
+    "unknown_key",
+    "not_available",
+];
+
+/// Wrong values of the file itself that every environment may replace, so that no walk of an
+/// environment sees them. What the file alone lacks is no mistake here.
+fn overridden(tree: &Tree, sources: &Arc<[Source]>) -> Vec<Fault> {
+    let mut faults = Faults::new(Vec::new());
+    let name = EnvironmentName::default_environment();
+    let mut alone = tree.clone();
+    if let Some(map) = alone.root.map_mut() {
+        map.entries.retain(|entry| entry.key.text != "environments");
+    }
+    resolve_one(&alone, Arc::clone(sources), &name, &[], &mut faults);
+    let local = |fault: &Fault| LOCAL.contains(&fault.code.as_str());
+    faults.into_kept().into_iter().filter(local).collect()
 }
 
 /// The environment that is meant.
@@ -152,7 +194,7 @@ fn chosen(
 /// One environment; its mistakes go to `faults`.
 fn resolve_one(
     tree: &Tree,
-    sources: Vec<Source>,
+    sources: Arc<[Source]>,
     name: &EnvironmentName,
     sets: &[Set],
     faults: &mut Faults,
@@ -248,53 +290,6 @@ fn lay_sets(
     faults.add(merge.into_mistakes(), 0);
 }
 
-/// Mistakes of one run.
-struct Faults {
-    kept: Vec<Fault>,
-    unkept: usize,
-}
-
-impl Faults {
-    fn new(kept: Vec<Fault>) -> Self {
-        Self { kept, unkept: 0 }
-    }
-
-    fn add(&mut self, mistakes: Vec<Fault>, unkept: usize) {
-        let room = (2 * budget::FAULTS_KEPT).saturating_sub(self.kept.len());
-        self.unkept += unkept + mistakes.len().saturating_sub(room);
-        self.kept.extend(mistakes.into_iter().take(room));
-    }
-
-    /// The result, or the mistakes: in the order of the file, each once, the first hundred.
-    fn end<T>(mut self, sources: &[Source], result: Option<T>) -> Result<T, Vec<Fault>> {
-        if self.kept.is_empty() {
-            return result.ok_or_else(|| {
-                let message = "the file was refused without a reason";
-                vec![Fault::new(Move::Bug, "bug", message).hint("please report this file")]
-            });
-        }
-        let order = |fault: &Fault| {
-            let place = fault.place.as_ref();
-            let source =
-                place.map(|place| sources.iter().position(|known| known.name == place.file));
-            (source, place.map(|place| (place.line, place.column)))
-        };
-        self.kept
-            .sort_by_cached_key(|fault| (order(fault), fault.code.clone(), fault.message.clone()));
-        self.kept
-            .dedup_by(|b, a| a.place == b.place && a.code == b.code && a.message == b.message);
-        let more = self.unkept + self.kept.len().saturating_sub(budget::FAULTS);
-        self.kept.truncate(budget::FAULTS);
-        if more > 0 {
-            let message = format!("{more} more errors are not shown");
-            let fault = Fault::new(Move::You, MORE_FAULTS, message);
-            self.kept
-                .push(fault.hint("mend these first, then check again"));
-        }
-        Err(self.kept)
-    }
-}
-
 impl Walk<'_> {
     /// Checks an environment's own keys; whether it can be laid over the file.
     fn overlay(&mut self, entry: &Entry, around: &Path<'_>) -> bool {
@@ -312,16 +307,5 @@ impl Walk<'_> {
             return false;
         }
         self.is_map(&entry.value, entry.key.span, EnvironmentKeys::SHAPE, &path)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_without_reason_is_our_bug() {
-        let faults = Faults::new(Vec::new()).end::<()>(&[], None).unwrap_err();
-        assert_eq!(faults[0].whose, Move::Bug);
     }
 }

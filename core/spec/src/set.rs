@@ -26,10 +26,10 @@ const PREFIX: &str = "--set ";
 
 impl Set {
     /// Reads `path=value`; the value is YAML on one line.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    pub fn parse(text: &str) -> Result<Self, Box<Fault>> {
         let fault = |message: String| {
-            Fault::new(Move::You, "set_syntax", message)
-                .hint("write for example `--set services.web.replicas=3`")
+            let fault = Fault::new(Move::You, "set_syntax", message);
+            Box::new(fault.hint("write for example `--set services.web.replicas=3`"))
         };
         if text.contains(|c: char| c.is_control()) {
             let message = format!("`--set {}` holds a control character", short(text));

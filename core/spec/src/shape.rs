@@ -27,7 +27,7 @@ pub(crate) struct Keys {
     /// What it is for.
     pub(crate) docs: &'static [&'static str],
     /// All its keys.
-    pub(crate) keys: &'static [Key],
+    pub(crate) rows: &'static [Key],
 }
 
 /// A map whose keys the user chooses.
@@ -106,12 +106,12 @@ impl Keys {
     where
         Self: 'static,
     {
-        self.keys.iter().find(|key| key.name == name)
+        self.rows.iter().find(|key| key.name == name)
     }
 
     /// The names of all keys.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().map(|key| key.name)
+        self.rows.iter().map(|key| key.name)
     }
 }
 
@@ -156,7 +156,7 @@ macro_rules! keys {
                 title: stringify!($type),
                 noun: $noun,
                 docs: &[$($about),*],
-                keys: &[$(
+                rows: &[$(
                     $crate::shape::Key {
                         name: stringify!($name),
                         shape: <$field as $crate::shape::Shaped>::SHAPE,

@@ -203,15 +203,25 @@ pub(crate) fn scan(sources: &[Source], span: Span, kind: &ErrorKind, info: &str)
             format!("the bracket `{open}` is never closed"),
             format!("add `{}`", if *open == '{' { '}' } else { ']' }),
         ),
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => (
+            "yaml_syntax",
+            format!("the bracket `{open}` is closed by `{close}`"),
+            format!("close it with `{}`", if *open == '{' { '}' } else { ']' }),
+        ),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => (
+            "yaml_syntax",
+            "this line is indented like none above it".to_owned(),
+            "line the key up with its neighbours, two spaces a level".to_owned(),
+        ),
         ErrorKind::UnclosedQuotedScalar => (
             "yaml_syntax",
             "a quoted text is never closed".to_owned(),
             "add the closing quote on the line where the text ends".to_owned(),
         ),
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => (
+        ErrorKind::MappingValueNotAllowed => (
             "yaml_syntax",
-            format!("not YAML: {info}"),
-            "check the indentation; a value that holds `: ` needs quotes".to_owned(),
+            "a colon stands where no key can be".to_owned(),
+            "put a value that holds `: ` into quotes, or check the indentation".to_owned(),
         ),
         ErrorKind::UnexpectedCharacter { character } => (
             "yaml_syntax",

@@ -21,7 +21,7 @@ impl Tree {
     /// The environments that the file declares, in the order of the file.
     pub fn environments(&self) -> Vec<String> {
         let declared = self.root.map().and_then(|map| map.get("environments"));
-        let names = declared.and_then(Node::map).map(|map| map.keys());
+        let names = declared.and_then(Node::map).map(crate::node::Map::keys);
         names.into_iter().flatten().map(str::to_owned).collect()
     }
 }

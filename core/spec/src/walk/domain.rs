@@ -26,7 +26,7 @@ impl Walk<'_> {
         };
         let map = self.named(&field)?;
         let mut domains = Some(BTreeMap::new());
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             let host = self.host(entry, &path);
             let routes = self.domain(entry, &path, known);
@@ -113,7 +113,7 @@ impl Walk<'_> {
         let map = self.named(field)?;
         let mut routes = Some(Routes::new());
         let mut seen: BTreeMap<String, (&str, Span)> = BTreeMap::new();
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             let prefix = self.prefix(entry, &path);
             let service = self.route(field, entry, &path, known);

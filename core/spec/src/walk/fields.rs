@@ -3,7 +3,7 @@
 use super::Walk;
 use crate::later::{elsewhere, later};
 use crate::nearest::{listed, short};
-use crate::node::{Entry, Map, Node, Span};
+use crate::node::{Entry, MERGE_KEY, Map, Node, Span};
 use crate::path::Path;
 use crate::shape::{Key, Keys, Shape};
 
@@ -33,7 +33,7 @@ impl<'t> Field<'t, '_> {
     }
 }
 
-impl<'t, 'p> Fields<'t, 'p> {
+impl<'t> Fields<'t, '_> {
     /// The key, where it has a value.
     pub(super) fn get(&self, name: &str) -> Option<Field<'t, '_>> {
         let key = self
@@ -51,6 +51,12 @@ impl<'t, 'p> Fields<'t, 'p> {
     /// Whether the key is there, or another was written in its place.
     pub(super) fn tries(&self, name: &str) -> bool {
         self.map.entry(name).is_some() || self.meant.contains(&name)
+    }
+
+    /// Whether the same layer gives this key beside another one.
+    fn gives_too(&self, name: &str, beside: &Entry) -> bool {
+        let layer = |entry: &Entry| entry.value.layer;
+        self.map.entry(name).map(layer) == Some(layer(beside))
     }
 
     /// Whether the key is there with a value.
@@ -84,6 +90,8 @@ impl Walk<'_> {
         };
         for entry in &map.entries {
             match keys.find(&entry.key.text) {
+                // Reported where it was read; it would have given any of the keys.
+                None if entry.key.text == MERGE_KEY => fields.meant.extend(keys.names()),
                 None => self.unknown_key(entry, &mut fields),
                 Some(_) if entry.value.is_null() => self.no_value(entry, path),
                 Some(_) => {}
@@ -111,15 +119,21 @@ impl Walk<'_> {
     pub(super) fn no_value(&mut self, entry: &Entry, path: &Path<'_>) {
         let name = short(&entry.key.text);
         let below = path.key(&entry.key.text);
-        self.add("no_value", entry.key.span, &below, format!("`{name}` has no value"), |fault| {
-            fault.hint(format!(
-                "give `{name}` a value or take the line away; `null` takes away what `extends` or the file gave"
-            ))
-        });
+        self.add(
+            "no_value",
+            entry.key.span,
+            &below,
+            format!("`{name}` has no value"),
+            |fault| fault.hint(format!("give `{name}` a value, or take the line away")),
+        );
     }
 
     fn unknown_key(&mut self, entry: &Entry, fields: &mut Fields<'_, '_>) {
         let (keys, text) = (fields.keys, entry.key.text.as_str());
+        if self.is_full() {
+            self.unkept += 1;
+            return;
+        }
         let path = fields.path.key(text);
         if let Some(row) = later(keys.title, text) {
             fields.meant.extend(row.excuses);
@@ -136,7 +150,7 @@ impl Walk<'_> {
         let meant = meant.and_then(|name| keys.find(name)).map(|key| key.name);
         fields.meant.extend(meant);
         let hint = match meant {
-            Some(name) if fields.map.entry(name).is_some() => {
+            Some(name) if fields.gives_too(name, entry) => {
                 format!("did you mean `{name}`? it is given already, so take one of the two away")
             }
             Some(name) => format!("did you mean `{name}`?"),
@@ -166,7 +180,7 @@ impl Walk<'_> {
 
 /// Where a key belongs that stands one map too high.
 fn home(keys: &Keys, text: &str) -> Option<String> {
-    let below = keys.keys.iter().find_map(|key| {
+    let below = keys.rows.iter().find_map(|key| {
         let inner = key.shape.keys()?;
         inner.find(text).map(|_| key.name)
     })?;

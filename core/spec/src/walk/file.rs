@@ -25,8 +25,11 @@ pub(crate) fn platform(
     let start = root.map().and_then(|map| map.entries.first());
     let at = start.map_or(root.span, |entry| entry.key.span);
     let path = Path::ROOT;
+    if walk.is_other_version(root, &path) {
+        return None;
+    }
     let fields = walk.fields(root, at, FileKeys::SHAPE, &path)?;
-    walk.version(&fields)?;
+    walk.version(&fields);
     let name = walk.platform_name(&fields);
     let gateway = walk.gateway(&fields);
     let (known, services) = walk.services(&fields);
@@ -43,35 +46,34 @@ pub(crate) fn platform(
 }
 
 impl Walk<'_> {
-    /// The version of the language; nothing else is judged in a file of another one.
-    fn version(&mut self, fields: &Fields<'_, '_>) -> Option<()> {
-        let hint = "begin the file with `mainstay: 1`";
-        let Some(field) = fields.get("mainstay") else {
-            self.missing(fields, "mainstay", hint);
-            return Some(());
+    /// Whether the file is of another version of the language, in which nothing else is judged.
+    fn is_other_version(&mut self, root: &Node, path: &Path<'_>) -> bool {
+        let node = root.map().and_then(|map| map.get("mainstay"));
+        let scalar = node.and_then(Node::scalar).filter(|scalar| scalar.plain);
+        let number = scalar.and_then(|scalar| scalar.text.parse::<u64>().ok());
+        let (Some(node), Some(number)) = (node, number.filter(|&number| number != 1)) else {
+            return false;
         };
-        let scalar = self.scalar(&field)?;
-        if scalar.plain && scalar.text == "1" {
-            return Some(());
-        }
-        let number = scalar.text.parse::<u64>();
-        if !scalar.plain || number.is_err() {
+        let message = format!("version {number} of the language is unknown");
+        let path = path.key("mainstay");
+        self.add("version", node.span, &path, message, |fault| {
+            fault
+                .label("this program reads version 1")
+                .hint("write `mainstay: 1`, or use a newer `mainstay`")
+        });
+        true
+    }
+
+    /// `mainstay: 1`.
+    fn version(&mut self, fields: &Fields<'_, '_>) {
+        let Some(field) = fields.get("mainstay") else {
+            self.missing(fields, "mainstay", "begin the file with `mainstay: 1`");
+            return;
+        };
+        let scalar = field.value().scalar();
+        if scalar.is_none_or(|scalar| !scalar.plain || scalar.text != "1") {
             self.wrong_type(&field, field.value(), Some("write `mainstay: 1`".into()));
-            return Some(());
         }
-        let message = format!("version {} of the language is unknown", short(&scalar.text));
-        self.add(
-            "version",
-            field.value().span,
-            &field.path,
-            message,
-            |fault| {
-                fault
-                    .label("this program reads version 1")
-                    .hint("write `mainstay: 1`, or use a newer `mainstay`")
-            },
-        );
-        None
     }
 
     fn platform_name(&mut self, fields: &Fields<'_, '_>) -> Option<PlatformName> {
@@ -166,11 +168,7 @@ impl Walk<'_> {
     ) -> (Known<'t>, Option<BTreeMap<ServiceName, Service>>) {
         let mut known = Known::new();
         let Some(field) = fields.get("services") else {
-            self.missing(
-                fields,
-                "services",
-                "declare what runs: `services: { web: { run: ./bin/web } }`",
-            );
+            known.readable = !fields.tries("services");
             return (known, Some(BTreeMap::new()));
         };
         let Some(map) = self.named(&field) else {
@@ -178,7 +176,7 @@ impl Walk<'_> {
         };
         known.readable = true;
         let mut services = Some(BTreeMap::new());
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             let (facts, service) = self.service(entry, &path);
             known.add(&entry.key.text, facts);
@@ -204,7 +202,7 @@ impl Walk<'_> {
         let Some(map) = self.named(&field) else {
             return;
         };
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             if let Err(fault) = EnvironmentName::new(entry.key.text.as_str()) {
                 self.bad_name(

@@ -24,6 +24,10 @@ use std::collections::BTreeSet;
 /// Comparisons of names that suggestions may cost in one file.
 const COMPARISONS: usize = 200_000;
 
+/// A mistake was found and recorded, so there is no value.
+#[derive(Clone, Copy)]
+struct Reported;
+
 /// What a walk needs everywhere: the texts that places point into, and the mistakes so far.
 pub(crate) struct Walk<'s> {
     sources: &'s [Source],

@@ -5,7 +5,7 @@ use super::service::{Facts, Known};
 use crate::nearest::{listed, short};
 use crate::node::Span;
 use crate::path::Path;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Walk<'_> {
     /// Checks what every service needs.
@@ -54,6 +54,10 @@ impl Walk<'_> {
         but: Option<&str>,
     ) {
         if !known.readable {
+            return;
+        }
+        if self.is_full() {
+            self.unkept += 1;
             return;
         }
         let others = || known.names().filter(|other| Some(*other) != but);
@@ -120,6 +124,8 @@ struct Cycles<'t, 'k> {
     /// Services that are done with, or on the trail.
     visited: BTreeMap<&'t str, bool>,
     found: Vec<Vec<(&'t str, Span)>>,
+    /// Services of the cycles found so far.
+    reported: BTreeSet<&'t str>,
 }
 
 impl<'t, 'k> Cycles<'t, 'k> {
@@ -130,6 +136,7 @@ impl<'t, 'k> Cycles<'t, 'k> {
             known,
             visited: BTreeMap::new(),
             found: Vec::new(),
+            reported: BTreeSet::new(),
         };
         for (name, _) in known.all() {
             if !search.visited.contains_key(name) {
@@ -178,8 +185,8 @@ impl<'t, 'k> Cycles<'t, 'k> {
                 Some((name, need.1))
             })
             .collect();
-        let reported = |name: &str| self.found.iter().flatten().any(|(other, _)| *other == name);
-        if !cycle.iter().any(|(name, _)| reported(name)) {
+        if !cycle.iter().any(|(name, _)| self.reported.contains(name)) {
+            self.reported.extend(cycle.iter().map(|(name, _)| *name));
             self.found.push(cycle);
         }
     }

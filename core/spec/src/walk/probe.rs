@@ -1,7 +1,7 @@
 //! `health` and `ready`.
 
-use super::Walk;
 use super::fields::{Field, Fields};
+use super::{Reported, Walk};
 use crate::nearest::short;
 use mainstay_atoms::{Check, Probe};
 
@@ -10,20 +10,22 @@ const WAYS: [&str; 3] = ["path", "tcp", "exec"];
 
 impl Walk<'_> {
     /// Liveness; none unless said.
-    pub(super) fn health(&mut self, fields: &Fields<'_, '_>) -> Option<Option<Probe>> {
+    pub(super) fn health(&mut self, fields: &Fields<'_, '_>) -> Result<Option<Probe>, Reported> {
         let Some(field) = fields.get("health") else {
-            return Some(None);
+            return Ok(None);
         };
-        self.probe(fields, &field, Probe::liveness).map(Some)
+        let probe = self.probe(fields, &field, Probe::liveness);
+        probe.map(Some).ok_or(Reported)
     }
 
     /// Readiness; a service with a port is asked by a connection unless said otherwise.
-    pub(super) fn ready(&mut self, fields: &Fields<'_, '_>) -> Option<Option<Probe>> {
+    pub(super) fn ready(&mut self, fields: &Fields<'_, '_>) -> Result<Option<Probe>, Reported> {
         let Some(field) = fields.get("ready") else {
             let port = fields.has("port");
-            return Some(port.then(|| Probe::readiness(Check::Tcp)));
+            return Ok(port.then(|| Probe::readiness(Check::Tcp)));
         };
-        self.probe(fields, &field, Probe::readiness).map(Some)
+        let probe = self.probe(fields, &field, Probe::readiness);
+        probe.map(Some).ok_or(Reported)
     }
 
     fn probe(
@@ -52,11 +54,11 @@ impl Walk<'_> {
                 .unwrap_or(or)
         };
         Some(Probe {
-            every: every?.unwrap_or(probe.every),
-            timeout: timeout?.unwrap_or(probe.timeout),
-            after: after?.unwrap_or(probe.after),
-            fail: count(fail?, probe.fail),
-            pass: count(pass?, probe.pass),
+            every: every.ok()?.unwrap_or(probe.every),
+            timeout: timeout.ok()?.unwrap_or(probe.timeout),
+            after: after.ok()?.unwrap_or(probe.after),
+            fail: count(fail.ok()?, probe.fail),
+            pass: count(pass.ok()?, probe.pass),
             check: probe.check,
         })
     }
@@ -71,7 +73,7 @@ impl Walk<'_> {
             self.one_way(fields, &given);
             return None;
         };
-        match (path?, tcp?, exec?) {
+        match (path.ok()?, tcp.ok()?, exec.ok()?) {
             (Some(path), ..) => {
                 self.port_for(service, way, "a path");
                 Some(Check::Http(path))

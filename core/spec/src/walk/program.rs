@@ -4,6 +4,7 @@ use super::Walk;
 use super::fields::{Field, Fields};
 use crate::nearest::short;
 use crate::node::{Content, Node};
+use std::collections::BTreeSet;
 
 /// Whether a program is looked up in `PATH`, in the artifact, or at its own place.
 enum Program<'w> {
@@ -100,7 +101,7 @@ impl Walk<'_> {
             return None;
         };
         let run = self.words(&field)?;
-        match (Program::of(&run[0]), artifact?) {
+        match (Program::of(&run[0]), artifact.ok()?) {
             (Program::Outside, _) => {
                 self.program_outside(&field, &run[0]);
                 None
@@ -205,10 +206,11 @@ impl Walk<'_> {
             }
         };
         let mut paths: Vec<String> = Vec::with_capacity(items.len());
+        let mut seen = BTreeSet::new();
         let mut fits = true;
         for item in items {
             match self.path_below(field, item) {
-                Some(path) if paths.contains(&path) => {
+                Some(path) if !seen.insert(path.clone()) => {
                     fits = false;
                     let message = format!("`{}` is given twice", short(&path));
                     self.add("duplicate", item.span, &field.path, message, |fault| {

@@ -61,10 +61,10 @@ impl Walk<'_> {
         let deadline = self.optional(&fields, "deadline", Self::duration);
         let default = Rolling::default();
         let rolling = Rolling {
-            surge: surge?.unwrap_or(default.surge),
-            unavailable: unavailable?.unwrap_or(default.unavailable),
-            min_ready: min_ready?.unwrap_or(default.min_ready),
-            deadline: deadline?.unwrap_or(default.deadline),
+            surge: surge.ok()?.unwrap_or(default.surge),
+            unavailable: unavailable.ok()?.unwrap_or(default.unavailable),
+            min_ready: min_ready.ok()?.unwrap_or(default.min_ready),
+            deadline: deadline.ok()?.unwrap_or(default.deadline),
         };
         let moves = count.is_none_or(|count| self.can_move(&fields, rolling, count));
         let in_time = self.can_end(&fields, rolling);

@@ -1,7 +1,7 @@
 //! One service.
 
-use super::Walk;
 use super::fields::{Field, Fields};
+use super::{Reported, Walk};
 use crate::key::ServiceKeys;
 use crate::nearest::short;
 use crate::node::{Entry, Node, Span};
@@ -110,8 +110,8 @@ impl Walk<'_> {
         let env = self.env(fields, facts);
         let stop = self.optional(fields, "stop", Self::stop);
         // Unknown where it is wrong, so that nothing is judged by a count that nobody wrote.
-        let count =
-            replicas.map(|count| count.map_or(1, |count| u32::try_from(count).unwrap_or(1)));
+        let count = replicas.ok();
+        let count = count.map(|count| count.map_or(1, |count| u32::try_from(count).unwrap_or(1)));
         let deploy = self.deploy(fields, count);
         self.extends(fields);
         let (run, artifact) = program?;
@@ -120,31 +120,31 @@ impl Walk<'_> {
             .iter()
             .map(|(name, _)| ServiceName::new(*name).ok());
         Some(Service {
-            build: build?,
+            build: build.ok()?,
             run,
             artifact,
-            port: port?,
+            port: port.ok()?,
             needs: needs.collect::<Option<_>>()?,
-            health: health?,
-            ready: ready?,
+            health: health.ok()?,
+            ready: ready.ok()?,
             replicas: count?,
-            size: size?.unwrap_or_default(),
+            size: size.ok()?.unwrap_or_default(),
             env: env?,
-            stop: stop?.unwrap_or_default(),
+            stop: stop.ok()?.unwrap_or_default(),
             deploy: deploy?,
         })
     }
 
-    /// A key that may be absent: `None` for a mistake, `Some(None)` for absence.
+    /// A key that may be absent; an error when it was wrong.
     pub(super) fn optional<'t, T>(
         &mut self,
         fields: &Fields<'t, '_>,
         name: &str,
         read: impl FnOnce(&mut Self, &Field<'t, '_>) -> Option<T>,
-    ) -> Option<Option<T>> {
+    ) -> Result<Option<T>, Reported> {
         match fields.get(name) {
-            None => Some(None),
-            Some(field) => read(self, &field).map(Some),
+            None => Ok(None),
+            Some(field) => read(self, &field).map(Some).ok_or(Reported),
         }
     }
 
@@ -190,10 +190,10 @@ impl Walk<'_> {
         let files = self.optional(&fields, "files", Self::whole);
         let small = |count: Option<u64>| count.and_then(|count| u32::try_from(count).ok());
         Some(Size {
-            cpu: cpu?,
-            memory: memory?,
-            processes: small(processes?),
-            files: small(files?),
+            cpu: cpu.ok()?,
+            memory: memory.ok()?,
+            processes: small(processes.ok()?),
+            files: small(files.ok()?),
         })
     }
 
@@ -210,10 +210,10 @@ impl Walk<'_> {
         let streams = self.optional(&fields, "streams", Self::duration);
         let default = Stop::default();
         Some(Stop {
-            signal: signal?.unwrap_or(default.signal),
-            grace: grace?.unwrap_or(default.grace),
-            drain: drain?.unwrap_or(default.drain),
-            streams: streams?.unwrap_or(default.streams),
+            signal: signal.ok()?.unwrap_or(default.signal),
+            grace: grace.ok()?.unwrap_or(default.grace),
+            drain: drain.ok()?.unwrap_or(default.drain),
+            streams: streams.ok()?.unwrap_or(default.streams),
         })
     }
 
@@ -227,7 +227,7 @@ impl Walk<'_> {
         };
         let map = self.named(&field)?;
         let mut env = Some(BTreeMap::new());
-        for entry in &map.entries {
+        for entry in map.named() {
             let path = field.path.key(&entry.key.text);
             let name = self.variable_name(entry, &path, facts);
             let value = self.variable_value(entry, &field.path, &path);

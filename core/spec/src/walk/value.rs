@@ -4,7 +4,7 @@ use super::Walk;
 use super::fields::Field;
 use crate::kind::{CORES, Kind, MEMORY_BYTES, SIGNALS};
 use crate::nearest::short;
-use crate::node::{Content, Node, Scalar};
+use crate::node::{Content, Node, Scalar, Span};
 use crate::path::Path;
 use crate::platform::Amount;
 use crate::shape::Shape;
@@ -36,34 +36,34 @@ fn example(field: &Field<'_, '_>) -> String {
     )
 }
 
+/// The token to show for a value: a map or list that spans lines is shown by its key.
+fn token(field: &Field<'_, '_>, node: &Node) -> Span {
+    let block = match &node.content {
+        Content::Scalar(scalar) => scalar.text.is_empty(),
+        Content::Map(map) => !map.flow,
+        Content::List(_) => {
+            node.span.column <= field.entry.key.span.column
+                || node.span.line != field.entry.key.span.line
+        }
+    };
+    if block {
+        field.entry.key.span
+    } else {
+        node.span
+    }
+}
+
 impl Walk<'_> {
     /// A value of another type than the key takes.
     pub(super) fn wrong_type(&mut self, field: &Field<'_, '_>, node: &Node, hint: Option<String>) {
         let kind = kind_of(field);
         let message = format!("`{}` takes {}", field.key.name, kind.phrase());
-        let token = self.token(field, node);
+        let token = token(field, node);
         self.add("wrong_type", token, &field.path, message, |fault| {
             fault
                 .label(format!("this is {}", node.kind()))
                 .hint(hint.unwrap_or_else(|| example(field)))
         });
-    }
-
-    /// The token to show for a value: a map or list that spans lines is shown by its key.
-    fn token(&self, field: &Field<'_, '_>, node: &Node) -> crate::node::Span {
-        let block = match &node.content {
-            Content::Scalar(scalar) => scalar.text.is_empty(),
-            Content::Map(map) => !map.flow,
-            Content::List(_) => {
-                node.span.column <= field.entry.key.span.column
-                    || node.span.line != field.entry.key.span.line
-            }
-        };
-        if block {
-            field.entry.key.span
-        } else {
-            node.span
-        }
     }
 
     /// A value with another unit than the key takes.
@@ -123,13 +123,9 @@ impl Walk<'_> {
         match number {
             Ok(number) if (least..=most).contains(&number) => Some(number),
             number => {
-                let large =
-                    !text.starts_with('-') && number.is_ok_and(|number| number < least) == false;
-                self.out_of_range(
-                    field,
-                    large,
-                    format!("choose a number from {least} to {most}"),
-                );
+                let small = text.starts_with('-') || number.is_ok_and(|number| number < least);
+                let hint = format!("choose a number from {least} to {most}");
+                self.out_of_range(field, !small, hint);
                 None
             }
         }
@@ -144,7 +140,7 @@ impl Walk<'_> {
         let Ok(duration) = span::parse(text) else {
             match unit::duration(text) {
                 Some(meant) => {
-                    self.wrong_unit(field, "the unit is one of d, h, m, s, ms", Some(meant))
+                    self.wrong_unit(field, "the unit is one of d, h, m, s, ms", Some(meant));
                 }
                 None => self.wrong_type(field, field.value(), None),
             }
@@ -247,18 +243,12 @@ impl Walk<'_> {
     pub(super) fn amount(&mut self, field: &Field<'_, '_>) -> Option<Amount> {
         let scalar = self.scalar(field)?;
         if let Some(text) = digits(scalar) {
-            return match text.parse::<u32>() {
-                Ok(count @ 0..=1000) => Some(Amount::Count(count)),
-                _ => {
-                    let large = !text.starts_with('-');
-                    self.out_of_range(
-                        field,
-                        large,
-                        "choose a count from 0 to 1000, or a share such as `25%`".into(),
-                    );
-                    None
-                }
-            };
+            if let Ok(count @ 0..=1000) = text.parse::<u32>() {
+                return Some(Amount::Count(count));
+            }
+            let hint = "choose a count from 0 to 1000, or a share such as `25%`";
+            self.out_of_range(field, !text.starts_with('-'), hint.into());
+            return None;
         }
         if let Ok(share) = scalar.text.parse::<Share>() {
             return Some(Amount::Share(share));

@@ -1,0 +1,203 @@
+//! Every key of the schema has an effect on the platform or is refused, and its documented default
+//! is what holds without it.
+
+use mainstay_spec::{Platform, Set, check, explain, parse_file, resolve, schema};
+use serde_json::Value;
+
+const BASE: &str = "mainstay: 1
+name: shop
+services:
+  web: { run: ./bin/web, artifact: bin, port: 80, replicas: 2 }
+  api: { run: ./bin/api, port: 81, build: make api, env: { A: b } }
+domains:
+  shop.example: { to: api }
+  other.example: { routes: { /: { to: api } } }
+";
+
+fn platform(sets: &[String]) -> Result<Platform, String> {
+    let tree = parse_file("mainstay.yaml", BASE.as_bytes()).expect("the base is valid");
+    let sets: Vec<Set> = sets
+        .iter()
+        .map(|set| Set::parse(set).expect("a set"))
+        .collect();
+    match resolve(&tree, None, &sets) {
+        Ok(resolved) => Ok(resolved.platform),
+        Err(faults) => Err(format!("{faults:#?}")),
+    }
+}
+
+/// A value as YAML on one line.
+fn yaml(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.parse::<f64>().is_err() => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What a key needs beside it to be valid at all.
+fn beside(path: &str) -> Vec<String> {
+    match path {
+        _ if path.contains(".ready.")
+            && !path.ends_with("tcp")
+            && !path.ends_with("exec")
+            && !path.ends_with("path") =>
+        {
+            vec!["services.web.ready.path=/x".into()]
+        }
+        _ if path.contains(".health.")
+            && !path.ends_with("tcp")
+            && !path.ends_with("exec")
+            && !path.ends_with("path") =>
+        {
+            vec!["services.web.health.path=/x".into()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Every key with its definition's property, as paths from `at` on.
+fn walk(schema: &Value, definition: &Value, at: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    let Some(properties) = definition["properties"].as_object() else {
+        return;
+    };
+    for (name, property) in properties {
+        let path = if at.is_empty() {
+            name.clone()
+        } else {
+            format!("{at}.{name}")
+        };
+        visit(&path, property);
+        for below in definitions(schema, property) {
+            walk(schema, below, &path, visit);
+        }
+    }
+}
+
+/// The definitions of keys that a property leads to, alternatives included.
+fn definitions<'s>(schema: &'s Value, property: &'s Value) -> Vec<&'s Value> {
+    if let Some(name) = property["$ref"].as_str() {
+        let name = name.rsplit('/').next().expect("a name");
+        return vec![&schema["$defs"][name]];
+    }
+    let alternatives = property["anyOf"].as_array().into_iter().flatten();
+    alternatives
+        .flat_map(|alternative| definitions(schema, alternative))
+        .collect()
+}
+
+fn keys_of(definition: &str, at: &str) -> Vec<(String, Value)> {
+    let schema = schema();
+    let mut keys = Vec::new();
+    walk(
+        &schema,
+        &schema["$defs"][definition],
+        at,
+        &mut |path, property| {
+            keys.push((path.to_owned(), property.clone()));
+        },
+    );
+    keys
+}
+
+fn all_keys() -> Vec<(String, Value)> {
+    let mut keys = keys_of("ServiceKeys", "services.web");
+    keys.extend(keys_of("GatewayKeys", "gateway"));
+    keys.extend(keys_of("DomainKeys", "domains.\"shop.example\""));
+    keys.extend(keys_of("RouteKeys", "domains.\"other.example\".routes./"));
+    keys
+}
+
+#[test]
+fn every_key_has_an_effect() {
+    let keys = all_keys();
+    assert!(keys.len() >= 45, "only {} keys were found", keys.len());
+    for (path, property) in keys {
+        let example = yaml(&property["examples"][0]);
+        let mut sets = beside(&path);
+        // A connection is what a service with a port is asked by anyway.
+        let default = path == "services.web.ready.tcp";
+        let around = if default {
+            vec!["services.web.ready=/x".into()]
+        } else {
+            sets.clone()
+        };
+        let before = platform(&around).expect("what stands beside is valid");
+        let example = match path.as_str() {
+            "services.web.extends" => "api".to_owned(),
+            "domains.\"shop.example\".routes" => {
+                sets.push("domains.\"shop.example\".to=null".into());
+                "{ /x: web }".to_owned()
+            }
+            _ => example,
+        };
+        if path == "services.web.run" {
+            sets.push("services.web.artifact=bin".into());
+        }
+        sets.push(format!("{path}={example}"));
+        let after = platform(&sets).unwrap_or_else(|faults| panic!("{path}: {faults}"));
+        assert_ne!(before, after, "`{path}: {example}` changes nothing");
+    }
+}
+
+#[test]
+fn every_documented_default_is_what_holds() {
+    let mut count = 0;
+    for (path, property) in all_keys() {
+        let Some(default) = property.get("default") else {
+            continue;
+        };
+        // The base sets this one.
+        if path == "services.web.replicas" {
+            continue;
+        }
+        count += 1;
+        let mut sets = beside(&path);
+        let before = platform(&sets).expect("what stands beside is valid");
+        sets.push(format!("{path}={}", yaml(default)));
+        let after = platform(&sets).unwrap_or_else(|faults| panic!("{path}: {faults}"));
+        assert_eq!(before, after, "the default of `{path}` is not {default}");
+    }
+    assert!(count >= 25, "only {count} defaults were found");
+}
+
+#[test]
+fn every_key_is_explained() {
+    let tree = parse_file("mainstay.yaml", BASE.as_bytes()).expect("the base is valid");
+    let resolved = resolve(&tree, None, &[]).expect("the base is valid");
+    for (path, _) in all_keys() {
+        let explanation =
+            explain(&resolved, &path).unwrap_or_else(|fault| panic!("{path}: {fault:?}"));
+        assert!(
+            !explanation.meaning.is_empty() && !explanation.kind.is_empty(),
+            "{path}"
+        );
+        assert_eq!(
+            explanation.is_default,
+            explanation.origins.is_empty(),
+            "{path}"
+        );
+        assert_eq!(explanation.path, path);
+    }
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_everywhere() {
+    let places = [
+        ("stores: {}\n", 1),
+        (
+            "environments: { staging: { target: kubernetes, protect: [], machines: {} } }\n",
+            3,
+        ),
+        ("gateway: { https: 443 }\n", 1),
+    ];
+    for (text, count) in places {
+        let tree = parse_file("mainstay.yaml", format!("{BASE}{text}").as_bytes()).expect("YAML");
+        let faults = check(&tree, None, &[]).expect_err("refused");
+        assert_eq!(faults.len(), count, "{faults:#?}");
+        assert!(
+            faults
+                .iter()
+                .all(|fault| fault.code == "not_available" && fault.hint.is_some())
+        );
+    }
+}
