@@ -107,11 +107,21 @@ impl Walk<'_> {
             at
         };
         let message = format!("{} is a map of keys", keys.noun);
-        let some = listed(keys.names().take(4));
+        let hint = match node.scalar() {
+            Some(scalar) if keys.title == "DomainKeys" => {
+                format!(
+                    "write `{}: {{ to: {} }}`",
+                    short(path.name()),
+                    short(&scalar.text)
+                )
+            }
+            _ => format!(
+                "indent keys below it, such as {}",
+                listed(keys.names().take(4))
+            ),
+        };
         self.add("wrong_type", token, path, message, |fault| {
-            fault
-                .label(format!("this is {}", node.kind()))
-                .hint(format!("indent keys below it, such as {some}"))
+            fault.label(format!("this is {}", node.kind())).hint(hint)
         });
     }
 

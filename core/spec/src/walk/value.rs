@@ -11,10 +11,11 @@ use crate::shape::Shape;
 use mainstay_atoms::{Bytes, Millicores, Range, Share, span};
 use std::time::Duration;
 
-/// A number as the file may write it: plain decimal digits.
+/// A number as the file may write it: plain decimal digits, no zero before others, which some read
+/// as octal.
 fn digits(scalar: &Scalar) -> Option<&str> {
     let number = scalar.text.strip_prefix('-').unwrap_or(&scalar.text);
-    let plain = scalar.plain && !number.is_empty();
+    let plain = scalar.plain && !number.is_empty() && (number == "0" || !number.starts_with('0'));
     (plain && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(&scalar.text)
 }
 
@@ -56,8 +57,7 @@ fn token(field: &Field<'_, '_>, node: &Node) -> Span {
 impl Walk<'_> {
     /// A value of another type than the key takes.
     pub(super) fn wrong_type(&mut self, field: &Field<'_, '_>, node: &Node, hint: Option<String>) {
-        let kind = kind_of(field);
-        let message = format!("`{}` takes {}", field.key.name, kind.phrase());
+        let message = format!("`{}` takes {}", field.key.name, field.key.shape.phrase());
         let token = token(field, node);
         self.add("wrong_type", token, &field.path, message, |fault| {
             fault
@@ -110,12 +110,7 @@ impl Walk<'_> {
             let number = scalar.text.parse::<u64>().ok();
             let hint = number
                 .filter(|number| (least..=most).contains(number))
-                .map(|number| {
-                    format!(
-                        "a number stands without quotes: `{}: {number}`",
-                        field.key.name
-                    )
-                });
+                .map(|number| format!("write `{}: {number}`", field.key.name));
             self.wrong_type(field, field.value(), hint);
             return None;
         };
