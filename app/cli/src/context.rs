@@ -53,7 +53,7 @@ pub(crate) fn read(arguments: &Arguments) -> Result<PlatformFile, Failure> {
     let sets = arguments
         .sets
         .iter()
-        .map(|text| Set::parse(text).map_err(Failure::from))
+        .map(|text| Set::parse(text).map_err(|fault| Failure::from(*fault)))
         .collect::<Result<_, _>>()?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let folder = std::fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder })

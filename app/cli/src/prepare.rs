@@ -13,6 +13,12 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// A lease lasts six of them.
+const SIGN_OF_LIFE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How often a build is asked whether it ended.
+const POLL: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Everything a deploy needs to know.
 pub(crate) struct Prepared {
     pub(crate) file: PlatformFile,
@@ -31,13 +37,21 @@ pub(crate) fn checked(arguments: &Arguments) -> Result<(PlatformFile, Resolved, 
 
 /// Checks, builds and stores. When anything fails, nothing was changed but the store.
 pub(crate) fn prepare(arguments: &Arguments) -> Result<Prepared, Failure> {
+    prepare_with(arguments, &mut || {})
+}
+
+/// The same, calling `alive` every few seconds while a build runs.
+pub(crate) fn prepare_with(
+    arguments: &Arguments,
+    alive: &mut dyn FnMut(),
+) -> Result<Prepared, Failure> {
     let (file, resolved, place) = checked(arguments)?;
     let state = place.state();
     state.create().map_err(|fault| {
         Failure::operator("state", format!("the state folder cannot be made: {fault}"))
             .hint("name another one with `--state DIR`")
     })?;
-    build_all(&file, &resolved)?;
+    build_all(&file, &resolved, alive)?;
     let store = Artifacts::new(state.dir());
     let mut artifacts = BTreeMap::new();
     for (name, service) in &resolved.platform.services {
@@ -52,7 +66,11 @@ pub(crate) fn prepare(arguments: &Arguments) -> Result<Prepared, Failure> {
 }
 
 /// Runs each build command once, in the file's folder, its output passed on.
-fn build_all(file: &PlatformFile, resolved: &Resolved) -> Result<(), Failure> {
+fn build_all(
+    file: &PlatformFile,
+    resolved: &Resolved,
+    alive: &mut dyn FnMut(),
+) -> Result<(), Failure> {
     let mut built: Vec<&Vec<String>> = Vec::new();
     for (name, service) in &resolved.platform.services {
         let Some(command) = &service.build else { continue };
@@ -60,7 +78,7 @@ fn build_all(file: &PlatformFile, resolved: &Resolved) -> Result<(), Failure> {
             continue;
         }
         built.push(command);
-        build(file, resolved, name, command)?;
+        build(file, resolved, name, command, alive)?;
     }
     Ok(())
 }
@@ -70,6 +88,7 @@ fn build(
     resolved: &Resolved,
     name: &ServiceName,
     command: &[String],
+    alive: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
     let Some((program, rest)) = command.split_first() else { return Ok(()) };
     let began = std::time::Instant::now();
@@ -81,11 +100,12 @@ fn build(
         .current_dir(&file.folder)
         .stdin(Stdio::null())
         .stdout(output)
-        .status();
+        .spawn()
+        .and_then(|child| wait(child, alive));
     let path = format!("services.{name}.build");
     let fail = |message: String| -> Failure {
         let mut fault = Fault::new(Move::You, "build_failed", message).under(path.clone());
-        fault.place = resolved.place_of(&path);
+        fault.place = mainstay_spec::place_of(resolved, &path);
         fault.hint = Some(format!("nothing was changed; run it by hand: `{}`", command.join(" ")));
         Failure::of_file(vec![fault], file.sources())
     };
@@ -100,6 +120,21 @@ fn build(
     }
 }
 
+/// Waits for a build, with a sign of life every few seconds.
+fn wait(mut child: std::process::Child, alive: &mut dyn FnMut()) -> std::io::Result<std::process::ExitStatus> {
+    let mut last = std::time::Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if last.elapsed() >= SIGN_OF_LIFE {
+            alive();
+            last = std::time::Instant::now();
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
 fn store_one(
     store: &Artifacts,
     file: &PlatformFile,
@@ -110,7 +145,7 @@ fn store_one(
     let fail = |key: &str, code: &str, message: String, hint: &str| -> Failure {
         let path = format!("services.{name}.{key}");
         let mut fault = Fault::new(Move::You, code, message).under(path.clone()).hint(hint);
-        fault.place = resolved.place_of(&path).or_else(|| resolved.place_of(&format!("services.{name}.run")));
+        fault.place = mainstay_spec::place_of(resolved, &path).or_else(|| mainstay_spec::place_of(resolved, &format!("services.{name}.run")));
         Failure::of_file(vec![fault], file.sources())
     };
     let (root, names) = root_of(&file.folder, &service.artifact).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Everything a decision may rest on.
 
 use crate::serving::Serving;
-use mainstay_atoms::{Fact, Generation, InstanceId};
+use mainstay_atoms::{Fact, Generation, InstanceId, Moment};
 use mainstay_workload::{Attempts, Instance};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,18 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// A machine on which nothing was ever done.
+    pub fn nothing() -> Self {
+        Self {
+            instances: vec![],
+            gateway: Fact::Known { value: GatewaySeen::default(), at: Moment(0) },
+            ports_taken: BTreeSet::new(),
+            serving: Serving::default(),
+            attempts: BTreeMap::new(),
+            generation: Generation(0),
+        }
+    }
+
     /// This run of an instance, if it left a trace.
     pub fn run(&self, id: &InstanceId, generation: Generation) -> Option<&Instance> {
         self.instances

@@ -1,0 +1,12 @@
+//! `gateway`: the gateway process, started by the control plane.
+
+use crate::argument::Arguments;
+use crate::context;
+use crate::failure::{Failure, chain};
+use mainstay_faults::Exit;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let state = context::place(arguments)?.state();
+    mainstay_world::gateway(&state).map_err(|fault| Failure::operator("gateway", chain(&fault)))?;
+    Ok(Exit::Done)
+}

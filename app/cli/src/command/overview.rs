@@ -1,0 +1,10 @@
+//! No arguments: commands by what people want.
+
+pub(crate) const TEXT: &str = "\
+Mainstay runs a company's platform from one file.
+
+  start    check  plan  apply  up  deploy  down
+  look     status  why  logs  history  explain
+  steer    rollback  abort  retry  hold
+  protect  ledger
+  help     doctor  schema  completions  version      mainstay help COMMAND for details";

@@ -1,0 +1,115 @@
+//! `up`: starts the control plane where none runs, and ships only a first release.
+
+use crate::argument::Arguments;
+use crate::client::Client;
+use crate::command::deploy;
+use crate::context::Place;
+use crate::failure::Failure;
+use crate::prepare::checked;
+use crate::{show, terminal};
+use mainstay_faults::Exit;
+use mainstay_plan::Contents;
+use mainstay_server::api::{HistoryRow, Status};
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a control plane may take from its start to its first answer: a long ledger is replayed.
+const START: Duration = Duration::from_secs(30);
+
+/// How long instances may take to come back.
+const RETURN: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let (_, resolved, place) = checked(arguments)?;
+    let mut first = None;
+    if !place.state().ledger().join("ledger.db").exists() {
+        // Built before anything is started: a build that fails leaves nothing behind.
+        first = Some(deploy::contents(arguments)?);
+    }
+    let client = start(&place)?;
+    client.post::<_, ()>("/v1/up", &())?;
+    let rows: Vec<HistoryRow> = client.get("/v1/history")?;
+    if rows.iter().all(|row| row.state != "serving" && row.state != "moving") {
+        let contents = match first {
+            Some(contents) => contents,
+            None => deploy::contents(arguments)?,
+        };
+        return deploy::ship(arguments, &client, contents, None);
+    }
+    let status = settled(&client)?;
+    if arguments.json {
+        terminal::json(&status);
+        return Ok(Exit::Done);
+    }
+    terminal::say_out(&show::status::text(&status));
+    let serving: Option<Contents> = client.get("/v1/contents")?;
+    let mut wanted = resolved.platform;
+    for service in wanted.services.values_mut() {
+        service.build = None;
+    }
+    if serving.is_some_and(|serving| serving.platform != wanted) {
+        terminal::say("the file differs; `mainstay deploy` ships it");
+    }
+    Ok(Exit::Done)
+}
+
+/// The control plane of a place: the one that runs, or a new one.
+fn start(place: &Place) -> Result<Client, Failure> {
+    if let Some(client) = Client::connect(place)? {
+        return Ok(client);
+    }
+    let state = place.state();
+    let unwritable = |fault: std::io::Error| {
+        Failure::operator("state", format!("the state folder cannot be used: {fault}"))
+            .hint("name another one with `--state DIR`")
+    };
+    state.create().map_err(unwritable)?;
+    let log = OpenOptions::new().create(true).append(true).open(state.control_log()).map_err(unwritable)?;
+    let before = log.metadata().map_or(0, |metadata| metadata.len());
+    let binary = std::env::current_exe()
+        .map_err(|fault| Failure::operator("program", format!("this program cannot be found: {fault}")))?;
+    let mut command = Command::new(binary);
+    command.arg("serve").arg("--state").arg(&place.root).arg("--environment").arg(&place.environment);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+    let mut child =
+        command.spawn().map_err(|fault| Failure::operator("start", format!("the control plane cannot be started: {fault}")))?;
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(client) = Client::connect(place)? {
+            return Ok(client);
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(ended(&state, before, status));
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::operator("start", "the control plane does not answer")
+                .hint(format!("its log: `{}`", state.control_log().display())));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A control plane that ended at once: its own words.
+fn ended(state: &mainstay_world::State, before: u64, status: std::process::ExitStatus) -> Failure {
+    let text = std::fs::read(state.control_log()).unwrap_or_default();
+    let from = usize::try_from(before).unwrap_or(0).min(text.len());
+    let words = String::from_utf8_lossy(&text[from..]);
+    let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let said = first.trim().trim_start_matches("error: ").to_owned();
+    let message = if said.is_empty() { format!("the control plane ended at once: {status}") } else { said };
+    Failure::operator("start", message).hint(format!("its log: `{}`", state.control_log().display()))
+}
+
+/// Waits until everything is as the last release says.
+fn settled(client: &Client) -> Result<Status, Failure> {
+    let deadline = Instant::now() + RETURN;
+    loop {
+        let status: Status = client.get("/v1/status")?;
+        if matches!(status.phase.as_str(), "steady" | "halted" | "fenced") || Instant::now() > deadline {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,20 @@
+//! How things look.
+
+pub(crate) mod ledger;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod status;
+pub(crate) mod table;
+pub(crate) mod time;
+
+/// A word as part of a URL's path: everything but letters, digits, `.`, `-` and `_` is encoded.
+pub(crate) fn in_path(word: &str) -> String {
+    let mut text = String::new();
+    for byte in word.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}

@@ -1,0 +1,63 @@
+//! `status` and `why`.
+
+use crate::show::table::Table;
+use crate::show::time;
+use crate::terminal::mark;
+use mainstay_faults::escaped;
+use mainstay_server::api::{Status, Why};
+
+pub(crate) fn text(status: &Status) -> String {
+    let dot = mark("·");
+    let release = status.release.clone().unwrap_or_else(|| "no release".into());
+    let since = status.since_ms.filter(|_| status.phase == "steady");
+    let phase = since.map_or(status.phase.clone(), |since| format!("steady for {}", time::lasted(since)));
+    let left = format!("{} {dot} {} {dot} {release} {dot} {phase}", status.platform, status.environment);
+    let url = status.urls.first().cloned().unwrap_or_default();
+    let mut lines = vec![format!("{left}   {url}").trim_end().to_owned()];
+    if status.attention.is_empty() {
+        lines.push("  needs attention: nothing".into());
+    }
+    for line in &status.attention {
+        lines.push(format!("  needs attention: {}", escaped(line)));
+    }
+    for wait in &status.waits {
+        lines.push(format!("  waits for {} ({})", escaped(&wait.what), time::span(wait.for_ms)));
+    }
+    if status.services.is_empty() {
+        return lines.join("\n");
+    }
+    lines.push(String::new());
+    let mut table = Table::new(&["SERVICE", "RELEASE", "READY", "INSTANCE", "ADDRESS", "PID", "STATE"]).right(2);
+    for service in &status.services {
+        let head = [service.name.clone(), service.release.clone(), format!("{}/{}", service.ready, service.desired)];
+        if service.instances.is_empty() {
+            table.row(head.to_vec());
+        }
+        for (place, one) in service.instances.iter().enumerate() {
+            let mut row = if place == 0 { head.to_vec() } else { vec![String::new(); 3] };
+            let state = match &one.detail {
+                Some(detail) => format!("{}: {}", one.state.replace('_', " "), escaped(detail)),
+                None => one.state.replace('_', " "),
+            };
+            row.extend([
+                one.name.clone(),
+                one.address.clone().unwrap_or_default(),
+                one.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+                state,
+            ]);
+            table.row(row);
+        }
+    }
+    lines.push(table.text());
+    lines.join("\n")
+}
+
+pub(crate) fn why(why: &Why) -> String {
+    let mut lines = vec![why.summary.clone()];
+    for wait in &why.waits {
+        lines.push(format!("  waits    for {} ({})", escaped(&wait.what), time::span(wait.for_ms)));
+    }
+    let width = why.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(7);
+    lines.extend(why.facts.iter().map(|(name, fact)| format!("  {name:<width$}  {}", escaped(fact))));
+    lines.join("\n")
+}
