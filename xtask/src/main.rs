@@ -1,2 +1,117 @@
-//! Repository tasks.
-fn main() {}
+//! Tasks of the repository: `cargo xtask ci` is what CI runs and what passes before a commit.
+
+mod setup;
+mod tidy;
+mod walls;
+
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+const HELP: &str = "\
+cargo xtask TASK
+
+  ci       format, clippy, tidy, walls, tests, documents; everything that must pass
+  setup    install what tests and benchmarks need (Debian, as root), or say what to install
+  tidy     rings, file headers, dead files, links of documents
+  walls    prove that an effect in the core is refused
+  bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
+  sim      lives of the simulator: --schedules N --seed S
+  bench    a benchmark with its peer: load, ledger, gateway, deploys, spec, footprint";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let done = match arguments.first().map(String::as_str) {
+        Some("ci") => ci(),
+        Some("setup") => setup::run(),
+        Some("tidy") => tidy::run(&root()),
+        Some("walls") => walls::run(&root()),
+        Some("bless") => bless(),
+        Some("sim") => sim(rest),
+        Some("bench") => bench(rest),
+        _ => {
+            say(HELP);
+            return ExitCode::from(u8::from(!arguments.is_empty()));
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            say(&format!("error: {fault:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a task talks to whoever runs it")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The repository's folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Runs cargo in the repository, shown as it is typed.
+pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let began = Instant::now();
+    say(&format!("$ cargo {}", arguments.join(" ")));
+    let status = Command::new(env!("CARGO"))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root())
+        .status()
+        .context("cargo cannot be run")?;
+    if !status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    say(&format!("  {:.0} s", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn ci() -> Result<()> {
+    let began = Instant::now();
+    setup::run()?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    tidy::run(&root())?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
+    walls::run(&root())?;
+    cargo(&["build", "--locked", "--package", "mainstay-cli", "--package", "mainstay-sample"], &[])?;
+    cargo(&["test", "--workspace", "--locked"], &[])?;
+    cargo(&["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])?;
+    say(&format!("ci passed after {:.0} s", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn bless() -> Result<()> {
+    let bless = [("MAINSTAY_BLESS", "1")];
+    // The generator of stored lists and their reader are separate tests: the second run reads.
+    for _ in 0..2 {
+        cargo(&["test", "--quiet", "--package", "mainstay-spec", "--package", "mainstay-server"], &bless)?;
+    }
+    Ok(())
+}
+
+fn sim(arguments: &[String]) -> Result<()> {
+    let value = |name: &str, default: &str| {
+        let place = arguments.iter().position(|argument| argument == name);
+        place.and_then(|place| arguments.get(place + 1)).cloned().unwrap_or_else(|| default.into())
+    };
+    let (schedules, seed) = (value("--schedules", "10000"), value("--seed", "1"));
+    cargo(
+        &["test", "--release", "--package", "mainstay-sim", "--", "--nocapture"],
+        &[("MAINSTAY_SCHEDULES", &schedules), ("MAINSTAY_SEED", &seed)],
+    )
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cargo(&["build", "--release", "--package", "mainstay-cli", "--package", "mainstay-sample"], &[])?;
+    let mut command = vec!["run", "--release", "--quiet", "--package", "mainstay-bench", "--"];
+    command.extend(names);
+    cargo(&command, &[])
+}

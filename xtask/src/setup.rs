@@ -1,0 +1,47 @@
+//! What tests and benchmarks need from the system.
+
+use crate::say;
+use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// A program, and the Debian package that brings it.
+const NEEDED: [(&str, &str); 5] = [
+    ("cc", "build-essential"),
+    ("nginx", "nginx"),
+    ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+    ("faketime", "faketime"),
+];
+
+/// Installs what is missing, as root on Debian; elsewhere says exactly what to install.
+pub(crate) fn run() -> Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get update && apt-get install -y {}", missing.join(" "));
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !root || !Path::new("/etc/debian_version").exists() {
+        bail!("something is missing; as root on Debian: `{install}`");
+    }
+    say(&format!("$ {install}"));
+    let status = Command::new("sh")
+        .args(["-c", &install])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .context("apt-get cannot be run")?;
+    if !status.success() {
+        bail!("`{install}` failed");
+    }
+    Ok(())
+}
+
+fn found(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file())
+}
