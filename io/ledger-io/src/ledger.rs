@@ -78,7 +78,7 @@ struct Inner {
 }
 
 struct Threads {
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Connection>,
     keeper: JoinHandle<()>,
     _lock: Lock,
 }
@@ -180,13 +180,16 @@ impl Inner {
         };
         // A writer that is gone already has nothing left to close.
         drop(self.queue.send(Command::Close));
-        if threads.writer.join().is_err() {
+        let connection = threads.writer.join();
+        if connection.is_err() {
             self.shared.halt("the writer ended unexpectedly");
         }
         self.shared.close();
         if threads.keeper.join().is_err() {
             self.shared.halt("the keeper ended unexpectedly");
         }
+        // The last connection to go moves the write-ahead log into the database.
+        drop(connection);
     }
 }
 
@@ -263,12 +266,15 @@ fn writer(
     }
 }
 
-/// The connection lives and ends on the writer's thread.
-fn run(writer: Writer, connection: Connection) {
+/// Gives the connection back at the end.
+fn run(writer: Writer, connection: Connection) -> Connection {
     writer.run(&connection);
-    drop(connection);
+    connection
 }
 
-fn named(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+fn named<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.into()).spawn(work)
 }
