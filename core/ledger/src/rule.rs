@@ -186,8 +186,8 @@ mod tests {
         }
     }
 
-    fn decide(rows: u8, local: Signed, anchor: Signed) -> String {
-        match decide_open(&disk(rows), &local, &[("/a".into(), anchor)]) {
+    fn decide(rows: u8, local: &Signed, anchor: &Signed) -> String {
+        match decide_open(&disk(rows), local, &[("/a".into(), anchor.clone())]) {
             Verdict::Go => "go".into(),
             Verdict::Resign => "resign".into(),
             Verdict::Halt(halt) => halt.to_string(),
@@ -245,7 +245,7 @@ mod tests {
             (5, Found(at(5, 5)), torn(), "/a cannot be read: torn"),
         ] {
             assert_eq!(
-                decide(rows, local.clone(), anchor.clone()),
+                decide(rows, &local, &anchor),
                 expected,
                 "{rows} {local:?} {anchor:?}"
             );

@@ -3,21 +3,18 @@
 use crate::keeper::{Keeper, Places, Shared};
 use crate::lock::Lock;
 use crate::open::{self, Admitted};
+use crate::queue::Queue;
 use crate::tile::Tiles;
-use crate::writer::{Command, Request, Writer};
+use crate::writer::Writer;
 use crate::{AppendFault, Entries, OpenFault, Reader, key};
 use mainstay_atoms::{Actor, Digest, Epoch, Generation, Wall};
-use mainstay_ledger::{Checkpoint, Entry, Frontier, Halt, IdempotencyKey, Kind};
+use mainstay_ledger::{Checkpoint, Entry, Halt, IdempotencyKey, Kind};
 use rusqlite::Connection;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-/// Requests that may wait; the next one blocks its thread.
-const QUEUE: usize = 1024;
 
 /// How long [`Ledger::sign`] waits for the disk.
 const SIGN_PATIENCE: Duration = Duration::from_secs(10);
@@ -71,14 +68,14 @@ pub struct Ledger {
 }
 
 struct Inner {
-    queue: SyncSender<Command>,
+    queue: Arc<Queue>,
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
     dir: PathBuf,
 }
 
 struct Threads {
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Connection>,
     keeper: JoinHandle<()>,
     _lock: Lock,
 }
@@ -111,13 +108,7 @@ impl Ledger {
     /// Records several entries in this order, all or none; returns once they are durable.
     pub fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendFault> {
         let rows = drafts.into_iter().map(encode).collect::<Result<_, _>>()?;
-        let (answer, answered) = sync_channel(1);
-        let request = Command::Append(Request { rows, answer });
-        self.inner
-            .queue
-            .send(request)
-            .map_err(|_| AppendFault::Closed)?;
-        answered.recv().map_err(|_| AppendFault::Closed)?
+        self.inner.queue.append(rows)
     }
 
     /// The entries from this index on.
@@ -178,15 +169,17 @@ impl Inner {
         let Some(threads) = threads.take() else {
             return;
         };
-        // A writer that is gone already has nothing left to close.
-        drop(self.queue.send(Command::Close));
-        if threads.writer.join().is_err() {
+        self.queue.close();
+        let connection = threads.writer.join();
+        if connection.is_err() {
             self.shared.halt("the writer ended unexpectedly");
         }
         self.shared.close();
         if threads.keeper.join().is_err() {
             self.shared.halt("the keeper ended unexpectedly");
         }
+        // The last connection to go moves the write-ahead log into the database.
+        drop(connection);
     }
 }
 
@@ -223,7 +216,7 @@ fn start(admitted: Admitted, places: Places, lock: Lock) -> Result<Ledger, OpenF
 
 fn spawn(admitted: Admitted, places: Places, lock: Lock) -> io::Result<Inner> {
     let dir = places.dir.clone();
-    let (queue, commands) = sync_channel(QUEUE);
+    let queue = Arc::<Queue>::default();
     let shared = Arc::new(Shared::new(admitted.frontier.clone(), admitted.signed));
     shared.set_checkpoint_fault(admitted.anchor_fault);
     let keeper = Keeper {
@@ -232,7 +225,13 @@ fn spawn(admitted: Admitted, places: Places, lock: Lock) -> io::Result<Inner> {
         key: admitted.key,
         shared: Arc::clone(&shared),
     };
-    let writer = writer(&dir, commands, admitted.frontier, &shared);
+    let writer = Writer {
+        dir: dir.clone(),
+        queue: Arc::clone(&queue),
+        frontier: admitted.frontier,
+        seen: admitted.seen,
+        shared: Arc::clone(&shared),
+    };
     let keeper = named("ledger-keeper", move || keeper.run())?;
     let connection = admitted.connection;
     let writer = named("ledger-writer", move || run(writer, connection))?;
@@ -249,26 +248,15 @@ fn spawn(admitted: Admitted, places: Places, lock: Lock) -> io::Result<Inner> {
     })
 }
 
-fn writer(
-    dir: &Path,
-    queue: Receiver<Command>,
-    frontier: Frontier,
-    shared: &Arc<Shared>,
-) -> Writer {
-    Writer {
-        dir: dir.to_owned(),
-        queue,
-        frontier,
-        shared: Arc::clone(shared),
-    }
-}
-
-/// The connection lives and ends on the writer's thread.
-fn run(writer: Writer, connection: Connection) {
+/// Gives the connection back at the end.
+fn run(writer: Writer, connection: Connection) -> Connection {
     writer.run(&connection);
-    drop(connection);
+    connection
 }
 
-fn named(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+fn named<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.into()).spawn(work)
 }

@@ -5,9 +5,10 @@ use crate::file;
 use crate::keeper::{Places, write_checkpoint};
 use crate::key::{self, Found};
 use crate::row;
+use crate::seen::Seen;
 use mainstay_atoms::{Digest, Wall};
 use mainstay_ledger::{
-    Checkpoint, Disk, Frontier, Halt, PublicKey, Signed, SigningKey, Verdict, decide_open,
+    Checkpoint, Disk, Entry, Frontier, Halt, PublicKey, Signed, SigningKey, Verdict, decide_open,
 };
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use std::path::Path;
 pub(crate) struct Admitted {
     pub(crate) connection: Connection,
     pub(crate) frontier: Frontier,
+    pub(crate) seen: Seen,
     pub(crate) key: SigningKey,
     pub(crate) signed: Checkpoint,
     pub(crate) anchor_fault: Option<String>,
@@ -36,7 +38,7 @@ pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Halt>
         .iter()
         .map(|path| (path.display().to_string(), read_signed(path, key.public())))
         .collect();
-    let (frontier, disk) = match rows(&database, &sizes(&local, &anchors)) {
+    let (frontier, seen, disk) = match rows(&database, &sizes(&local, &anchors)) {
         Ok(found) => found,
         Err(halt) => return Ok(Err(halt)),
     };
@@ -59,6 +61,7 @@ pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Halt>
     Ok(Ok(Admitted {
         connection,
         frontier,
+        seen,
         key,
         signed,
         anchor_fault,
@@ -121,8 +124,9 @@ fn sizes(local: &Signed, anchors: &[(String, Signed)]) -> BTreeSet<u64> {
 }
 
 /// Hashes every row, and keeps the roots at these sizes.
-fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Disk), Halt> {
+fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Seen, Disk), Halt> {
     let mut frontier = Frontier::default();
+    let mut seen = Seen::default();
     let mut roots: BTreeMap<u64, Digest> = BTreeMap::new();
     let mut halt = None;
     keep_root(&frontier, sizes, &mut roots);
@@ -135,6 +139,10 @@ fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Disk), Halt
         row::scan(&connection, 0, u64::MAX, |row| {
             halt = misplaced(&row, frontier.size());
             if halt.is_none() {
+                // A row that does not decode is found by its hash, or by whoever reads it.
+                if let Ok(entry) = Entry::decode(&row.bytes) {
+                    seen.add(&entry.key, row.index);
+                }
                 frontier.push(row.hash());
                 keep_root(&frontier, sizes, &mut roots);
             }
@@ -145,7 +153,7 @@ fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Disk), Halt
     let rows = frontier.size();
     match halt {
         Some(halt) => Err(halt),
-        None => Ok((frontier, Disk { rows, roots })),
+        None => Ok((frontier, seen, Disk { rows, roots })),
     }
 }
 

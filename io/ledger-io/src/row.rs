@@ -10,11 +10,9 @@ use std::time::Duration;
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS entry (
         idx INTEGER PRIMARY KEY,
-        key BLOB NOT NULL,
         leaf BLOB NOT NULL,
         bytes BLOB NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX IF NOT EXISTS entry_key ON entry (key);";
+    ) STRICT;";
 
 /// Pages in the write-ahead log before they move into the database: 16 MiB, so that a burst is not
 /// interrupted by a checkpoint every few milliseconds.
@@ -27,7 +25,6 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) index: u64,
-    pub(crate) key: Vec<u8>,
     pub(crate) leaf: Vec<u8>,
     pub(crate) bytes: Vec<u8>,
 }
@@ -97,15 +94,14 @@ pub(crate) fn scan(
     mut each: impl FnMut(Row) -> bool,
 ) -> rusqlite::Result<()> {
     let mut statement = connection
-        .prepare("SELECT idx, key, leaf, bytes FROM entry WHERE idx >= ?1 ORDER BY idx LIMIT ?2")?;
+        .prepare("SELECT idx, leaf, bytes FROM entry WHERE idx >= ?1 ORDER BY idx LIMIT ?2")?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query((i64::try_from(from).unwrap_or(i64::MAX), limit))?;
     while let Some(row) = rows.next()? {
         let row = Row {
             index: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(u64::MAX),
-            key: row.get(1)?,
-            leaf: row.get(2)?,
-            bytes: row.get(3)?,
+            leaf: row.get(1)?,
+            bytes: row.get(2)?,
         };
         if !each(row) {
             break;

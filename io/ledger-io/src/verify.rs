@@ -234,7 +234,7 @@ impl Check<'_> {
         }
     }
 
-    /// `SQLite`'s own check: the index of keys, and pages that no row shows.
+    /// `SQLite`'s own check of its pages, also those that no row shows.
     fn pages(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
         let mut rows = statement.query([])?;
@@ -271,7 +271,6 @@ fn defect(row: &Row) -> Option<String> {
     match Entry::decode(&row.bytes) {
         Err(fault) => Some(fault.to_string()),
         Ok(entry) if entry.index != row.index => Some("it says another index".into()),
-        Ok(entry) if entry.key[..] != row.key => Some("it is filed under another key".into()),
         Ok(_) => None,
     }
 }

@@ -1,32 +1,28 @@
 //! The one thread that numbers rows and makes them durable, many requests to a commit.
 
 use crate::keeper::Shared;
+use crate::queue::{ClosesOnDrop, Outcome, Queue, Rows};
+use crate::seen::Seen;
 use crate::{AppendFault, Receipt};
 use mainstay_ledger::{Entry, Frontier, IdempotencyKey, leaf_hash};
 use rusqlite::{Connection, ErrorCode, Statement};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
-
-/// Most rows in one commit: bounds the wait of the first of them.
-const BATCH_ROWS: usize = 1024;
-
-/// Rows that stand or fall together.
-pub(crate) struct Request {
-    pub(crate) rows: Vec<(IdempotencyKey, Vec<u8>)>,
-    pub(crate) answer: SyncSender<Result<Vec<Receipt>, AppendFault>>,
-}
-
-pub(crate) enum Command {
-    Append(Request),
-    Close,
-}
 
 pub(crate) struct Writer {
     pub(crate) dir: PathBuf,
-    pub(crate) queue: Receiver<Command>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) frontier: Frontier,
+    pub(crate) seen: Seen,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// A commit under way: nothing of it is true before it is durable.
+struct Draft<'a> {
+    frontier: Frontier,
+    new: HashMap<IdempotencyKey, u64>,
+    seen: &'a Seen,
 }
 
 /// The statements that every commit uses.
@@ -39,76 +35,42 @@ struct Statements<'a> {
 }
 
 impl Writer {
-    /// Commits until closed or all handles are gone.
+    /// Commits until the queue is closed.
     pub(crate) fn run(mut self, connection: &Connection) {
+        let queue = ClosesOnDrop(Arc::clone(&self.queue));
         match Statements::prepare(connection) {
-            Ok(mut statements) => while self.turn(&mut statements) {},
+            Ok(mut statements) => {
+                let mut expected = 0;
+                while let Some(mut batch) = queue.0.take(expected) {
+                    expected = batch.requests.len();
+                    let outcome = match self.shared.halted() {
+                        Some(why) => Err(AppendFault::Halted { why }),
+                        None => self.commit(&mut statements, &mut batch.requests),
+                    };
+                    batch.settle(outcome);
+                }
+            }
             Err(fault) => self.shared.halt(&fault.to_string()),
         }
     }
 
-    /// One commit; false once nothing more will come.
-    fn turn(&mut self, statements: &mut Statements<'_>) -> bool {
-        let Ok(first) = self.queue.recv() else {
-            return false;
+    fn commit(&mut self, statements: &mut Statements<'_>, requests: &mut [Rows]) -> Outcome {
+        let mut draft = Draft {
+            frontier: self.frontier.clone(),
+            new: HashMap::new(),
+            seen: &self.seen,
         };
-        let mut batch = Vec::new();
-        let mut rows = 0;
-        let mut next = Some(first);
-        while let Some(command) = next.take() {
-            match command {
-                Command::Close => {
-                    self.settle(statements, batch);
-                    return false;
-                }
-                Command::Append(request) => {
-                    rows += request.rows.len();
-                    batch.push(request);
-                }
-            }
-            if rows < BATCH_ROWS {
-                next = self.queue.try_recv().ok();
-            }
-        }
-        self.settle(statements, batch);
-        true
-    }
-
-    /// Commits and answers; a failed commit answers everybody with the same fault.
-    fn settle(&mut self, statements: &mut Statements<'_>, mut batch: Vec<Request>) {
-        if batch.is_empty() {
-            return;
-        }
-        let outcome = match self.shared.halted() {
-            Some(why) => Err(AppendFault::Halted { why }),
-            None => self.commit(statements, &mut batch),
-        };
-        match outcome {
+        match statements.record(&mut draft, requests) {
             Ok(receipts) => {
-                for (request, receipts) in batch.iter().zip(receipts) {
-                    answer(request, Ok(receipts));
-                }
-            }
-            Err(fault) => batch
-                .iter()
-                .for_each(|request| answer(request, Err(fault.clone()))),
-        }
-    }
-
-    fn commit(
-        &mut self,
-        statements: &mut Statements<'_>,
-        batch: &mut [Request],
-    ) -> Result<Vec<Vec<Receipt>>, AppendFault> {
-        let mut frontier = self.frontier.clone();
-        match statements.record(&mut frontier, batch) {
-            Ok(receipts) => {
+                let Draft { frontier, new, .. } = draft;
                 self.frontier = frontier;
+                for (key, &index) in &new {
+                    self.seen.add(key, index);
+                }
                 self.shared.publish(&self.frontier);
                 Ok(receipts)
             }
             Err(fault) => {
-                // A transaction that cannot even be rolled back is caught by the halt below.
                 let rolled_back = statements.connection.is_autocommit()
                     || statements.connection.execute_batch("ROLLBACK").is_ok();
                 Err(self.judge(&fault, rolled_back))
@@ -129,35 +91,28 @@ impl Writer {
     }
 }
 
-fn answer(request: &Request, outcome: Result<Vec<Receipt>, AppendFault>) {
-    // Nobody waits when the requesting thread was ended; the row stands all the same.
-    drop(request.answer.send(outcome));
-}
-
 impl<'a> Statements<'a> {
     fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
             begin: connection.prepare("BEGIN IMMEDIATE")?,
-            insert: connection.prepare(
-                "INSERT INTO entry (idx, key, leaf, bytes) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (key) DO NOTHING",
-            )?,
-            find: connection.prepare("SELECT idx FROM entry WHERE key = ?1")?,
+            insert: connection
+                .prepare("INSERT INTO entry (idx, leaf, bytes) VALUES (?1, ?2, ?3)")?,
+            find: connection.prepare("SELECT bytes FROM entry WHERE idx = ?1")?,
             commit: connection.prepare("COMMIT")?,
         })
     }
 
     fn record(
         &mut self,
-        frontier: &mut Frontier,
-        batch: &mut [Request],
+        draft: &mut Draft<'_>,
+        requests: &mut [Rows],
     ) -> rusqlite::Result<Vec<Vec<Receipt>>> {
         self.begin.execute([])?;
-        let mut receipts = Vec::with_capacity(batch.len());
-        for request in batch {
-            let rows = request.rows.iter_mut();
-            let rows = rows.map(|(key, bytes)| self.insert(frontier, key, bytes));
+        let mut receipts = Vec::with_capacity(requests.len());
+        for rows in requests {
+            let rows = rows.iter_mut();
+            let rows = rows.map(|(key, bytes)| self.insert(draft, key, bytes));
             receipts.push(rows.collect::<rusqlite::Result<_>>()?);
         }
         self.commit.execute([])?;
@@ -166,27 +121,43 @@ impl<'a> Statements<'a> {
 
     fn insert(
         &mut self,
-        frontier: &mut Frontier,
+        draft: &mut Draft<'_>,
         key: &IdempotencyKey,
         bytes: &mut [u8],
     ) -> rusqlite::Result<Receipt> {
-        let index = frontier.size();
+        if let Some(index) = self.recorded(draft, key)? {
+            let fresh = false;
+            return Ok(Receipt { index, fresh });
+        }
+        let index = draft.frontier.size();
         Entry::assign_index(bytes, index);
         let leaf = leaf_hash(bytes);
-        let row = (
-            i64::try_from(index).unwrap_or(i64::MAX),
-            &key[..],
-            &leaf.0[..],
-            &*bytes,
-        );
-        if self.insert.execute(row)? == 1 {
-            frontier.push(leaf);
-            return Ok(Receipt { index, fresh: true });
-        }
-        let found: i64 = self.find.query_row([&key[..]], |row| row.get(0))?;
-        Ok(Receipt {
-            index: u64::try_from(found).unwrap_or(u64::MAX),
-            fresh: false,
-        })
+        self.insert.execute((signed(index), &leaf.0[..], &*bytes))?;
+        draft.frontier.push(leaf);
+        draft.new.insert(*key, index);
+        Ok(Receipt { index, fresh: true })
     }
+
+    /// The row that carries this key already.
+    fn recorded(
+        &mut self,
+        draft: &Draft<'_>,
+        key: &IdempotencyKey,
+    ) -> rusqlite::Result<Option<u64>> {
+        if let Some(&index) = draft.new.get(key) {
+            return Ok(Some(index));
+        }
+        for index in draft.seen.places(key) {
+            let bytes: Vec<u8> = self.find.query_row([signed(index)], |row| row.get(0))?;
+            if Entry::decode(&bytes).is_ok_and(|entry| entry.key == *key) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// As `SQLite` counts.
+fn signed(index: u64) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
 }

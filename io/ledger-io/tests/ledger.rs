@@ -6,6 +6,7 @@ use common::{append, draft, halted, open, ready, scratch};
 use mainstay_ledger::{Entry, Halt};
 use mainstay_ledger_io::{Ledger, OpenFault, verify};
 use std::fs;
+use std::time::{Duration, Instant};
 
 #[test]
 fn entries_come_back_as_they_were_recorded() {
@@ -168,7 +169,7 @@ fn checkpoints_follow_by_themselves() {
     let (state, anchor) = (scratch(), scratch());
     let ledger = ready(open(&state, &[anchor.path().to_owned()]));
     append(&ledger, 1);
-    common::until("the entry is signed", || {
+    until("the entry is signed", || {
         ledger.checkpoint().is_some_and(|signed| signed.size == 1)
     });
     append(&ledger, 2);
@@ -191,4 +192,12 @@ fn an_anchor_that_cannot_be_written_is_said_and_stops_nothing() {
     append(&ledger, 1);
     assert!(ledger.sign());
     assert!(ledger.checkpoint_fault().is_some());
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "in 20 s not: {what}");
+        std::thread::yield_now();
+    }
 }

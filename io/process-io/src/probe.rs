@@ -225,9 +225,10 @@ impl ProbeSide {
             self.successes = 0;
             self.failures = self.failures.saturating_add(1);
         }
-        let holds = match self.holds {
-            true => self.failures < probe.fail.max(1),
-            false => self.successes >= probe.pass.max(1),
+        let holds = if self.holds {
+            self.failures < probe.fail.max(1)
+        } else {
+            self.successes >= probe.pass.max(1)
         };
         if holds != self.holds {
             self.holds = holds;

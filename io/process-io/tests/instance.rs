@@ -5,7 +5,8 @@ mod common;
 use common::{EPOCH, Stage, id, is_alive, launch, runtime, until};
 use mainstay_atoms::{Bytes, Epoch, Generation, Range, Stop};
 use mainstay_process_io::{
-    Artifacts, Ended, Holder, InstanceState, KillBy, LogSource, StartFault, StopFault, Stream,
+    Artifacts, Ended, Holder, InstanceState, KillBy, Listener, LogSource, StartFault, StopFault,
+    Stream,
 };
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ fn stop_asks_first_and_is_idempotent() {
         .unwrap();
     let exit = stage.exit();
     assert_eq!((exit.code, exit.ended), (Some(3), Ended::Stopped));
-    assert_eq!(exit.last_lines, ["up", "asked"]);
+    assert_eq!(exit.last_lines[..2], ["up", "asked"]);
     stage
         .runtime
         .stop(&id(), Generation(3), &stop_in(0), EPOCH)
@@ -352,6 +353,44 @@ fn an_unknown_instance_or_signal_is_a_fault() {
     assert_eq!(
         fault.to_string(),
         "`NOPE` is not a signal that can stop a process"
+    );
+}
+
+#[test]
+fn a_port_taken_by_a_stranger_is_told_from_the_instances_own() {
+    let stage = Stage::new();
+    stage
+        .runtime
+        .start(&stage.script("echo up; sleep 1000"), EPOCH)
+        .unwrap();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = stranger.local_addr().unwrap();
+    let found = stage.runtime.listener(address, &id());
+    assert!(
+        matches!(found, Listener::Stranger { pid: Some(pid), .. } if pid == std::process::id()),
+        "{found:?}"
+    );
+    drop(stranger);
+    assert_eq!(stage.runtime.listener(address, &id()), Listener::Nobody);
+}
+
+#[test]
+fn a_listening_grandchild_is_the_instances_own() {
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return skipped("no python3 to listen with");
+    }
+    let stage = Stage::new();
+    let text = "sh -c 'exec python3 -u -c \"import socket; s=socket.create_server((\\\"127.0.0.1\\\",0)); print(s.getsockname()[1]); s.accept()\"' & wait";
+    let mut launch = stage.script(text);
+    launch.size.processes = Some(50);
+    stage.runtime.start(&launch, EPOCH).unwrap();
+    let port: u16 = until("a port", || {
+        stage.lines().iter().find_map(|line| line.parse().ok())
+    });
+    let found = stage.runtime.listener(([127, 0, 0, 1], port).into(), &id());
+    assert!(
+        matches!(found, Listener::Instance { pid } if Some(pid) != stage.fact().pid),
+        "{found:?}"
     );
 }
 

@@ -76,7 +76,7 @@ fn an_instance_is_asked_eagerly_until_ready_and_keeps_its_last_answer() {
     ]);
     let prober = Prober::new().unwrap();
     let mut watched = watched(Check::Http("/ready".into()), Some(address));
-    watched.ready.as_mut().unwrap().every = Duration::from_secs(600);
+    watched.ready.as_mut().unwrap().every = Duration::from_mins(10);
     prober.set(vec![watched]);
     let fact = until(&prober, "a failure", |fact| answer(fact).is_some());
     let side = fact.readiness.unwrap();
@@ -173,7 +173,7 @@ fn early_failures_of_liveness_are_forgiven_and_later_ones_count() {
     let mut watched = watched(Check::Tcp, Some(free));
     watched.ready = None;
     let mut probe = Probe::liveness(Check::Tcp);
-    (probe.every, probe.after) = (Duration::from_millis(5), Duration::from_secs(3600));
+    (probe.every, probe.after) = (Duration::from_millis(5), Duration::from_hours(1));
     watched.health = Some(probe);
     let prober = Prober::new().unwrap();
     prober.set(vec![watched.clone()]);

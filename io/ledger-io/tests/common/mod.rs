@@ -5,7 +5,6 @@ use mainstay_ledger::{Halt, Kind};
 use mainstay_ledger_io::{Draft, Ledger, Opened, Reader};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) const NOW: Wall = Wall(1_700_000_000_000);
@@ -49,14 +48,6 @@ pub(crate) fn halted(opened: Opened) -> (Halt, Reader) {
 
 pub(crate) fn append(ledger: &Ledger, n: u64) -> u64 {
     ledger.append(draft(n)).unwrap().index
-}
-
-pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !done() {
-        assert!(Instant::now() < deadline, "in 20 s not: {what}");
-        std::thread::yield_now();
-    }
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

@@ -1,0 +1,133 @@
+//! Requests on their way to the writer, gathered so that one commit and one wake-up serve many.
+
+use crate::{AppendFault, Receipt};
+use mainstay_ledger::IdempotencyKey;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Most rows gathered for one commit: bounds the wait of the first of them.
+const BATCH_ROWS: usize = 1024;
+
+/// How often the writer steps back for those it served before.
+const YIELDS: usize = 32;
+
+/// Rows that stand or fall together.
+pub(crate) type Rows = Vec<(IdempotencyKey, Vec<u8>)>;
+
+/// What became of a batch: the receipts of each request, or one fault for all.
+pub(crate) type Outcome = Result<Vec<Vec<Receipt>>, AppendFault>;
+
+/// The batch that is being gathered.
+#[derive(Default)]
+pub(crate) struct Queue {
+    gathering: Mutex<Gathering>,
+    /// Something to write, or the end.
+    filled: Condvar,
+    /// Room for more.
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Gathering {
+    requests: Vec<Rows>,
+    rows: usize,
+    outcome: Arc<OnceLock<Outcome>>,
+    closed: bool,
+}
+
+/// Requests that the writer took. Whatever happens to the writer, everybody gets an answer.
+pub(crate) struct Batch {
+    pub(crate) requests: Vec<Rows>,
+    outcome: Arc<OnceLock<Outcome>>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Gathering> {
+        // A panic between two changes leaves at worst a request without a waiter.
+        self.gathering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a request and waits until it is durable or failed.
+    pub(crate) fn append(&self, rows: Rows) -> Result<Vec<Receipt>, AppendFault> {
+        let full = |state: &mut Gathering| state.rows >= BATCH_ROWS && !state.closed;
+        let waited = self.emptied.wait_while(self.lock(), full);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return Err(AppendFault::Closed);
+        }
+        let place = state.requests.len();
+        state.rows += rows.len();
+        state.requests.push(rows);
+        let outcome = Arc::clone(&state.outcome);
+        drop(state);
+        if place == 0 {
+            self.filled.notify_one();
+        }
+        match outcome.wait() {
+            Ok(receipts) => Ok(receipts[place].clone()),
+            Err(fault) => Err(fault.clone()),
+        }
+    }
+
+    /// The next batch; `None` once the queue is closed and empty. When the last one served several
+    /// (`expected`), they get a moment to come back, because a commit costs the same for all of them.
+    pub(crate) fn take(&self, expected: usize) -> Option<Batch> {
+        for _ in 0..YIELDS {
+            if expected < 2 || self.lock().requests.len() >= expected {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let idle = |state: &mut Gathering| state.requests.is_empty() && !state.closed;
+        let waited = self.filled.wait_while(self.lock(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.requests.is_empty() {
+            return None;
+        }
+        let crowded = state.rows >= BATCH_ROWS;
+        let closed = state.closed;
+        let taken = std::mem::take(&mut *state);
+        state.closed = closed;
+        drop(state);
+        if crowded {
+            self.emptied.notify_all();
+        }
+        Some(Batch {
+            requests: taken.requests,
+            outcome: taken.outcome,
+        })
+    }
+
+    /// Takes no more requests; those that wait are still written.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+}
+
+impl Batch {
+    /// Answers everybody at once.
+    pub(crate) fn settle(&self, outcome: Outcome) {
+        // Only the first answer counts.
+        self.outcome.set(outcome).ok();
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let why = "the writer ended unexpectedly".into();
+        self.settle(Err(AppendFault::Halted { why }));
+    }
+}
+
+/// Closes the queue when the writer ends, however it ends.
+pub(crate) struct ClosesOnDrop(pub(crate) Arc<Queue>);
+
+impl Drop for ClosesOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.take(0).is_some() {}
+    }
+}
