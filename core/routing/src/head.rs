@@ -108,7 +108,7 @@ impl Head {
         if self.host.is_some() {
             return Err(Reason::TwoHosts);
         }
-        Host::parse(value).map_err(|_| Reason::OddHost)?;
+        Host::check(value).map_err(|_| Reason::OddHost)?;
         let blanks = line.len() - line.trim_ascii_end().len();
         let end = start + line.len() - blanks;
         self.host = Some(end - value.len()..end);

@@ -311,6 +311,17 @@ fn poll_piece(
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
+impl Drop for ClientIo {
+    /// The library leaves without a shutdown when an upgrade was asked for earlier; one attempt then.
+    fn drop(&mut self) {
+        let cut = self.scanner.as_ref().is_some_and(Scanner::is_cut);
+        if let (Then::Refuse(refuse), Farewell::Unsaid, false) = (self.then, &self.farewell, cut) {
+            let bytes = answer::raw(refuse.status, &refuse.reason.to_string());
+            self.stream.try_write(&bytes).ok();
+        }
+    }
+}
+
 impl hyper::rt::Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,

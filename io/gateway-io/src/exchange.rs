@@ -4,7 +4,7 @@ use crate::answer;
 use crate::body::{Own, Upload};
 use crate::connection::{ClientState, Seat};
 use crate::download::{Active, Download, Flight};
-use crate::pool::Wire;
+use crate::pool::{Lost, Wire};
 use crate::prepare;
 use crate::series::Failure;
 use crate::serving::{Pool, Serving};
@@ -159,7 +159,7 @@ impl Exchange {
     fn route(
         &self,
         serving: &Serving,
-        host: &Host,
+        host: &Host<'_>,
         path: &str,
     ) -> Result<(u32, Rc<Pool>), Instead> {
         let (label, pool) = if let Some((label, pool)) = serving.local(self.entrance) {
@@ -243,7 +243,7 @@ impl Exchange {
                 wire,
                 ticket,
             }),
-            Err(mut fault) => Err(missed(fault.take_message(), spare, &wire)),
+            Err(lost) => Err(missed(lost, spare, wire.reused)),
         }
     }
 
@@ -322,6 +322,9 @@ impl Exchange {
     fn begin_tunnel(&self, client: OnUpgrade, instance: OnUpgrade, mut flight: Flight) {
         flight.record();
         flight.ticket = flight.ticket.into_stream();
+        if let Some(wire) = flight.wire.take() {
+            wire.upgrade();
+        }
         self.state.tunnel.store(true, Relaxed);
         let tunnel = Tunnel {
             client,
@@ -389,25 +392,21 @@ impl Attempt {
     }
 }
 
-fn missed(unsent: Option<Sending>, spare: Option<Attempt>, wire: &Wire) -> Missed {
-    if wire.has_expired() {
-        return Missed {
+fn missed(lost: Lost, spare: Option<Attempt>, reused: bool) -> Missed {
+    match lost {
+        Lost::Late => Missed {
             failure: retry::Failure::Slow,
             again: None,
-        };
-    }
-    match unsent {
-        Some(request) => {
-            let (parts, body) = request.into_parts();
+        },
+        Lost::Broken(Some(unsent)) => {
+            let (parts, body) = unsent.into_parts();
             Missed {
                 failure: retry::Failure::Unsent,
                 again: Some(Attempt { parts, body }),
             }
         }
-        None => Missed {
-            failure: retry::Failure::Died {
-                reused: wire.reused,
-            },
+        Lost::Broken(None) => Missed {
+            failure: retry::Failure::Died { reused },
             again: spare,
         },
     }
@@ -461,7 +460,7 @@ fn refused(reason: Reason) -> Instead {
     Instead(answer::refused(reason.refuse()), Failure::Refused)
 }
 
-fn no_route(host: &Host, path: &str) -> Instead {
+fn no_route(host: &Host<'_>, path: &str) -> Instead {
     let line = format!("no route for host `{}` and path `{path}`", host.as_str());
     Instead(answer::text(StatusCode::NOT_FOUND, line), Failure::NoRoute)
 }

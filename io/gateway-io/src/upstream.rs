@@ -104,17 +104,9 @@ impl Upstream {
     /// The connection used last that still can be.
     pub(crate) fn pooled(&self) -> Option<Wire> {
         let mut idle = self.idle.borrow_mut();
-        while let Some((wire, since)) = idle.pop() {
-            if wire.is_ready() {
-                return Some(wire);
-            }
-            if !wire.is_closed() {
-                // Its task has yet to see the end of the last answer.
-                idle.insert(0, (wire, since));
-                return None;
-            }
-        }
-        None
+        std::iter::from_fn(|| idle.pop())
+            .map(|(wire, _)| wire)
+            .find(Wire::is_ready)
     }
 
     /// Closes the idle connections: one of them was found dead.
@@ -128,8 +120,9 @@ impl Upstream {
 
     /// Keeps a connection for the next request.
     pub(crate) fn keep(&self, mut wire: Wire) {
+        wire.settle();
         let mut idle = self.idle.borrow_mut();
-        if !self.left.get() && !wire.is_closed() && idle.len() < KEPT {
+        if !self.left.get() && wire.is_ready() && idle.len() < KEPT {
             wire.reused = true;
             idle.push((wire, crate::worker::now_ms()));
         }
@@ -141,7 +134,7 @@ impl Upstream {
         let fresh = |since: &u64| u128::from(now.saturating_sub(*since)) <= limit.as_millis();
         self.idle
             .borrow_mut()
-            .retain(|(wire, since)| fresh(since) && !wire.is_closed());
+            .retain(|(wire, since)| fresh(since) && wire.is_ready());
     }
 
     /// The series of a route to this instance.

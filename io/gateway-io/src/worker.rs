@@ -87,7 +87,6 @@ impl Worker {
             .spawn(move || {
                 let built = Builder::new_current_thread()
                     .enable_all()
-                    .event_interval(31)
                     .build_local(LocalOptions::default());
                 if let Ok(runtime) = built {
                     let worker = Rc::new(Self::new(limits, counts, cap));
