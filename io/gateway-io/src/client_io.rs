@@ -289,7 +289,7 @@ impl ClientIo {
     fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
         match written {
             Poll::Ready(_) if self.state.stalled_ms.load(Relaxed) != 0 => {
-                self.state.stalled_ms.store(0, Relaxed)
+                self.state.stalled_ms.store(0, Relaxed);
             }
             Poll::Pending if self.state.stalled_ms.load(Relaxed) == 0 => {
                 self.state

@@ -175,7 +175,10 @@ impl Connection {
 }
 
 async fn serve_one(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
-    let service = service_fn(move |request| exchange.clone().answer(request));
+    let service = service_fn(move |request| {
+        let active = exchange.begin();
+        exchange.clone().answer(request, active)
+    });
     let mut builder = http1::Builder::new();
     // The scanner's limits are the stricter ones and answer first.
     builder
@@ -191,7 +194,10 @@ async fn serve_one(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange
 }
 
 async fn serve_two(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
-    let service = service_fn(move |request| exchange.clone().answer(request));
+    let service = service_fn(move |request| {
+        let active = exchange.begin();
+        exchange.clone().answer(request, active)
+    });
     let mut builder = http2::Builder::new(Local);
     builder
         .max_concurrent_streams(100)

@@ -71,7 +71,7 @@ impl Lifeline {
 /// Why no answer came.
 pub(crate) enum Lost {
     /// The connection broke; the request comes back if no byte of it was written.
-    Broken(Option<Sending>),
+    Broken(Option<Box<Sending>>),
     /// The head took too long.
     Late,
 }
@@ -147,5 +147,5 @@ impl Wire {
 }
 
 fn broken(mut fault: TrySendError<Sending>) -> Lost {
-    Lost::Broken(fault.take_message())
+    Lost::Broken(fault.take_message().map(Box::new))
 }

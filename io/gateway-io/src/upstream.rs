@@ -186,9 +186,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let traffic = &self.upstream.traffic;
         if self.stream {
-            traffic.streams.subtract(1)
+            traffic.streams.subtract(1);
         } else {
-            traffic.in_flight.subtract(1)
+            traffic.in_flight.subtract(1);
         }
     }
 }

@@ -139,10 +139,10 @@ fn an_answer_that_breaks_off_breaks_off_for_the_client() {
     let mut peer = gateway.connect();
     peer.send("GET /half HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let rest = String::from_utf8(peer.rest()).unwrap();
-    assert!(
-        rest.starts_with("HTTP/1.1 200") && rest.ends_with("half"),
-        "{rest}"
-    );
+    // What had been written when it broke is there or not; a whole answer never is.
+    let begun =
+        rest.starts_with("HTTP/1.1 200") && (rest.ends_with("half") || rest.ends_with("\r\n\r\n"));
+    assert!(rest.is_empty() || begun, "{rest}");
     let metrics = gateway.client().metrics().unwrap();
     assert!(
         metrics.contains("gateway_failures_total{reason=\"answer_cut\"} 1"),
@@ -299,7 +299,7 @@ fn metrics_name_route_service_instance_release_and_code() {
         .find(|one| one.instance == "web.v1.1")
         .unwrap();
     assert!(one.latency.quantile(0.99).unwrap() < Duration::from_secs(10));
-    assert_eq!(one.codes.get(&500), Some(&1));
+    assert_eq!(one.codes, [(200, 2), (500, 1)]);
 }
 
 #[test]

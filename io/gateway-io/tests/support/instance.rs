@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 /// Paths: `/slow` waits for [`Instance::release`]; `/die` closes without an answer, `/die-once` only the
 /// first time; `/500` fails; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
 /// `/half` breaks off its answer; anything else answers 200 with the instance's name.
-pub struct Instance {
-    pub address: SocketAddr,
+pub(crate) struct Instance {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -24,7 +24,7 @@ struct Shared {
 }
 
 impl Instance {
-    pub fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -42,21 +42,21 @@ impl Instance {
     }
 
     /// Whole requests, as text, in order of arrival; taken.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.requests.lock().unwrap())
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.shared.requests.lock().unwrap().len()
     }
 
     /// Bytes that reached it so far.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.shared.bytes.load(SeqCst)
     }
 
     /// Lets `/slow` answer, from now on.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         *self.shared.gate.lock().unwrap() = true;
         self.shared.opened.notify_all();
     }

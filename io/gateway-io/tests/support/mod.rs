@@ -5,7 +5,7 @@
     reason = "an unused part differs from test to test"
 )]
 
-pub mod instance;
+pub(crate) mod instance;
 
 use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName};
 use mainstay_gateway_io::{Client, Status};
@@ -18,10 +18,10 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// The longest anything may take; a pass takes milliseconds.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks again until there is an answer.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask() {
@@ -33,21 +33,21 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// An address nobody listens on.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
 /// A gateway in a process and a folder of its own.
-pub struct Gateway {
-    pub folder: tempfile::TempDir,
-    pub address: SocketAddr,
+pub(crate) struct Gateway {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
     arguments: Vec<String>,
     child: Child,
 }
 
 impl Gateway {
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let child = spawn(&folder, &arguments);
@@ -62,7 +62,7 @@ impl Gateway {
     }
 
     /// Started, and serving one service `web` for `localhost` from these instances.
-    pub fn serving(arguments: &[&str], instances: &[SocketAddr]) -> Self {
+    pub(crate) fn serving(arguments: &[&str], instances: &[SocketAddr]) -> Self {
         let gateway = Self::start(arguments);
         gateway
             .client()
@@ -71,49 +71,49 @@ impl Gateway {
         gateway
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("gateway.sock")
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         eventually("the control socket", || {
             Client::connect(&self.socket()).ok()
         })
     }
 
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         self.client().status().unwrap()
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn table(&self, generation: u64, instances: &[SocketAddr]) -> Table {
+    pub(crate) fn table(&self, generation: u64, instances: &[SocketAddr]) -> Table {
         let listener = Listener::Public {
             address: self.address,
         };
         table(generation, vec![listener], instances)
     }
 
-    pub fn publish(&self, generation: u64, instances: &[SocketAddr]) {
+    pub(crate) fn publish(&self, generation: u64, instances: &[SocketAddr]) {
         let table = self.table(generation, instances);
         self.client().publish(&table).unwrap();
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
-    pub fn has_ended(&mut self) -> Option<bool> {
+    pub(crate) fn has_ended(&mut self) -> Option<bool> {
         self.child
             .try_wait()
             .unwrap()
@@ -121,13 +121,13 @@ impl Gateway {
     }
 
     /// The same again, after [`Self::kill`].
-    pub fn restart(&mut self, more: &[&str]) {
+    pub(crate) fn restart(&mut self, more: &[&str]) {
         let more = more.iter().map(ToString::to_string);
         let arguments: Vec<String> = self.arguments.iter().cloned().chain(more).collect();
         self.child = spawn(&self.folder, &arguments);
     }
 
-    pub fn connect(&self) -> Peer {
+    pub(crate) fn connect(&self) -> Peer {
         Peer::connect(self.address)
     }
 }
@@ -154,13 +154,13 @@ fn spawn(folder: &tempfile::TempDir, arguments: &[String]) -> Child {
     command.args(arguments).spawn().unwrap()
 }
 
-pub fn web() -> ServiceName {
+pub(crate) fn web() -> ServiceName {
     ServiceName::new("web").unwrap()
 }
 
 /// `localhost` → `web`, instances `web.v1.1`, `web.v1.2`… by the order of their addresses; an instance's
 /// generation is its port.
-pub fn table(generation: u64, listeners: Vec<Listener>, instances: &[SocketAddr]) -> Table {
+pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[SocketAddr]) -> Table {
     let backends = instances.iter().zip(1..).map(|(address, ordinal)| Backend {
         instance: format!("web.v1.{ordinal}").parse().unwrap(),
         generation: Generation(address.port().into()),
@@ -185,21 +185,21 @@ pub fn table(generation: u64, listeners: Vec<Listener>, instances: &[SocketAddr]
 }
 
 /// A client that sends and reads plain bytes.
-pub struct Peer {
-    pub stream: TcpStream,
-    pub read: Vec<u8>,
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    pub(crate) read: Vec<u8>,
 }
 
 /// One answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Peer {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -209,23 +209,23 @@ impl Peer {
         }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).unwrap();
         self
     }
 
-    pub fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             .answer()
     }
 
     /// The next answer, whose length `Content-Length` gives.
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         self.try_answer()
             .expect("the connection was closed before a whole answer")
     }
 
-    pub fn try_answer(&mut self) -> Option<Answer> {
+    pub(crate) fn try_answer(&mut self) -> Option<Answer> {
         let head = self.until("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let field = head
@@ -240,7 +240,7 @@ impl Peer {
     }
 
     /// Everything up to and with `end`.
-    pub fn until(&mut self, end: &str) -> Option<String> {
+    pub(crate) fn until(&mut self, end: &str) -> Option<String> {
         loop {
             let found = self
                 .read
@@ -255,7 +255,7 @@ impl Peer {
         }
     }
 
-    pub fn more(&mut self) -> Option<()> {
+    pub(crate) fn more(&mut self) -> Option<()> {
         let mut piece = [0; 16 * 1024];
         match self.stream.read(&mut piece) {
             Ok(0) | Err(_) => None,
@@ -267,7 +267,7 @@ impl Peer {
     }
 
     /// Reads to the end; panics if the gateway does not close.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         while self.more().is_some() {}
         assert!(Instant::now() < deadline, "the gateway did not close");
