@@ -211,7 +211,7 @@ impl ClientIo {
                 return Poll::Ready(Ok(()));
             }
             match self.then {
-                Then::Hold => return Poll::Pending,
+                Then::Hold => return self.park(),
                 Then::Refuse(_) => return self.poll_refused(),
                 Then::More => {}
             }
@@ -235,10 +235,15 @@ impl ClientIo {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if self.state.is_idle() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
+            return Poll::Ready(Ok(()));
         }
+        self.park()
+    }
+
+    /// Waits for an answer under way, not for bytes.
+    fn park(&self) -> Poll<io::Result<()>> {
+        self.state.parked.store(true, Relaxed);
+        Poll::Pending
     }
 
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -121,7 +121,7 @@ struct Relay {
 
 struct Stream {
     incoming: Incoming,
-    flight: Flight,
+    _flight: Flight,
     over: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
 }
@@ -131,8 +131,7 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let wire = self.flight.as_mut().and_then(|flight| flight.wire.as_mut());
-        let polled = ready!(poll_driven(&mut self.incoming, wire, context));
+        let polled = ready!(Pin::new(&mut self.incoming).poll_frame(context));
         let over = match &polled {
             None => true,
             Some(Ok(_)) => self.incoming.is_end_stream(),
@@ -170,7 +169,7 @@ impl Stream {
         let over = Box::pin(flight.ticket.upstream.streams_over());
         Self {
             incoming,
-            flight,
+            _flight: flight,
             over,
             ended: false,
         }
@@ -184,23 +183,7 @@ impl Stream {
             self.ended = true;
             return Poll::Ready(None);
         }
-        poll_driven(&mut self.incoming, self.flight.wire.as_mut(), context)
-    }
-}
-
-/// Reads on; where nothing is there yet, drives the connection it comes by and looks again.
-fn poll_driven(
-    incoming: &mut Incoming,
-    wire: Option<&mut Wire>,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    let polled = Pin::new(&mut *incoming).poll_frame(context);
-    match (polled, wire) {
-        (Poll::Pending, Some(wire)) => {
-            wire.drive(context);
-            Pin::new(incoming).poll_frame(context)
-        }
-        (polled, _) => polled,
+        Pin::new(&mut self.incoming).poll_frame(context)
     }
 }
 

@@ -102,7 +102,7 @@ impl Exchange {
             }
         };
         if upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            self.state.resumed.store(true, Relaxed);
+            self.state.resume();
         }
         if old && self.worker.is_draining() {
             response
@@ -326,9 +326,6 @@ impl Exchange {
     fn begin_tunnel(&self, client: OnUpgrade, instance: OnUpgrade, mut flight: Flight) {
         flight.record();
         flight.ticket = flight.ticket.into_stream();
-        if let Some(wire) = flight.wire.take() {
-            wire.upgrade();
-        }
         self.state.tunnel.store(true, Relaxed);
         let tunnel = Tunnel {
             client,

@@ -13,25 +13,18 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use tokio::net::TcpStream;
 
-/// A connection to an instance; dropping it closes it.
-///
-/// It has no task of its own: whoever waits for its answer drives it, which spares a request several
-/// turns of the scheduler. So an idle one learns that its instance closed it when it is used again;
-/// the request it was to carry comes back unsent then.
+/// A connection to an instance, driven by a task of its own; dropping it closes it.
 pub(crate) struct Wire {
     sender: SendRequest<Upload>,
-    connection: Option<Driven>,
     lifeline: Rc<Lifeline>,
     /// It carried a request before.
     pub(crate) reused: bool,
 }
-
-type Driven = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
 impl fmt::Debug for Wire {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,57 +79,32 @@ impl Wire {
         let (sender, connection) = shaken.map_err(io::Error::other)?;
         let lifeline = Rc::<Lifeline>::default();
         worker.watch(&lifeline);
-        let connection: Driven = Box::pin(connection.with_upgrades());
-        let mut wire = Self {
+        // How it ends reaches whoever waits for an answer.
+        drop(tokio::task::spawn_local(connection.with_upgrades()));
+        Ok(Self {
             sender,
-            connection: Some(connection),
             lifeline,
             reused: false,
-        };
-        wire.settle();
-        Ok(wire)
+        })
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
+        self.sender.is_ready()
     }
 
-    /// Does what can be done now: reads, writes, notices that the instance is gone.
-    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && connection.as_mut().poll(context).is_ready()
-        {
-            // How it ended reaches whoever waits for an answer.
-            self.connection = None;
-        }
-    }
-
-    /// Brings an answered connection to rest, so that it can take the next request.
-    pub(crate) fn settle(&mut self) {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-    }
-
-    /// Goes on by itself until it is a WebSocket's.
-    pub(crate) fn upgrade(mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(tokio::task::spawn_local(connection));
-        }
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(&mut self, request: Sending) -> Result<Response<Incoming>, Lost> {
         self.lifeline.waiting_ms.set(crate::worker::now_ms());
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (lifeline, connection) = (&self.lifeline, &mut self.connection);
+        let lifeline = &self.lifeline;
         let answered = poll_fn(|context| {
             lifeline.remember(context.waker());
             if lifeline.expired.get() {
                 return Poll::Ready(Err(Lost::Late));
-            }
-            if let Some(driven) = connection
-                && driven.as_mut().poll(context).is_ready()
-            {
-                *connection = None;
             }
             answer.as_mut().poll(context).map_err(broken)
         })

@@ -104,9 +104,9 @@ impl Upstream {
     /// The connection used last that still can be.
     pub(crate) fn pooled(&self) -> Option<Wire> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop())
-            .map(|(wire, _)| wire)
-            .find(Wire::is_ready)
+        // One that is not ready yet has just carried an answer; its task is about to see the end.
+        let place = idle.iter().rposition(|(wire, _)| wire.is_ready())?;
+        Some(idle.remove(place).0)
     }
 
     /// Closes the idle connections: one of them was found dead.
@@ -120,9 +120,8 @@ impl Upstream {
 
     /// Keeps a connection for the next request.
     pub(crate) fn keep(&self, mut wire: Wire) {
-        wire.settle();
         let mut idle = self.idle.borrow_mut();
-        if !self.left.get() && wire.is_ready() && idle.len() < KEPT {
+        if !self.left.get() && !wire.is_closed() && idle.len() < KEPT {
             wire.reused = true;
             idle.push((wire, crate::worker::now_ms()));
         }
@@ -134,7 +133,7 @@ impl Upstream {
         let fresh = |since: &u64| u128::from(now.saturating_sub(*since)) <= limit.as_millis();
         self.idle
             .borrow_mut()
-            .retain(|(wire, since)| fresh(since) && wire.is_ready());
+            .retain(|(wire, since)| fresh(since) && !wire.is_closed());
     }
 
     /// The series of a route to this instance.
