@@ -7,18 +7,19 @@ pub struct Frames {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     First,
     Second,
-    Length { left: u8, length: u64, masked: bool },
-    Payload { left: u64 },
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::First
-    }
+    Length {
+        left: u8,
+        length: u64,
+        masked: bool,
+    },
+    Payload {
+        left: u64,
+    },
 }
 
 impl Frames {

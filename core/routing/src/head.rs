@@ -27,6 +27,10 @@ pub(crate) enum Step {
 
 /// A head under way. It is always given the same bytes from their start, with more behind them, and
 /// remembers how far it has judged them; so it stores positions, and no bytes.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each notes one independent thing that was seen"
+)]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
     searched: usize,
@@ -108,7 +112,7 @@ impl Head {
         if self.host.is_some() {
             return Err(Reason::TwoHosts);
         }
-        Host::parse(value).map_err(|_| Reason::OddHost)?;
+        Host::check(value).map_err(|_| Reason::OddHost)?;
         let blanks = line.len() - line.trim_ascii_end().len();
         let end = start + line.len() - blanks;
         self.host = Some(end - value.len()..end);
@@ -152,7 +156,7 @@ impl Head {
     /// The rules that need the whole head.
     fn end(&self, bytes: &[u8], request: &Request) -> Result<Body, Reason> {
         let host = self.host.clone().ok_or(Reason::NoHost)?;
-        request.check_target(&bytes[request.target.clone()], &bytes[host])?;
+        Request::check_target(&bytes[request.target.clone()], &bytes[host])?;
         if self.coding && self.length.is_some() {
             return Err(Reason::LengthAndCoding);
         }
@@ -197,7 +201,7 @@ impl Request {
         })
     }
 
-    fn check_target(&self, target: &[u8], host: &[u8]) -> Result<(), Reason> {
+    fn check_target(target: &[u8], host: &[u8]) -> Result<(), Reason> {
         if target.starts_with(b"/") {
             return Ok(());
         }

@@ -22,7 +22,7 @@ pub const SHOWN: [Duration; 15] = [
     Duration::from_secs(5),
     Duration::from_secs(10),
     Duration::from_secs(30),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 
 const DECADES: usize = 7;

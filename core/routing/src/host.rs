@@ -1,5 +1,7 @@
 //! The host of a request, in the one form that is matched.
 
+use std::borrow::Cow;
+
 const LIMIT: usize = 253;
 
 /// Why bytes are not a host.
@@ -7,17 +9,25 @@ const LIMIT: usize = 253;
 #[error("not a host name, an address, or either with a port")]
 pub struct HostFault;
 
-/// A host without its port, in lower case, without a trailing dot; at most 253 bytes, on the stack.
-#[derive(Clone, Copy)]
-pub struct Host {
-    text: [u8; LIMIT],
-    length: u8,
-}
+/// A host without its port, in lower case, without a trailing dot; at most 253 bytes. It borrows from
+/// the request unless that has capital letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host<'a>(Cow<'a, str>);
 
-impl Host {
+impl<'a> Host<'a> {
     /// Reads a `Host` field or an authority: `name`, `name:port`, `1.2.3.4:port`, `[v6]:port`
     /// (RFC 9110, 7.2). User information, blanks, slashes and percent escapes are faults.
-    pub fn parse(authority: &[u8]) -> Result<Self, HostFault> {
+    pub fn parse(authority: &'a [u8]) -> Result<Self, HostFault> {
+        let name = Self::check(authority)?;
+        let name = std::str::from_utf8(name).map_err(|_| HostFault)?;
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Ok(Self(Cow::Owned(name.to_ascii_lowercase())));
+        }
+        Ok(Self(Cow::Borrowed(name)))
+    }
+
+    /// The name within an authority, checked.
+    pub(crate) fn check(authority: &[u8]) -> Result<&[u8], HostFault> {
         let (name, port) = split_port(authority)?;
         if !port.iter().all(u8::is_ascii_digit) || port.len() > 5 {
             return Err(HostFault);
@@ -26,25 +36,15 @@ impl Host {
             Some(rest) if !name.starts_with(b"[") => rest,
             _ => name,
         };
-        Self::lower(name)
-    }
-
-    fn lower(name: &[u8]) -> Result<Self, HostFault> {
         if name.is_empty() || name.len() > LIMIT || !legal(name) {
             return Err(HostFault);
         }
-        let mut text = [0; LIMIT];
-        for (to, from) in text.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
-        }
-        let length = u8::try_from(name.len()).map_err(|_| HostFault)?;
-        Ok(Self { text, length })
+        Ok(name)
     }
 
     /// The host as text.
     pub fn as_str(&self) -> &str {
-        let bytes = &self.text[..usize::from(self.length)];
-        std::str::from_utf8(bytes).unwrap_or("")
+        &self.0
     }
 
     /// Whether it names this machine's loopback network: `localhost`, `127.x.y.z` or `[::1]`.
@@ -57,20 +57,6 @@ impl Host {
                 .is_ok_and(|address| address.is_loopback())
     }
 }
-
-impl std::fmt::Debug for Host {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
-
-impl PartialEq for Host {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Host {}
 
 fn split_port(authority: &[u8]) -> Result<(&[u8], &[u8]), HostFault> {
     if authority.starts_with(b"[") {

@@ -45,7 +45,7 @@ impl Router {
     }
 
     /// The number of the route for a host and a [normalised](path::normalise) path.
-    pub fn find(&self, host: &Host, path: &str) -> Option<usize> {
+    pub fn find(&self, host: &Host<'_>, path: &str) -> Option<usize> {
         let numbers = self.hosts.get(host.as_str()).or_else(|| {
             let local = host.is_loopback();
             local.then(|| self.hosts.get("localhost")).flatten()

@@ -48,116 +48,131 @@ fn good_requests_pass_whole_alone_and_pipelined() {
     assert_eq!(feed(all.as_bytes(), &[]), (all.len(), Then::More));
 }
 
+const ROWS: &[(&str, Reason)] = &[
+    ("GET / HTTP/1.1\nHost: a\r\n\r\n", Reason::BareLineFeed),
+    ("GET / HTTP/1.1\r\nHost: a\n\r\n", Reason::BareLineFeed),
+    ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Reason::BareLineFeed),
+    (
+        "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        Reason::RequestLine,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n",
+        Reason::BareCarriageReturn,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nA: \0\r\n\r\n",
+        Reason::ControlCharacter,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n",
+        Reason::FoldedField,
+    ),
+    ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Reason::FoldedField),
+    ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Reason::FieldName),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nnone\r\n\r\n",
+        Reason::FieldName,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 1\r\n\r\n",
+        Reason::UnderscoreName,
+    ),
+    ("GET /\r\n", Reason::RequestLine),
+    ("GET  / HTTP/1.1\r\n", Reason::Target),
+    ("GET / x HTTP/1.1\r\n", Reason::Target),
+    ("GET / http/1.1\r\n", Reason::RequestLine),
+    ("G(T / HTTP/1.1\r\n", Reason::RequestLine),
+    ("GET /# HTTP/1.1\r\n", Reason::Target),
+    ("GET /%00 HTTP/1.1\r\n", Reason::Target),
+    ("GET /?%00 HTTP/1.1\r\n", Reason::Target),
+    ("CONNECT a:1 HTTP/1.1\r\n", Reason::Method),
+    ("TRACE / HTTP/1.1\r\n", Reason::Method),
+    ("GET / HTTP/1.9\r\n", Reason::Version),
+    ("GET / HTTP/2.0\r\n", Reason::Version),
+    ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Reason::Asterisk),
+    ("GET / HTTP/1.1\r\n\r\n", Reason::NoHost),
+    ("GET / HTTP/1.0\r\n\r\n", Reason::NoHost),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        Reason::TwoHosts,
+    ),
+    ("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", Reason::OddHost),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Reason::OddHost),
+    (
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        Reason::HostMismatch,
+    ),
+    (
+        "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        Reason::HostMismatch,
+    ),
+    ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", Reason::Target),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
+        Reason::Length,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
+        Reason::Length,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
+        Reason::Length,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n",
+        Reason::Length,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+        Reason::TwoLengths,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Reason::LengthAndCoding,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Reason::TwoCodings,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+        Reason::TwoCodings,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        Reason::Coding,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+        Reason::Coding,
+    ),
+    (
+        "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Reason::OldCoding,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Host\r\n\r\n",
+        Reason::Nomination,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Forwarded-For\r\n\r\n",
+        Reason::Nomination,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: a b\r\n\r\n",
+        Reason::Nomination,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n",
+        Reason::Expectation,
+    ),
+];
+
 #[test]
 fn one_rule_a_row() {
-    use Reason::*;
-    let rows: &[(&str, Reason)] = &[
-        ("GET / HTTP/1.1\nHost: a\r\n\r\n", BareLineFeed),
-        ("GET / HTTP/1.1\r\nHost: a\n\r\n", BareLineFeed),
-        ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", BareLineFeed),
-        ("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", RequestLine),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nA: b\rc\r\n\r\n",
-            BareCarriageReturn,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nA: \0\r\n\r\n",
-            ControlCharacter,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n",
-            FoldedField,
-        ),
-        ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", FoldedField),
-        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", FieldName),
-        ("GET / HTTP/1.1\r\nHost: a\r\nnone\r\n\r\n", FieldName),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 1\r\n\r\n",
-            UnderscoreName,
-        ),
-        ("GET /\r\n", RequestLine),
-        ("GET  / HTTP/1.1\r\n", Target),
-        ("GET / x HTTP/1.1\r\n", Target),
-        ("GET / http/1.1\r\n", RequestLine),
-        ("G(T / HTTP/1.1\r\n", RequestLine),
-        ("GET /# HTTP/1.1\r\n", Target),
-        ("GET /%00 HTTP/1.1\r\n", Target),
-        ("GET /?%00 HTTP/1.1\r\n", Target),
-        ("CONNECT a:1 HTTP/1.1\r\n", Method),
-        ("TRACE / HTTP/1.1\r\n", Method),
-        ("GET / HTTP/1.9\r\n", Version),
-        ("GET / HTTP/2.0\r\n", Version),
-        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Asterisk),
-        ("GET / HTTP/1.1\r\n\r\n", NoHost),
-        ("GET / HTTP/1.0\r\n\r\n", NoHost),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", TwoHosts),
-        ("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", OddHost),
-        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", OddHost),
-        ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", HostMismatch),
-        ("GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", HostMismatch),
-        ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", Target),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
-            Length,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
-            Length,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
-            Length,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n",
-            Length,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
-            TwoLengths,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-            LengthAndCoding,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-            TwoCodings,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
-            TwoCodings,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            Coding,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
-            Coding,
-        ),
-        (
-            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-            OldCoding,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Host\r\n\r\n",
-            Nomination,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Forwarded-For\r\n\r\n",
-            Nomination,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: a b\r\n\r\n",
-            Nomination,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n",
-            Expectation,
-        ),
-    ];
-    for (text, reason) in rows {
+    for (text, reason) in ROWS {
         assert_eq!(verdict(text), Then::Refuse(reason.refuse()), "{text}");
     }
 }

@@ -211,7 +211,7 @@ impl ClientIo {
                 return Poll::Ready(Ok(()));
             }
             match self.then {
-                Then::Hold => return Poll::Pending,
+                Then::Hold => return self.park(),
                 Then::Refuse(_) => return self.poll_refused(),
                 Then::More => {}
             }
@@ -235,10 +235,15 @@ impl ClientIo {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         if self.state.is_idle() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
+            return Poll::Ready(Ok(()));
         }
+        self.park()
+    }
+
+    /// Waits for an answer under way, not for bytes.
+    fn park(&self) -> Poll<io::Result<()>> {
+        self.state.parked.store(true, Relaxed);
+        Poll::Pending
     }
 
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -289,7 +294,7 @@ impl ClientIo {
     fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
         match written {
             Poll::Ready(_) if self.state.stalled_ms.load(Relaxed) != 0 => {
-                self.state.stalled_ms.store(0, Relaxed)
+                self.state.stalled_ms.store(0, Relaxed);
             }
             Poll::Pending if self.state.stalled_ms.load(Relaxed) == 0 => {
                 self.state
@@ -309,6 +314,17 @@ fn poll_piece(
     let mut buffer = ReadBuf::new(piece);
     ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
+}
+
+impl Drop for ClientIo {
+    /// The library leaves without a shutdown when an upgrade was asked for earlier; one attempt then.
+    fn drop(&mut self) {
+        let cut = self.scanner.as_ref().is_some_and(Scanner::is_cut);
+        if let (Then::Refuse(refuse), Farewell::Unsaid, false) = (self.then, &self.farewell, cut) {
+            let bytes = answer::raw(refuse.status, &refuse.reason.to_string());
+            self.stream.try_write(&bytes).ok();
+        }
+    }
 }
 
 impl hyper::rt::Read for ClientIo {

@@ -70,10 +70,10 @@ impl Default for Limits {
         Self {
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             stall: Duration::from_secs(30),
             connect: Duration::from_secs(1),
-            response: Duration::from_secs(60),
+            response: Duration::from_mins(1),
             pooled: Duration::from_secs(4),
             drain: Duration::from_secs(30),
             grace: Duration::from_secs(1),

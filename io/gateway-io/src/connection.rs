@@ -33,6 +33,8 @@ pub(crate) struct ClientState {
     pub(crate) tunnel: AtomicBool,
     /// The last upgrade that was asked for was not granted.
     pub(crate) resumed: AtomicBool,
+    /// The reader waits for an answer rather than for bytes, so nobody else wakes it.
+    pub(crate) parked: AtomicBool,
     /// The status of a body that broke a rule of framing, and the place of its reason.
     pub(crate) refused: Mutex<Option<mainstay_routing::Refuse>>,
     order: AtomicU8,
@@ -66,6 +68,30 @@ impl ClientState {
     pub(crate) fn end(&self) {
         self.idle_ms.store(crate::worker::now_ms(), Relaxed);
         self.active.fetch_sub(1, Relaxed);
+        self.unpark();
+    }
+
+    /// The upgrade that was asked for is not granted.
+    pub(crate) fn resume(&self) {
+        self.resumed.store(true, Relaxed);
+        self.unpark();
+    }
+
+    fn unpark(&self) {
+        if self.parked.load(Relaxed) {
+            self.parked.store(false, Relaxed);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self
+            .waker
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(waker) = &*waker {
+            waker.wake_by_ref();
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -75,13 +101,7 @@ impl ClientState {
     /// Tells the connection's task what to do, unless it was told more already.
     pub(crate) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
-            let waker = self
-                .waker
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let Some(waker) = &*waker {
-                waker.wake_by_ref();
-            }
+            self.wake();
         }
     }
 
@@ -175,7 +195,10 @@ impl Connection {
 }
 
 async fn serve_one(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
-    let service = service_fn(move |request| exchange.clone().answer(request));
+    let service = service_fn(move |request| {
+        let active = exchange.begin();
+        exchange.clone().answer(request, active)
+    });
     let mut builder = http1::Builder::new();
     // The scanner's limits are the stricter ones and answer first.
     builder
@@ -191,7 +214,10 @@ async fn serve_one(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange
 }
 
 async fn serve_two(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
-    let service = service_fn(move |request| exchange.clone().answer(request));
+    let service = service_fn(move |request| {
+        let active = exchange.begin();
+        exchange.clone().answer(request, active)
+    });
     let mut builder = http2::Builder::new(Local);
     builder
         .max_concurrent_streams(100)

@@ -4,13 +4,13 @@ use crate::answer;
 use crate::body::{Own, Upload};
 use crate::connection::{ClientState, Seat};
 use crate::download::{Active, Download, Flight};
-use crate::pool::Wire;
+use crate::pool::{Lost, Wire};
 use crate::prepare;
 use crate::series::Failure;
 use crate::serving::{Pool, Serving};
 use crate::tunnel::Tunnel;
 use crate::upstream::{Sending, Ticket, Upstream};
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -43,7 +43,7 @@ struct Way {
 }
 
 /// The gateway answers itself, for a reason that is counted.
-struct Instead(Response<Own>, Failure);
+struct Instead(Box<Response<Own>>, Failure);
 
 /// A request on its way, between two attempts.
 struct Attempt {
@@ -76,12 +76,17 @@ impl Exchange {
         }
     }
 
+    /// Notes a request, before anything else of it happens: from now on the connection is not idle.
+    pub(crate) fn begin(&self) -> Active {
+        Active::new(&self.state)
+    }
+
     /// Answers one request.
     pub(crate) async fn answer(
         self: Rc<Self>,
         request: Request<Incoming>,
+        active: Active,
     ) -> Result<Response<Download>, Infallible> {
-        let active = Active::new(&self.state);
         let begun = Instant::now();
         let old = request.version() != Version::HTTP_2;
         let upgrade = old && request.headers().contains_key(UPGRADE);
@@ -93,11 +98,11 @@ impl Exchange {
                     .ledger
                     .own
                     .record(response.status().as_u16(), begun.elapsed());
-                response.map(|own| Download::own(own, active))
+                (*response).map(|own| Download::own(own, active))
             }
         };
         if upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            self.state.resumed.store(true, Relaxed);
+            self.state.resume();
         }
         if old && self.worker.is_draining() {
             response
@@ -159,7 +164,7 @@ impl Exchange {
     fn route(
         &self,
         serving: &Serving,
-        host: &Host,
+        host: &Host<'_>,
         path: &str,
     ) -> Result<(u32, Rc<Pool>), Instead> {
         let (label, pool) = if let Some((label, pool)) = serving.local(self.entrance) {
@@ -185,7 +190,7 @@ impl Exchange {
         idempotent: bool,
         broken: &Rc<Cell<bool>>,
     ) -> Result<Found, Instead> {
-        let now = self.worker.moment();
+        let now = worker::moment();
         change(&pool.budget, |budget| budget.request(now));
         let (mut tried, mut attempt) = (Vec::new(), attempt);
         loop {
@@ -197,7 +202,7 @@ impl Exchange {
             if broken.get() {
                 return Err(self.broken_body());
             }
-            attempt = self.again(pool, &upstream, missed, idempotent)?;
+            attempt = Self::again(pool, &upstream, missed, idempotent)?;
             tried.push(upstream);
         }
     }
@@ -243,18 +248,17 @@ impl Exchange {
                 wire,
                 ticket,
             }),
-            Err(mut fault) => Err(missed(fault.take_message(), spare, &wire)),
+            Err(lost) => Err(missed(lost, spare, wire.reused)),
         }
     }
 
     fn again(
-        &self,
         pool: &Pool,
         upstream: &Upstream,
         missed: Missed,
         idempotent: bool,
     ) -> Result<Attempt, Instead> {
-        let now = self.worker.moment();
+        let now = worker::moment();
         let stale = matches!(
             missed.failure,
             retry::Failure::Unsent | retry::Failure::Died { reused: true }
@@ -291,7 +295,7 @@ impl Exchange {
         } = found;
         let code = response.status().as_u16();
         let upstream = ticket.upstream.clone();
-        upstream.answered(code, self.worker.moment());
+        upstream.answered(code, worker::moment());
         let series = upstream.series(way.label, &self.worker);
         let flight = Flight {
             worker: self.worker.clone(),
@@ -341,7 +345,7 @@ impl Exchange {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         let refuse = refused.unwrap_or(Reason::ChunkEnd.refuse());
-        Instead(answer::refused(refuse), Failure::ClientBody)
+        Instead(Box::new(answer::refused(refuse)), Failure::ClientBody)
     }
 }
 
@@ -389,25 +393,21 @@ impl Attempt {
     }
 }
 
-fn missed(unsent: Option<Sending>, spare: Option<Attempt>, wire: &Wire) -> Missed {
-    if wire.has_expired() {
-        return Missed {
+fn missed(lost: Lost, spare: Option<Attempt>, reused: bool) -> Missed {
+    match lost {
+        Lost::Late => Missed {
             failure: retry::Failure::Slow,
             again: None,
-        };
-    }
-    match unsent {
-        Some(request) => {
-            let (parts, body) = request.into_parts();
+        },
+        Lost::Broken(Some(unsent)) => {
+            let (parts, body) = (*unsent).into_parts();
             Missed {
                 failure: retry::Failure::Unsent,
                 again: Some(Attempt { parts, body }),
             }
         }
-        None => Missed {
-            failure: retry::Failure::Died {
-                reused: wire.reused,
-            },
+        Lost::Broken(None) => Missed {
+            failure: retry::Failure::Died { reused },
             again: spare,
         },
     }
@@ -458,17 +458,20 @@ fn change<T: Copy, R>(cell: &Cell<T>, act: impl FnOnce(&mut T) -> R) -> R {
 }
 
 fn refused(reason: Reason) -> Instead {
-    Instead(answer::refused(reason.refuse()), Failure::Refused)
+    Instead(Box::new(answer::refused(reason.refuse())), Failure::Refused)
 }
 
-fn no_route(host: &Host, path: &str) -> Instead {
+fn no_route(host: &Host<'_>, path: &str) -> Instead {
     let line = format!("no route for host `{}` and path `{path}`", host.as_str());
-    Instead(answer::text(StatusCode::NOT_FOUND, line), Failure::NoRoute)
+    Instead(
+        Box::new(answer::text(StatusCode::NOT_FOUND, line)),
+        Failure::NoRoute,
+    )
 }
 
 fn no_instance(service: &str) -> Instead {
     let line = format!("no instance of {service} is ready");
-    Instead(answer::unavailable(line), Failure::NoInstance)
+    Instead(Box::new(answer::unavailable(line)), Failure::NoInstance)
 }
 
 fn failed(failure: retry::Failure) -> Instead {
@@ -489,5 +492,5 @@ fn failed(failure: retry::Failure) -> Instead {
             Failure::Died,
         ),
     };
-    Instead(answer::text(status, line), counted)
+    Instead(Box::new(answer::text(status, line)), counted)
 }

@@ -527,6 +527,8 @@ impl Gateway {
     }
 
     async fn drain(&self) {
+        // The workers' own are the last then, and go once everyone who waits is accepted.
+        self.sockets.borrow_mut().clear();
         for worker in &self.workers {
             // One that has ended needs no telling.
             drop(worker.commands.send(Command::Drain).await);

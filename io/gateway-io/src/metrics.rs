@@ -86,15 +86,20 @@ impl Metrics {
                 release: key.release.clone(),
                 instance: key.instance.clone(),
                 latency: Latency::default(),
-                codes: BTreeMap::new(),
+                codes: Vec::new(),
             });
             one.latency.sum_us += latency.sum_us;
             for (sum, count) in one.latency.counts.iter_mut().zip(latency.counts) {
                 *sum += count;
             }
-            for ((_, code), count) in codes.iter().filter(|((other, _), _)| *other == key) {
-                *one.codes.entry(*code).or_default() += count;
+            let mine = codes.iter().filter(|((other, _), _)| *other == key);
+            for ((_, code), count) in mine {
+                match one.codes.iter_mut().find(|(known, _)| known == code) {
+                    Some((_, sum)) => *sum += count,
+                    None => one.codes.push((*code, *count)),
+                }
             }
+            one.codes.sort_unstable();
         }
         found.into_values().collect()
     }

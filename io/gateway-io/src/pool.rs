@@ -8,15 +8,17 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
-/// A connection to an instance; dropping it closes it.
-#[derive(Debug)]
+/// A connection to an instance, driven by a task of its own; dropping it closes it.
 pub(crate) struct Wire {
     sender: SendRequest<Upload>,
     lifeline: Rc<Lifeline>,
@@ -24,21 +26,47 @@ pub(crate) struct Wire {
     pub(crate) reused: bool,
 }
 
+impl fmt::Debug for Wire {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Wire")
+            .field("reused", &self.reused)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How the sweeper sees a connection: since when it waits for the head of an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lifeline {
     /// Worker milliseconds plus one; zero while it does not wait.
     pub(crate) waiting_ms: Cell<u64>,
     expired: Cell<bool>,
-    task: AbortHandle,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Lifeline {
-    /// The answer took too long: the connection is cut, and its request fails.
+    /// The answer took too long: whoever waits for it is told.
     pub(crate) fn expire(&self) {
         self.expired.set(true);
-        self.task.abort();
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
+
+    fn remember(&self, waker: &Waker) {
+        let mut held = self.waker.borrow_mut();
+        match &*held {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *held = Some(waker.clone()),
+        }
+    }
+}
+
+/// Why no answer came.
+pub(crate) enum Lost {
+    /// The connection broke; the request comes back if no byte of it was written.
+    Broken(Option<Box<Sending>>),
+    /// The head took too long.
+    Late,
 }
 
 impl Wire {
@@ -49,16 +77,10 @@ impl Wire {
         stream.set_nodelay(true)?;
         let shaken = http1::Builder::new().handshake(TokioIo::new(stream)).await;
         let (sender, connection) = shaken.map_err(io::Error::other)?;
-        let task = tokio::task::spawn_local(async move {
-            // Its fault reaches whoever waits for an answer.
-            drop(connection.with_upgrades().await);
-        });
-        let lifeline = Rc::new(Lifeline {
-            waiting_ms: Cell::new(0),
-            expired: Cell::new(false),
-            task: task.abort_handle(),
-        });
+        let lifeline = Rc::<Lifeline>::default();
         worker.watch(&lifeline);
+        // How it ends reaches whoever waits for an answer.
+        drop(tokio::task::spawn_local(connection.with_upgrades()));
         Ok(Self {
             sender,
             lifeline,
@@ -74,20 +96,24 @@ impl Wire {
         self.sender.is_closed()
     }
 
-    /// Whether the last request failed because its answer took too long.
-    pub(crate) fn has_expired(&self) -> bool {
-        self.lifeline.expired.get()
-    }
-
-    /// Sends a request and waits for the head of the answer. A request of which no byte was written
-    /// comes back with the fault.
-    pub(crate) async fn send(
-        &mut self,
-        request: Sending,
-    ) -> Result<Response<Incoming>, TrySendError<Sending>> {
+    /// Sends a request and waits for the head of the answer.
+    pub(crate) async fn send(&mut self, request: Sending) -> Result<Response<Incoming>, Lost> {
         self.lifeline.waiting_ms.set(crate::worker::now_ms());
-        let answer = self.sender.try_send_request(request).await;
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let lifeline = &self.lifeline;
+        let answered = poll_fn(|context| {
+            lifeline.remember(context.waker());
+            if lifeline.expired.get() {
+                return Poll::Ready(Err(Lost::Late));
+            }
+            answer.as_mut().poll(context).map_err(broken)
+        })
+        .await;
         self.lifeline.waiting_ms.set(0);
-        answer
+        answered
     }
+}
+
+fn broken(mut fault: TrySendError<Sending>) -> Lost {
+    Lost::Broken(fault.take_message().map(Box::new))
 }

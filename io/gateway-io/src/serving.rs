@@ -2,7 +2,7 @@
 
 use crate::series::Traffic;
 use crate::upstream::Upstream;
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use mainstay_atoms::{Generation, InstanceId, ServiceName};
 use mainstay_routing::{Admission, Budget, Listener, Router, Table, balance};
 use std::cell::Cell;
@@ -146,7 +146,7 @@ impl Pool {
             let fits = !only.has_left() && tried.is_empty();
             return fits.then(|| only.clone());
         }
-        let (now, draws) = (worker.moment(), (worker.draw(), worker.draw()));
+        let (now, draws) = (worker::moment(), (worker.draw(), worker.draw()));
         let fresh = |upstream: &Rc<Upstream>| {
             let tried = tried.iter().any(|other| Rc::ptr_eq(other, upstream));
             (!upstream.has_left() && !tried).then(|| upstream.traffic.in_flight.get())

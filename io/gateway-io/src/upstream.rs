@@ -104,17 +104,9 @@ impl Upstream {
     /// The connection used last that still can be.
     pub(crate) fn pooled(&self) -> Option<Wire> {
         let mut idle = self.idle.borrow_mut();
-        while let Some((wire, since)) = idle.pop() {
-            if wire.is_ready() {
-                return Some(wire);
-            }
-            if !wire.is_closed() {
-                // Its task has yet to see the end of the last answer.
-                idle.insert(0, (wire, since));
-                return None;
-            }
-        }
-        None
+        // One that is not ready yet has just carried an answer; its task is about to see the end.
+        let place = idle.iter().rposition(|(wire, _)| wire.is_ready())?;
+        Some(idle.remove(place).0)
     }
 
     /// Closes the idle connections: one of them was found dead.
@@ -193,9 +185,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let traffic = &self.upstream.traffic;
         if self.stream {
-            traffic.streams.subtract(1)
+            traffic.streams.subtract(1);
         } else {
-            traffic.in_flight.subtract(1)
+            traffic.in_flight.subtract(1);
         }
     }
 }

@@ -3,7 +3,6 @@
 use mainstay_atoms::{Epoch, Generation, InstanceId};
 use mainstay_routing::{Listener, Table, histogram};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -177,7 +176,7 @@ pub struct InstanceStatus {
     pub current: bool,
     /// Requests under way, streams apart.
     pub in_flight: u64,
-    /// WebSockets and event streams.
+    /// `WebSocket`s and event streams.
     pub streams: u64,
     /// Requests sent to it so far.
     pub requests: u64,
@@ -221,6 +220,6 @@ pub struct ReleaseLatency {
     pub instance: String,
     /// Its latencies over all routes.
     pub latency: Latency,
-    /// Its answers by status.
-    pub codes: BTreeMap<u16, u64>,
+    /// Its answers: status and count, in order.
+    pub codes: Vec<(u16, u64)>,
 }

@@ -27,6 +27,11 @@ pub(crate) fn now_ms() -> u64 {
     NOW.get()
 }
 
+/// [`now_ms`], for deciders.
+pub(crate) fn moment() -> Moment {
+    Moment(now_ms())
+}
+
 /// What the main thread tells a worker.
 pub(crate) enum Command {
     /// Serve from this table; add and remove listeners; say when it is done.
@@ -87,7 +92,6 @@ impl Worker {
             .spawn(move || {
                 let built = Builder::new_current_thread()
                     .enable_all()
-                    .event_interval(31)
                     .build_local(LocalOptions::default());
                 if let Ok(runtime) = built {
                     let worker = Rc::new(Self::new(limits, counts, cap));
@@ -260,10 +264,6 @@ impl Worker {
         state ^= state >> 27;
         self.random.set(state);
         state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    pub(crate) fn moment(&self) -> Moment {
-        Moment(now_ms())
     }
 
     /// Reads the clock for everyone.

@@ -1,0 +1,44 @@
+//! `bench gateway [PAIRS [SECONDS [CONNECTIONS]]]`: prints the report as JSON, the figure last.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
+
+use anyhow::{Context, Result, bail};
+use mainstay_bench::{gateway, upstream};
+use mainstay_gateway_io::Config;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, otherwise: u64| match arguments.get(at) {
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("`{text}` is not a number")),
+        None => Ok(otherwise),
+    };
+    match arguments.first().map(String::as_str) {
+        Some("gateway") => {
+            let plan = gateway::Plan {
+                pairs: usize::try_from(number(1, 9)?)?,
+                seconds: number(2, 3)?,
+                connections: usize::try_from(number(3, 64)?)?,
+            };
+            let report = gateway::measure(plan)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!(
+                "gateway/nginx on-CPU per request, median of {} pairs: {:.3}",
+                plan.pairs, report.ratio
+            );
+        }
+        // The two below are what `gateway` starts.
+        Some("upstream") => {
+            let port = u16::try_from(number(1, 0)?)?;
+            upstream::serve(([127, 0, 0, 1], port).into())?;
+        }
+        Some("process") => {
+            let place = |at: usize| arguments.get(at).context("a path is missing");
+            let mut config = Config::new(place(1)?, place(2)?);
+            config.workers = std::num::NonZeroUsize::new(1);
+            mainstay_gateway_io::run(config)?;
+        }
+        _ => bail!("usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]]"),
+    }
+    Ok(())
+}

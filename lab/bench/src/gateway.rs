@@ -1,0 +1,271 @@
+//! On-CPU time per request of our gateway beside Debian's nginx.
+
+use anyhow::{Context, Result, ensure};
+use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName};
+use mainstay_gateway_io::Client;
+use mainstay_routing::{Backend, Listener, Pool, Route, Table};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Pairs of runs; each pair in a random order.
+    pub pairs: usize,
+    /// How long each run takes.
+    pub seconds: u64,
+    /// Client connections.
+    pub connections: usize,
+}
+
+/// One run of one server.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Run {
+    /// Requests answered.
+    pub requests: u64,
+    /// On-CPU time per request of all threads of the server, in nanoseconds.
+    pub cpu_ns: f64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The median of the paired ratios, ours over nginx's: the figure.
+    pub ratio: f64,
+    /// Ours.
+    pub ours: Vec<Run>,
+    /// nginx's, in the same order.
+    pub nginx: Vec<Run>,
+    /// Resident memory of our gateway, with a table and before any request, in KiB.
+    pub idle_rss_kib: u64,
+    /// Resident memory of our gateway after all runs, in KiB.
+    pub loaded_rss_kib: u64,
+}
+
+const UPSTREAM: u16 = 18_391;
+const OURS: u16 = 18_392;
+const NGINX: u16 = 18_393;
+
+/// Children that end with the benchmark.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // SIGTERM first: a killed nginx master leaves its worker behind.
+        Command::new("kill").arg(self.0.id().to_string()).status().ok();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Measures. The servers run on the first core, the load (`wrk`) and the upstream on the second.
+pub fn measure(plan: Plan) -> Result<Report> {
+    let folder = tempfile::tempdir()?;
+    let this = std::env::current_exe()?;
+    let upstream = spawn(1, &this, &["upstream", &UPSTREAM.to_string()])?;
+    let nginx = start_nginx(folder.path())?;
+    let ours = start_ours(folder.path(), &this)?;
+    for port in [UPSTREAM, OURS, NGINX] {
+        wait_for(port)?;
+    }
+    let idle_rss_kib = rss_kib(ours.0.id())?;
+    let mut report = Report {
+        ratio: 0.0,
+        ours: Vec::new(),
+        nginx: Vec::new(),
+        idle_rss_kib,
+        loaded_rss_kib: 0,
+    };
+    let run = |port, pid| run(plan, port, pid);
+    run(OURS, ours.0.id())?;
+    run(NGINX, nginx.0.id())?;
+    for pair in 0..plan.pairs {
+        if coin(pair) {
+            report.ours.push(run(OURS, ours.0.id())?);
+            report.nginx.push(run(NGINX, nginx.0.id())?);
+        } else {
+            report.nginx.push(run(NGINX, nginx.0.id())?);
+            report.ours.push(run(OURS, ours.0.id())?);
+        }
+    }
+    report.loaded_rss_kib = rss_kib(ours.0.id())?;
+    let pairs = report.ours.iter().zip(&report.nginx);
+    let mut ratios: Vec<f64> = pairs
+        .map(|(ours, nginx)| ours.cpu_ns / nginx.cpu_ns)
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    report.ratio = ratios
+        .get(ratios.len() / 2)
+        .copied()
+        .context("no pairs were measured")?;
+    drop((upstream, nginx, ours));
+    Ok(report)
+}
+
+fn coin(pair: usize) -> bool {
+    use std::hash::BuildHasher;
+    std::hash::RandomState::new().hash_one(pair) & 1 == 0
+}
+
+fn spawn(core: usize, program: &Path, arguments: &[&str]) -> Result<Guard> {
+    let mut command = Command::new("taskset");
+    command
+        .arg("-c")
+        .arg(core.to_string())
+        .arg(program)
+        .args(arguments);
+    let child = command.stdout(Stdio::null()).spawn();
+    Ok(Guard(child.with_context(|| {
+        format!("cannot start {}", program.display())
+    })?))
+}
+
+fn start_nginx(folder: &Path) -> Result<Guard> {
+    let place = folder.display();
+    let conf = format!(
+        "worker_processes 1;\ndaemon off;\npid {place}/nginx.pid;\nerror_log {place}/error.log;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {place}/a; proxy_temp_path {place}/b;\n\
+         fastcgi_temp_path {place}/c; uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;\n\
+         upstream bench {{ server 127.0.0.1:{UPSTREAM}; keepalive 256; keepalive_requests 1000000000; }}\n\
+         server {{ listen 127.0.0.1:{NGINX}; location / {{ proxy_pass http://bench; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }} }} }}\n"
+    );
+    let path = folder.join("nginx.conf");
+    fs::write(&path, conf)?;
+    let path = path.to_str().context("a path that is not text")?;
+    spawn(
+        0,
+        Path::new("/usr/sbin/nginx"),
+        &["-c", path, "-e", "stderr"],
+    )
+}
+
+fn start_ours(folder: &Path, this: &Path) -> Result<Guard> {
+    let (socket, kept) = (folder.join("gateway.sock"), folder.join("table.json"));
+    let text = |path: &PathBuf| {
+        path.to_str()
+            .map(str::to_owned)
+            .context("a path that is not text")
+    };
+    let gateway = spawn(0, this, &["process", &text(&socket)?, &text(&kept)?])?;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut client = loop {
+        match Client::connect(&socket) {
+            Ok(client) => break client,
+            Err(fault) if Instant::now() > deadline => return Err(fault.into()),
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    client.publish(&table()?)?;
+    Ok(gateway)
+}
+
+fn table() -> Result<Table> {
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let service = ServiceName::new("web")?;
+    let backend = Backend {
+        instance: "web.v1.1".parse()?,
+        generation: Generation(1),
+        release: ReleaseNumber(1),
+        address: address(UPSTREAM),
+    };
+    let route = Route {
+        prefix: "/".into(),
+        service: service.clone(),
+    };
+    Ok(Table {
+        epoch: Epoch(1),
+        generation: Generation(1),
+        listeners: vec![Listener::Public {
+            address: address(OURS),
+        }],
+        domains: BTreeMap::from([(HostName::new("localhost")?, vec![route])]),
+        services: BTreeMap::from([(
+            service,
+            Pool {
+                streams: Duration::from_secs(1),
+                backends: vec![backend],
+            },
+        )]),
+    })
+}
+
+fn wait_for(port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(Instant::now() < deadline, "nobody listens on port {port}");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+fn run(plan: Plan, port: u16, pid: u32) -> Result<Run> {
+    let before = cpu_ns(pid)?;
+    let output = Command::new("taskset")
+        .args([
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            &format!("-c{}", plan.connections),
+            &format!("-d{}s", plan.seconds),
+        ])
+        .arg(format!("http://127.0.0.1:{port}/"))
+        .output()
+        .context("`wrk` is missing: apt-get install wrk")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        !text.contains("Non-2xx") && !text.contains("Socket errors"),
+        "requests failed:\n{text}"
+    );
+    let line = text
+        .lines()
+        .find(|line| line.contains(" requests in "))
+        .context("wrk counted nothing")?;
+    let requests: u64 = line
+        .split_whitespace()
+        .next()
+        .context("no count")?
+        .parse()?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio of two measured numbers"
+    )]
+    let cpu_ns = (cpu_ns(pid)? - before) as f64 / requests as f64;
+    Ok(Run { requests, cpu_ns })
+}
+
+/// On-CPU time of a process, its threads and its children.
+fn cpu_ns(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.path();
+        let stat = fs::read_to_string(thread.join("schedstat"))?;
+        sum += stat
+            .split_whitespace()
+            .next()
+            .context("an empty schedstat")?
+            .parse::<u64>()?;
+        for child in fs::read_to_string(thread.join("children"))?.split_whitespace() {
+            sum += cpu_ns(child.parse()?)?;
+        }
+    }
+    Ok(sum)
+}
+
+fn rss_kib(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let word = line.and_then(|line| line.split_whitespace().next());
+    Ok(word.context("no VmRSS")?.parse()?)
+}

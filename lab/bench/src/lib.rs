@@ -1,0 +1,13 @@
+//! Measures: an open-loop load generator, and the gateway beside nginx.
+//!
+//! - [`load`]: requests leave when the schedule says so, whether or not earlier ones were answered; a
+//!   latency counts from the scheduled time, so a pause of the server shows in every request that it
+//!   delayed. Nothing is ever sent twice. The binary `mainstay-load` prints the same summary as JSON.
+//! - [`gateway`]: on-CPU time per request of our gateway and of Debian's nginx, in shuffled pairs; the
+//!   figure is the median of the ratios of pairs. The binary `bench` runs it: `bench gateway`.
+//!
+//! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
+
+pub mod gateway;
+pub mod load;
+pub mod upstream;
