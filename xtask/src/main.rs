@@ -78,12 +78,39 @@ fn ci() -> Result<()> {
     setup::run()?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     tidy::run(&root())?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
+    cargo(
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    )?;
     walls::run(&root())?;
-    cargo(&["build", "--locked", "--package", "mainstay-cli", "--package", "mainstay-sample"], &[])?;
+    cargo(
+        &[
+            "build",
+            "--locked",
+            "--package",
+            "mainstay-cli",
+            "--package",
+            "mainstay-sample",
+        ],
+        &[],
+    )?;
     cargo(&["test", "--workspace", "--locked"], &[])?;
-    cargo(&["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])?;
-    say(&format!("ci passed after {:.0} s", began.elapsed().as_secs_f64()));
+    cargo(
+        &["doc", "--workspace", "--no-deps", "--locked"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    say(&format!(
+        "ci passed after {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -91,7 +118,17 @@ fn bless() -> Result<()> {
     let bless = [("MAINSTAY_BLESS", "1")];
     // The generator of stored lists and their reader are separate tests: the second run reads.
     for _ in 0..2 {
-        cargo(&["test", "--quiet", "--package", "mainstay-spec", "--package", "mainstay-server"], &bless)?;
+        cargo(
+            &[
+                "test",
+                "--quiet",
+                "--package",
+                "mainstay-spec",
+                "--package",
+                "mainstay-server",
+            ],
+            &bless,
+        )?;
     }
     Ok(())
 }
@@ -99,19 +136,46 @@ fn bless() -> Result<()> {
 fn sim(arguments: &[String]) -> Result<()> {
     let value = |name: &str, default: &str| {
         let place = arguments.iter().position(|argument| argument == name);
-        place.and_then(|place| arguments.get(place + 1)).cloned().unwrap_or_else(|| default.into())
+        place
+            .and_then(|place| arguments.get(place + 1))
+            .cloned()
+            .unwrap_or_else(|| default.into())
     };
     let (schedules, seed) = (value("--schedules", "10000"), value("--seed", "1"));
     cargo(
-        &["test", "--release", "--package", "mainstay-sim", "--", "--nocapture"],
+        &[
+            "test",
+            "--release",
+            "--package",
+            "mainstay-sim",
+            "--",
+            "--nocapture",
+        ],
         &[("MAINSTAY_SCHEDULES", &schedules), ("MAINSTAY_SEED", &seed)],
     )
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
     let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    cargo(&["build", "--release", "--package", "mainstay-cli", "--package", "mainstay-sample"], &[])?;
-    let mut command = vec!["run", "--release", "--quiet", "--package", "mainstay-bench", "--"];
+    cargo(
+        &[
+            "build",
+            "--release",
+            "--package",
+            "mainstay-cli",
+            "--package",
+            "mainstay-sample",
+        ],
+        &[],
+    )?;
+    let mut command = vec![
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "mainstay-bench",
+        "--",
+    ];
     command.extend(names);
     cargo(&command, &[])
 }

@@ -16,13 +16,19 @@ const NEEDED: [(&str, &str); 5] = [
 
 /// Installs what is missing, as root on Debian; elsewhere says exactly what to install.
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !found(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let install = format!("apt-get update && apt-get install -y {}", missing.join(" "));
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n");
     if !root || !Path::new("/etc/debian_version").exists() {
         bail!("something is missing; as root on Debian: `{install}`");
     }

@@ -14,8 +14,15 @@ const BANNED_NAMES: [&str; 5] = ["util", "utils", "common", "helper", "misc"];
 const LONG: usize = 600;
 
 /// What the core must not name, beyond what clippy's list holds.
-const CORE_BANNED: [&str; 7] =
-    ["async fn", "tokio::", "std::fs", "std::net::Tcp", "std::net::Udp", "Instant::now", "SystemTime::now"];
+const CORE_BANNED: [&str; 7] = [
+    "async fn",
+    "tokio::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "Instant::now",
+    "SystemTime::now",
+];
 
 /// Rings from the inside outwards; a crate uses only its own ring and those before it.
 const RINGS: [&str; 3] = ["core", "io", "app"];
@@ -24,13 +31,19 @@ const RINGS: [&str; 3] = ["core", "io", "app"];
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked(root)?;
     let mut faults = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
+    {
         let text = fs::read_to_string(root.join(file))?;
         source(file, &text, &mut faults);
     }
     rings(root, &files, &mut faults)?;
     dead_files(root, &files, &mut faults)?;
-    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "md")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "md"))
+    {
         links(root, file, &mut faults)?;
     }
     if faults.is_empty() {
@@ -47,38 +60,62 @@ fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
         .output()
         .context("git cannot be run")?;
     let names = String::from_utf8(output.stdout)?;
-    Ok(names.lines().map(PathBuf::from).filter(|file| root.join(file).is_file()).collect())
+    Ok(names
+        .lines()
+        .map(PathBuf::from)
+        .filter(|file| root.join(file).is_file())
+        .collect())
 }
 
 fn source(file: &Path, text: &str, faults: &mut Vec<String>) {
     let shown = file.display();
-    let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = file
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     if BANNED_NAMES.contains(&name) {
         faults.push(format!("{shown}: `{name}` names no purpose"));
     }
     if !text.trim_start().starts_with("//!") {
-        faults.push(format!("{shown}: it does not begin with a sentence about its purpose (`//!`)"));
+        faults.push(format!(
+            "{shown}: it does not begin with a sentence about its purpose (`//!`)"
+        ));
     }
     let lines = text.lines().count();
     if lines > LONG {
-        faults.push(format!("{shown}: {lines} lines, past {LONG} it holds a second noun"));
+        faults.push(format!(
+            "{shown}: {lines} lines, past {LONG} it holds a second noun"
+        ));
     }
     let core = file.starts_with("core") && file.components().any(|part| part.as_os_str() == "src");
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        for banned in CORE_BANNED.iter().filter(|banned| core && code.contains(**banned)) {
+        for banned in CORE_BANNED
+            .iter()
+            .filter(|banned| core && code.contains(**banned))
+        {
             faults.push(format!("{shown}:{}: the core names `{banned}`", number + 1));
         }
         let sleeps = code.contains("thread::sleep(") || code.contains("time::sleep(");
-        if sleeps && file.components().any(|part| part.as_os_str() == "tests") && !waits(text, number) {
-            faults.push(format!("{shown}:{}: a test sleeps; wait for a condition with a deadline", number + 1));
+        if sleeps
+            && file.components().any(|part| part.as_os_str() == "tests")
+            && !waits(text, number)
+        {
+            faults.push(format!(
+                "{shown}:{}: a test sleeps; wait for a condition with a deadline",
+                number + 1
+            ));
         }
     }
 }
 
 /// A sleep inside a loop with a deadline is how a condition is waited for.
 fn waits(text: &str, number: usize) -> bool {
-    let around: Vec<&str> = text.lines().skip(number.saturating_sub(15)).take(30).collect();
+    let around: Vec<&str> = text
+        .lines()
+        .skip(number.saturating_sub(15))
+        .take(30)
+        .collect();
     around.iter().any(|line| line.contains("deadline"))
 }
 
@@ -86,16 +123,28 @@ fn waits(text: &str, number: usize) -> bool {
 fn rings(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()> {
     let ring_of = |name: &str| {
         let folder = name.strip_prefix("mainstay-")?;
-        RINGS.iter().position(|ring| root.join(ring).join(folder).is_dir())
+        RINGS
+            .iter()
+            .position(|ring| root.join(ring).join(folder).is_dir())
     };
-    for file in files.iter().filter(|file| file.file_name().is_some_and(|name| name == "Cargo.toml")) {
-        let Some(own) = RINGS.iter().position(|ring| file.starts_with(ring)) else { continue };
+    for file in files
+        .iter()
+        .filter(|file| file.file_name().is_some_and(|name| name == "Cargo.toml"))
+    {
+        let Some(own) = RINGS.iter().position(|ring| file.starts_with(ring)) else {
+            continue;
+        };
         let text = fs::read_to_string(root.join(file))?;
         let normal = text.split("[dev-dependencies]").next().unwrap_or_default();
         for line in normal.lines() {
-            let Some((name, _)) = line.split_once(['.', ' ', '=']) else { continue };
+            let Some((name, _)) = line.split_once(['.', ' ', '=']) else {
+                continue;
+            };
             if ring_of(name).is_some_and(|ring| ring > own) {
-                faults.push(format!("{}: it uses `{name}` of an outer ring", file.display()));
+                faults.push(format!(
+                    "{}: it uses `{name}` of an outer ring",
+                    file.display()
+                ));
             }
         }
     }
@@ -105,10 +154,16 @@ fn rings(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()>
 /// Every source file is reached by a `mod` of its crate, or is a target by its place.
 fn dead_files(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()> {
     let mut named: BTreeSet<(PathBuf, String)> = BTreeSet::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
+    {
         let parsed = syn::parse_file(&fs::read_to_string(root.join(file))?)
             .with_context(|| format!("{} is no Rust", file.display()))?;
-        let stem = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let stem = file
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let folder = file.parent().unwrap_or(Path::new(""));
         let below = if ["mod", "lib", "main"].contains(&stem) || is_target(file) {
             folder.to_owned()
@@ -121,12 +176,24 @@ fn dead_files(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Resul
             }
         }
     }
-    for file in files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")) {
-        let stem = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
+    {
+        let stem = file
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let folder = file.parent().unwrap_or(Path::new(""));
         let (folder, name) = if stem == "mod" {
-            let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            (folder.parent().unwrap_or(Path::new("")).to_owned(), name.to_owned())
+            let name = folder
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            (
+                folder.parent().unwrap_or(Path::new("")).to_owned(),
+                name.to_owned(),
+            )
         } else {
             (folder.to_owned(), stem.to_owned())
         };
@@ -142,7 +209,11 @@ fn dead_files(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Resul
 
 /// A file that cargo builds by its place: in `tests/`, `examples/`, `benches/`, `bin/`, `fuzz_targets/`.
 fn is_target(file: &Path) -> bool {
-    let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = file
+        .parent()
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     ["tests", "examples", "benches", "bin", "fuzz_targets"].contains(&folder)
 }
 
@@ -157,7 +228,10 @@ fn links(root: &Path, file: &Path, faults: &mut Vec<String>) -> Result<()> {
             continue;
         }
         if !root.join(folder).join(path).exists() {
-            faults.push(format!("{}: the link `{target}` leads nowhere", file.display()));
+            faults.push(format!(
+                "{}: the link `{target}` leads nowhere",
+                file.display()
+            ));
         }
     }
     Ok(())

@@ -9,11 +9,31 @@ use std::process::Command;
 
 /// A forbidden thing of the core, and the words of its refusal.
 const EFFECTS: [(&str, &str, &str); 5] = [
-    ("clock", "pub fn now() -> std::time::SystemTime { std::time::SystemTime::now() }", "the core has no clock"),
-    ("file", "pub fn open() -> std::io::Result<std::fs::File> { std::fs::File::open(\"x\") }", "the core has no files"),
-    ("socket", "pub fn dial() -> std::io::Result<std::net::TcpStream> { std::net::TcpStream::connect(\"x:1\") }", "the core has no network"),
-    ("process", "pub fn start() -> std::process::Command { std::process::Command::new(\"x\") }", "the core starts nothing"),
-    ("environment", "pub fn home() -> Option<String> { std::env::var(\"HOME\").ok() }", "the core has no environment"),
+    (
+        "clock",
+        "pub fn now() -> std::time::SystemTime { std::time::SystemTime::now() }",
+        "the core has no clock",
+    ),
+    (
+        "file",
+        "pub fn open() -> std::io::Result<std::fs::File> { std::fs::File::open(\"x\") }",
+        "the core has no files",
+    ),
+    (
+        "socket",
+        "pub fn dial() -> std::io::Result<std::net::TcpStream> { std::net::TcpStream::connect(\"x:1\") }",
+        "the core has no network",
+    ),
+    (
+        "process",
+        "pub fn start() -> std::process::Command { std::process::Command::new(\"x\") }",
+        "the core starts nothing",
+    ),
+    (
+        "environment",
+        "pub fn home() -> Option<String> { std::env::var(\"HOME\").ok() }",
+        "the core has no environment",
+    ),
 ];
 
 /// Builds each fixture as a crate of the core would be, and fails when clippy lets one pass.
@@ -38,6 +58,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             bail!("the wall does not stand: the core may use a {name}\n{said}");
         }
     }
-    say(&format!("walls: {} effects in the core are refused", EFFECTS.len()));
+    say(&format!(
+        "walls: {} effects in the core are refused",
+        EFFECTS.len()
+    ));
     Ok(())
 }

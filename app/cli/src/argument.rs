@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Mainstay runs a company's platform from one file.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "mainstay", version, disable_help_subcommand = false, propagate_version = false)]
+#[command(
+    name = "mainstay",
+    version,
+    disable_help_subcommand = false,
+    propagate_version = false
+)]
 #[command(override_usage = "mainstay COMMAND [OPTIONS]", max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The platform file, or the folder it lies in; else `mainstay.yaml` here or in a folder above

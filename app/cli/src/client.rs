@@ -38,7 +38,10 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|fault| Failure::operator("runtime", format!("no runtime: {fault}")))?;
-        let client = Self { socket: place.state().control_socket(), runtime };
+        let client = Self {
+            socket: place.state().control_socket(),
+            runtime,
+        };
         match client.try_ask::<(), Version>(&Method::GET, "/v1/version", None) {
             Ok(version) => same_version(&version).map(|()| Some(client)),
             Err(Trouble::Absent) => Ok(None),
@@ -62,7 +65,11 @@ impl Client {
         self.ask::<(), ()>(&Method::DELETE, path, None)
     }
 
-    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Failure> {
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
         self.ask(&Method::POST, path, Some(body))
     }
 
@@ -72,11 +79,12 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, Failure> {
-        self.try_ask(method, path, body).map_err(|trouble| match trouble {
-            Trouble::Absent => Failure::operator("gone", "the control plane ended meanwhile")
-                .hint("`mainstay up` starts it; nothing is lost"),
-            Trouble::Other(failure) => failure,
-        })
+        self.try_ask(method, path, body)
+            .map_err(|trouble| match trouble {
+                Trouble::Absent => Failure::operator("gone", "the control plane ended meanwhile")
+                    .hint("`mainstay up` starts it; nothing is lost"),
+                Trouble::Other(failure) => failure,
+            })
     }
 
     fn try_ask<B: Serialize, T: DeserializeOwned>(
@@ -97,12 +105,19 @@ impl Client {
         self.runtime.block_on(async {
             let exchange = exchange(short, method.clone(), path, body);
             match tokio::time::timeout(PATIENCE, exchange).await {
-                Ok(Ok((true, bytes))) => serde_json::from_slice(&bytes)
-                    .map_err(|fault| broken(format!("the control plane's answer cannot be read: {fault}"))),
-                Ok(Ok((false, bytes))) => Err(Trouble::Other(match serde_json::from_slice::<Problem>(&bytes) {
-                    Ok(problem) => problem.into(),
-                    Err(_) => Failure::operator("api", "the control plane failed without a reason"),
-                })),
+                Ok(Ok((true, bytes))) => serde_json::from_slice(&bytes).map_err(|fault| {
+                    broken(format!(
+                        "the control plane's answer cannot be read: {fault}"
+                    ))
+                }),
+                Ok(Ok((false, bytes))) => Err(Trouble::Other(
+                    match serde_json::from_slice::<Problem>(&bytes) {
+                        Ok(problem) => problem.into(),
+                        Err(_) => {
+                            Failure::operator("api", "the control plane failed without a reason")
+                        }
+                    },
+                )),
                 Ok(Err(Some(fault))) => Err(broken(fault)),
                 Ok(Err(None)) => Err(Trouble::Absent),
                 Err(_) => Err(broken("the control plane does not answer".into())),
@@ -118,13 +133,16 @@ async fn exchange(
     path: &str,
     body: Vec<u8>,
 ) -> Result<(bool, Bytes), Option<String>> {
-    let stream = tokio::net::UnixStream::connect(socket).await.map_err(|fault| match fault.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => None,
-        _ => Some(format!("the control plane's socket: {fault}")),
-    })?;
+    let stream = tokio::net::UnixStream::connect(socket)
+        .await
+        .map_err(|fault| match fault.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => None,
+            _ => Some(format!("the control plane's socket: {fault}")),
+        })?;
     let text = |fault: hyper::Error| Some(format!("the control plane went away: {fault}"));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(text)?;
     let connection = tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -135,7 +153,9 @@ async fn exchange(
         .map_err(|fault| Some(fault.to_string()))?;
     let response = sender.send_request(request).await.map_err(text)?;
     let success = response.status().is_success();
-    let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
+    let body = Limited::new(response.into_body(), ANSWER_LIMIT)
+        .collect()
+        .await;
     let body = body.map_err(|fault| Some(fault.to_string()))?.to_bytes();
     connection.abort();
     Ok((success, body))
@@ -145,13 +165,18 @@ async fn exchange(
 fn same_version(server: &Version) -> Result<(), Failure> {
     let own = env!("CARGO_PKG_VERSION");
     let line = |version: &str| {
-        let mut parts = version.split('.').map(|part| part.parse::<i64>().unwrap_or(-1));
+        let mut parts = version
+            .split('.')
+            .map(|part| part.parse::<i64>().unwrap_or(-1));
         (parts.next(), parts.next().unwrap_or(0))
     };
     let (mine, theirs) = (line(own), line(&server.version));
     if mine.0 == theirs.0 && (mine.1 - theirs.1).abs() <= 1 {
         return Ok(());
     }
-    let message = format!("this is mainstay {own}, the control plane is {}", server.version);
+    let message = format!(
+        "this is mainstay {own}, the control plane is {}",
+        server.version
+    );
     Err(Failure::you("version", message).hint("use the same version for both"))
 }

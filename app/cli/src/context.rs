@@ -25,20 +25,30 @@ const READ_LIMIT: u64 = 5 * 1024 * 1024;
 /// Finds the file: the one that is named, else here or in a folder above.
 pub(crate) fn find(arguments: &Arguments) -> Result<PathBuf, Failure> {
     if let Some(named) = &arguments.file {
-        let path = if named.is_dir() { named.join(FILE) } else { named.clone() };
+        let path = if named.is_dir() {
+            named.join(FILE)
+        } else {
+            named.clone()
+        };
         return if path.is_file() {
             Ok(path)
         } else {
             let message = format!("`{}` is not there", path.display());
-            Err(Failure::you("no_file", message).hint("`-f` names a file, or the folder of a `mainstay.yaml`"))
+            Err(Failure::you("no_file", message)
+                .hint("`-f` names a file, or the folder of a `mainstay.yaml`"))
         };
     }
-    let here = std::env::current_dir()
-        .map_err(|fault| Failure::operator("folder", format!("the present folder is gone: {fault}")))?;
-    let found = here.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file());
+    let here = std::env::current_dir().map_err(|fault| {
+        Failure::operator("folder", format!("the present folder is gone: {fault}"))
+    })?;
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join(FILE))
+        .find(|path| path.is_file());
     found.ok_or_else(|| {
         let message = format!("there is no `{FILE}` here or in a folder above");
-        Failure::you("no_file", message).hint("name it with `-f FILE`, or try `mainstay up -f examples/quickstart`")
+        Failure::you("no_file", message)
+            .hint("name it with `-f FILE`, or try `mainstay up -f examples/quickstart`")
     })
 }
 
@@ -56,21 +66,35 @@ pub(crate) fn read(arguments: &Arguments) -> Result<PlatformFile, Failure> {
         .map(|text| Set::parse(text).map_err(|fault| Failure::from(*fault)))
         .collect::<Result<_, _>>()?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let folder = std::fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder })
-        .map_err(|fault| Failure::operator("folder", format!("the file's folder is gone: {fault}")))?;
-    Ok(PlatformFile { shown, folder, tree, sets })
+    let folder = std::fs::canonicalize(if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &folder
+    })
+    .map_err(|fault| Failure::operator("folder", format!("the file's folder is gone: {fault}")))?;
+    Ok(PlatformFile {
+        shown,
+        folder,
+        tree,
+        sets,
+    })
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(READ_LIMIT).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?
+        .take(READ_LIMIT)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+    path.strip_prefix(&here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 impl PlatformFile {
@@ -109,7 +133,10 @@ pub(crate) fn place(arguments: &Arguments) -> Result<Place, Failure> {
         Some(state) => absolute(state)?,
         None => {
             let path = absolute(&find(arguments)?)?;
-            path.parent().map(Path::to_owned).unwrap_or_default().join(".mainstay")
+            path.parent()
+                .map(Path::to_owned)
+                .unwrap_or_default()
+                .join(".mainstay")
         }
     };
     let environment = match &arguments.environment {
@@ -117,13 +144,19 @@ pub(crate) fn place(arguments: &Arguments) -> Result<Place, Failure> {
         None => environment_of(arguments, &root)?,
     };
     if mainstay_atoms::EnvironmentName::new(environment.as_str()).is_err() {
-        return Err(Failure::you("environment", format!("`{environment}` is not an environment's name")));
+        return Err(Failure::you(
+            "environment",
+            format!("`{environment}` is not an environment's name"),
+        ));
     }
     Ok(Place { root, environment })
 }
 
 fn environment_of(arguments: &Arguments, root: &Path) -> Result<String, Failure> {
-    let declared = read(arguments).ok().map(|file| file.tree.environments()).unwrap_or_default();
+    let declared = read(arguments)
+        .ok()
+        .map(|file| file.tree.environments())
+        .unwrap_or_default();
     let started: Vec<String> = std::fs::read_dir(root)
         .into_iter()
         .flatten()
@@ -136,7 +169,11 @@ fn environment_of(arguments: &Arguments, root: &Path) -> Result<String, Failure>
         ([], _) if started.iter().any(|name| name == "default") => Ok("default".into()),
         (_, [only]) => Ok(only.clone()),
         _ => {
-            let names = if declared.is_empty() { started.join("`, `") } else { declared.join("`, `") };
+            let names = if declared.is_empty() {
+                started.join("`, `")
+            } else {
+                declared.join("`, `")
+            };
             let message = format!("this platform has several environments: `{names}`");
             Err(Failure::you("environment", message).hint("name one with `-e ENV`"))
         }
@@ -144,12 +181,19 @@ fn environment_of(arguments: &Arguments, root: &Path) -> Result<String, Failure>
 }
 
 /// The place of an environment of a sound file.
-pub(crate) fn place_of(arguments: &Arguments, file: &PlatformFile, resolved: &Resolved) -> Result<Place, Failure> {
+pub(crate) fn place_of(
+    arguments: &Arguments,
+    file: &PlatformFile,
+    resolved: &Resolved,
+) -> Result<Place, Failure> {
     let root = match &arguments.state {
         Some(state) => absolute(state)?,
         None => file.folder.join(".mainstay"),
     };
-    Ok(Place { root, environment: resolved.platform.environment.to_string() })
+    Ok(Place {
+        root,
+        environment: resolved.platform.environment.to_string(),
+    })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

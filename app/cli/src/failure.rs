@@ -16,7 +16,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn of_file(faults: Vec<Fault>, sources: Vec<Source>) -> Self {
-        Self { faults, sources, exit: None, silent: false }
+        Self {
+            faults,
+            sources,
+            exit: None,
+            silent: false,
+        }
     }
 
     pub(crate) fn you(code: &str, message: impl Into<String>) -> Self {
@@ -36,11 +41,17 @@ impl Failure {
 
     /// Everything was shown; this is the exit code.
     pub(crate) fn shown(exit: Exit) -> Self {
-        Self { faults: vec![], sources: vec![], exit: Some(exit.code()), silent: true }
+        Self {
+            faults: vec![],
+            sources: vec![],
+            exit: Some(exit.code()),
+            silent: true,
+        }
     }
 
     pub(crate) fn exit(&self) -> u8 {
-        self.exit.unwrap_or_else(|| Exit::of_all(&self.faults).code())
+        self.exit
+            .unwrap_or_else(|| Exit::of_all(&self.faults).code())
     }
 
     /// The errors of `check --json` and of every command's failure.
@@ -76,10 +87,17 @@ impl From<Fault> for Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        let whose = if problem.exit == 2 { Move::Operator } else { Move::You };
+        let whose = if problem.exit == 2 {
+            Move::Operator
+        } else {
+            Move::You
+        };
         let mut fault = Fault::new(whose, problem.code, problem.message);
         fault.hint = problem.hint;
-        Self { exit: Some(problem.exit), ..fault.into() }
+        Self {
+            exit: Some(problem.exit),
+            ..fault.into()
+        }
     }
 }
 

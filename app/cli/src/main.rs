@@ -20,7 +20,11 @@ use mainstay_faults::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
+    match std::env::args_os()
+        .nth(1)
+        .as_deref()
+        .and_then(std::ffi::OsStr::to_str)
+    {
         Some("shim") => return mainstay_world::shim(),
         Some("launch") => return mainstay_world::launch(),
         _ => {}
@@ -44,7 +48,11 @@ fn main() -> ExitCode {
 fn misuse(fault: &clap::Error) -> ExitCode {
     // A closed pipe takes no help text; there is nobody to tell.
     drop(fault.print());
-    ExitCode::from(if fault.use_stderr() { Exit::Yours.code() } else { 0 })
+    ExitCode::from(if fault.use_stderr() {
+        Exit::Yours.code()
+    } else {
+        0
+    })
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -65,9 +73,11 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Status => command::status::run(&arguments),
         Command::Why { subject } => command::why::run(&arguments, subject.as_deref()),
         Command::History => command::history::run(&arguments),
-        Command::Logs { subject, lines, follow } => {
-            command::logs::run(&arguments, &subject, lines, follow)
-        }
+        Command::Logs {
+            subject,
+            lines,
+            follow,
+        } => command::logs::run(&arguments, &subject, lines, follow),
         Command::Explain { path } => command::explain::run(&arguments, &path),
         Command::Schema => command::schema::run(&arguments),
         Command::Ledger { action } => command::ledger::run(&arguments, &action),

@@ -62,7 +62,15 @@ pub(crate) fn prepare_with(
     for service in platform.services.values_mut() {
         service.build = None;
     }
-    Ok(Prepared { file, resolved, place, contents: Contents { platform, artifacts } })
+    Ok(Prepared {
+        file,
+        resolved,
+        place,
+        contents: Contents {
+            platform,
+            artifacts,
+        },
+    })
 }
 
 /// Runs each build command once, in the file's folder, its output passed on.
@@ -73,7 +81,9 @@ fn build_all(
 ) -> Result<(), Failure> {
     let mut built: Vec<&Vec<String>> = Vec::new();
     for (name, service) in &resolved.platform.services {
-        let Some(command) = &service.build else { continue };
+        let Some(command) = &service.build else {
+            continue;
+        };
         if built.contains(&command) {
             continue;
         }
@@ -90,9 +100,15 @@ fn build(
     command: &[String],
     alive: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
-    let Some((program, rest)) = command.split_first() else { return Ok(()) };
+    let Some((program, rest)) = command.split_first() else {
+        return Ok(());
+    };
     let began = std::time::Instant::now();
-    terminal::say(&format!("  build    {} {}", terminal::mark("▸"), command.join(" ")));
+    terminal::say(&format!(
+        "  build    {} {}",
+        terminal::mark("▸"),
+        command.join(" ")
+    ));
     // The build talks on stderr, so that stdout stays data.
     let output = std::io::stderr();
     let status = Command::new(program)
@@ -106,22 +122,34 @@ fn build(
     let fail = |message: String| -> Failure {
         let mut fault = Fault::new(Move::You, "build_failed", message).under(path.clone());
         fault.place = mainstay_spec::place_of(resolved, &path);
-        fault.hint = Some(format!("nothing was changed; run it by hand: `{}`", command.join(" ")));
+        fault.hint = Some(format!(
+            "nothing was changed; run it by hand: `{}`",
+            command.join(" ")
+        ));
         Failure::of_file(vec![fault], file.sources())
     };
     match status {
         Ok(status) if status.success() => {
             let took = began.elapsed();
-            terminal::say(&format!("  build    {} {:.1} s", terminal::mark("✓"), took.as_secs_f64()));
+            terminal::say(&format!(
+                "  build    {} {:.1} s",
+                terminal::mark("✓"),
+                took.as_secs_f64()
+            ));
             Ok(())
         }
         Ok(status) => Err(fail(format!("the build of {name} failed: {status}"))),
-        Err(fault) => Err(fail(format!("the build of {name} cannot be run: `{program}`: {fault}"))),
+        Err(fault) => Err(fail(format!(
+            "the build of {name} cannot be run: `{program}`: {fault}"
+        ))),
     }
 }
 
 /// Waits for a build, with a sign of life every few seconds.
-fn wait(mut child: std::process::Child, alive: &mut dyn FnMut()) -> std::io::Result<std::process::ExitStatus> {
+fn wait(
+    mut child: std::process::Child,
+    alive: &mut dyn FnMut(),
+) -> std::io::Result<std::process::ExitStatus> {
     let mut last = std::time::Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -144,23 +172,41 @@ fn store_one(
 ) -> Result<Digest, Failure> {
     let fail = |key: &str, code: &str, message: String, hint: &str| -> Failure {
         let path = format!("services.{name}.{key}");
-        let mut fault = Fault::new(Move::You, code, message).under(path.clone()).hint(hint);
-        fault.place = mainstay_spec::place_of(resolved, &path).or_else(|| mainstay_spec::place_of(resolved, &format!("services.{name}.run")));
+        let mut fault = Fault::new(Move::You, code, message)
+            .under(path.clone())
+            .hint(hint);
+        fault.place = mainstay_spec::place_of(resolved, &path)
+            .or_else(|| mainstay_spec::place_of(resolved, &format!("services.{name}.run")));
         Failure::of_file(vec![fault], file.sources())
     };
     let (root, names) = root_of(&file.folder, &service.artifact).ok_or_else(|| {
         let message = format!("the artifact of {name} lies in several folders outside the file's");
-        fail("artifact", "artifact", message, "name one file or folder, or files below the file's folder")
+        fail(
+            "artifact",
+            "artifact",
+            message,
+            "name one file or folder, or files below the file's folder",
+        )
     })?;
     let hint = "is it built? `build:` names the command that makes it";
-    let digest = store
-        .store(&root, &names)
-        .map_err(|fault| fail("artifact", "artifact", format!("the artifact of {name}: {}", chain(&fault)), hint))?;
+    let digest = store.store(&root, &names).map_err(|fault| {
+        fail(
+            "artifact",
+            "artifact",
+            format!("the artifact of {name}: {}", chain(&fault)),
+            hint,
+        )
+    })?;
     let program = service.run.first().map(String::as_str).unwrap_or_default();
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
-    store
-        .program(digest, program, &path)
-        .map_err(|fault| fail("run", "program", format!("the program of {name}: {}", chain(&fault)), hint))?;
+    store.program(digest, program, &path).map_err(|fault| {
+        fail(
+            "run",
+            "program",
+            format!("the program of {name}: {}", chain(&fault)),
+            hint,
+        )
+    })?;
     Ok(digest)
 }
 
@@ -172,7 +218,10 @@ fn root_of(folder: &Path, artifact: &[String]) -> Option<(PathBuf, Vec<PathBuf>)
         path.is_absolute() || path.components().any(|part| part == Component::ParentDir)
     };
     if !artifact.iter().any(|name| outside(&name)) {
-        return Some((folder.to_owned(), artifact.iter().map(PathBuf::from).collect()));
+        return Some((
+            folder.to_owned(),
+            artifact.iter().map(PathBuf::from).collect(),
+        ));
     }
     let [only] = artifact else { return None };
     let path = folder.join(only);

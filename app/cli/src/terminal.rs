@@ -19,7 +19,11 @@ pub(crate) fn style(side: Side) -> Style {
         Side::Data => std::io::stdout().is_terminal(),
         Side::Talk => std::io::stderr().is_terminal(),
     };
-    Style { ascii: !utf8(), coloured: terminal && std::env::var_os("NO_COLOR").is_none(), columns: 100 }
+    Style {
+        ascii: !utf8(),
+        coloured: terminal && std::env::var_os("NO_COLOR").is_none(),
+        columns: 100,
+    }
 }
 
 /// Whether the locale takes more than ASCII; an unset locale is taken for one that does.
@@ -41,25 +45,39 @@ pub(crate) fn live() -> bool {
 
 /// A line of talk. A closed pipe takes nothing; there is nobody to tell.
 pub(crate) fn say(text: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n')));
+    drop(writeln!(
+        std::io::stderr().lock(),
+        "{}",
+        text.trim_end_matches('\n')
+    ));
 }
 
 /// Talk without a line end, for redrawing.
 pub(crate) fn draw(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
+    drop(
+        stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush()),
+    );
 }
 
 /// A piece of data with its line end.
 pub(crate) fn say_out(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n')));
+    drop(writeln!(
+        std::io::stdout().lock(),
+        "{}",
+        text.trim_end_matches('\n')
+    ));
 }
 
 /// Data as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => say_out(&text),
-        Err(fault) => say(&format!("error: the answer cannot be written as JSON: {fault}")),
+        Err(fault) => say(&format!(
+            "error: the answer cannot be written as JSON: {fault}"
+        )),
     }
 }
 

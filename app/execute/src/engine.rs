@@ -668,17 +668,29 @@ impl Engine {
     pub fn drift(&mut self, world: &mut impl World) -> Vec<String> {
         self.look(world);
         let serving = self.serving.take();
-        let target = serving.as_ref().zip(self.history.serving).map(|(record, release)| Target {
-            release,
-            record,
-            pace: Pace::Rolling,
-            serves: true,
-        });
+        let target = serving
+            .as_ref()
+            .zip(self.history.serving)
+            .map(|(record, release)| Target {
+                release,
+                record,
+                pace: Pace::Rolling,
+                serves: true,
+            });
         let drift = match target {
             Some(target) if self.history.moving.is_none() => {
                 let plan = self.plan(Some(target), Purpose::Heal, &Actor::itself(), world);
-                let steps = plan.steps.iter().filter(|step| !step.waits()).map(ToString::to_string);
-                plan.report.waits.iter().map(ToString::to_string).chain(steps).collect()
+                let steps = plan
+                    .steps
+                    .iter()
+                    .filter(|step| !step.waits())
+                    .map(ToString::to_string);
+                plan.report
+                    .waits
+                    .iter()
+                    .map(ToString::to_string)
+                    .chain(steps)
+                    .collect()
             }
             _ => vec![],
         };

@@ -27,9 +27,16 @@ pub(crate) struct Office {
 /// Whether decisions are made.
 pub(crate) enum Standing {
     /// The engine works.
-    Working { engine: Engine, world: Box<RealWorld> },
+    Working {
+        engine: Engine,
+        world: Box<RealWorld>,
+    },
     /// The ledger must not be written to: nothing is decided, and the gateway is kept alive.
-    Halted { why: String, history: History, gateway: Keeper },
+    Halted {
+        why: String,
+        history: History,
+        gateway: Keeper,
+    },
 }
 
 /// Places in logs that somebody follows; the oldest are forgotten first.
@@ -59,13 +66,21 @@ impl Tails {
 
 impl Office {
     pub(crate) fn new(standing: Standing, leases: Leases, environment: String) -> Self {
-        Self { standing, environment, tails: Tails::default(), leases }
+        Self {
+            standing,
+            environment,
+            tails: Tails::default(),
+            leases,
+        }
     }
 
     fn tick(&mut self) -> Tick {
         match &mut self.standing {
             Standing::Working { engine, world } => engine.tick(&mut **world),
-            Standing::Halted { .. } => Tick { again: HALTED, down: false },
+            Standing::Halted { .. } => Tick {
+                again: HALTED,
+                down: false,
+            },
         }
     }
 
@@ -76,14 +91,21 @@ impl Office {
         }
     }
 
-    pub(crate) fn lease(&mut self, token: Option<u64>, by: String) -> Result<LeaseGiven, LeaseFault> {
+    pub(crate) fn lease(
+        &mut self,
+        token: Option<u64>,
+        by: String,
+    ) -> Result<LeaseGiven, LeaseFault> {
         let now = self.now();
         let lease = match token {
             Some(token) => self.leases.renew(token, now)?,
             None => self.leases.take(by, now),
         };
         let for_ms = u64::try_from(lease.until.since(now).as_millis()).unwrap_or(u64::MAX);
-        Ok(LeaseGiven { token: lease.token, for_ms })
+        Ok(LeaseGiven {
+            token: lease.token,
+            for_ms,
+        })
     }
 
     pub(crate) fn ship_lease(&mut self, token: u64) -> Result<(), LeaseFault> {
@@ -158,7 +180,9 @@ impl Clerk {
     }
 
     fn errands_for(&mut self, wait: Duration) {
-        let Ok(first) = self.errands.recv_timeout(wait) else { return };
+        let Ok(first) = self.errands.recv_timeout(wait) else {
+            return;
+        };
         first(&mut self.office);
         while let Ok(next) = self.errands.try_recv() {
             next(&mut self.office);

@@ -10,8 +10,8 @@
 //!
 //! What this crate never does: name an acting crate (only `world` does), or talk to the terminal.
 
-pub mod api;
 mod actor;
+pub mod api;
 mod desk;
 mod openapi;
 mod route;
@@ -42,19 +42,28 @@ pub(crate) fn view_reason(changes: &[Change]) -> String {
             Mark::Added => format!("{} added", short(&change.resource)),
             Mark::Removed => format!("{} removed", short(&change.resource)),
             Mark::Changed => {
-                let fields: Vec<&str> =
-                    change.fields.iter().take(3).map(|field| field.path.as_str()).collect();
+                let fields: Vec<&str> = change
+                    .fields
+                    .iter()
+                    .take(3)
+                    .map(|field| field.path.as_str())
+                    .collect();
                 let more = if change.fields.len() > 3 { ", …" } else { "" };
                 format!("{}: {}{more}", short(&change.resource), fields.join(", "))
             }
         })
         .collect();
     let more = if parts.len() > 4 { "; …" } else { "" };
-    format!("{}{more}", parts.iter().take(4).cloned().collect::<Vec<_>>().join("; "))
+    format!(
+        "{}{more}",
+        parts.iter().take(4).cloned().collect::<Vec<_>>().join("; ")
+    )
 }
 
 /// A point in civil time for people, in UTC.
 pub(crate) fn clock(milliseconds: u64) -> String {
     let seconds = i64::try_from(milliseconds / 1000).unwrap_or(0);
-    jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(seconds)
+        .map(|time| time.to_string())
+        .unwrap_or_default()
 }

@@ -74,9 +74,7 @@ fn queries(path: &str) -> Vec<Value> {
         "/v1/logs/{subject}" => &[("lines", "integer"), ("cursor", "integer")],
         _ => &[],
     };
-    let query = |(name, kind): &(&str, &str)| {
-        json!({ "name": name, "in": "query", "required": false, "schema": { "type": kind } })
-    };
+    let query = |(name, kind): &(&str, &str)| json!({ "name": name, "in": "query", "required": false, "schema": { "type": kind } });
     names.iter().map(query).collect()
 }
 
@@ -89,30 +87,150 @@ fn operations(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let none = || json!({ "type": "null" });
     let any = || json!({});
     let rows = |row: Value| json!({ "type": "array", "items": row });
-    let op = |method, path, summary, body, answer| Operation { path, method, summary, body, answer };
+    let op = |method, path, summary, body, answer| Operation {
+        path,
+        method,
+        summary,
+        body,
+        answer,
+    };
     let (history, hold) = (of::<api::HistoryRow>(g), of::<api::HoldRow>(g));
     let (moving, proposal) = (of::<api::Moving>(g), of::<api::Proposal>(g));
     vec![
-        op("get", "/v1/version", "Which control plane this is", None, of::<api::Version>(g)),
+        op(
+            "get",
+            "/v1/version",
+            "Which control plane this is",
+            None,
+            of::<api::Version>(g),
+        ),
         op("get", "/v1/openapi.json", "This document", None, any()),
-        op("get", "/v1/status", "How the platform stands", None, of::<api::Status>(g)),
-        op("get", "/v1/history", "Every release, newest first", None, rows(history)),
-        op("get", "/v1/why", "Why the whole is as it is", None, of::<api::Why>(g)),
-        op("get", "/v1/why/{subject}", "Why a service or an instance is as it is", None, of::<api::Why>(g)),
-        op("get", "/v1/logs/{subject}", "What a service or an instance wrote", None, of::<api::Logs>(g)),
-        op("get", "/v1/progress", "How a release moves", None, of::<api::Progress>(g)),
-        op("get", "/v1/metrics", "The gateway's metrics in Prometheus' text format", None, any()),
-        op("get", "/v1/contents", "The contents of the release that serves", None, any()),
-        op("post", "/v1/plan", "What shipping these contents would do", Some(proposal.clone()), of::<api::Planned>(g)),
-        op("post", "/v1/deploy", "Ship these contents", Some(proposal), moving.clone()),
-        op("post", "/v1/apply", "Execute exactly this saved plan", Some(of::<api::SavedPlan>(g)), moving.clone()),
-        op("post", "/v1/rollback", "Bring back an earlier release", Some(of::<api::RollbackAsked>(g)), moving.clone()),
-        op("post", "/v1/abort", "Stop the release that is under way", None, moving.clone()),
-        op("post", "/v1/retry", "Ship the last failed release again", None, moving),
-        op("get", "/v1/holds", "Releases that nothing ships again by itself", None, rows(hold)),
+        op(
+            "get",
+            "/v1/status",
+            "How the platform stands",
+            None,
+            of::<api::Status>(g),
+        ),
+        op(
+            "get",
+            "/v1/history",
+            "Every release, newest first",
+            None,
+            rows(history),
+        ),
+        op(
+            "get",
+            "/v1/why",
+            "Why the whole is as it is",
+            None,
+            of::<api::Why>(g),
+        ),
+        op(
+            "get",
+            "/v1/why/{subject}",
+            "Why a service or an instance is as it is",
+            None,
+            of::<api::Why>(g),
+        ),
+        op(
+            "get",
+            "/v1/logs/{subject}",
+            "What a service or an instance wrote",
+            None,
+            of::<api::Logs>(g),
+        ),
+        op(
+            "get",
+            "/v1/progress",
+            "How a release moves",
+            None,
+            of::<api::Progress>(g),
+        ),
+        op(
+            "get",
+            "/v1/metrics",
+            "The gateway's metrics in Prometheus' text format",
+            None,
+            any(),
+        ),
+        op(
+            "get",
+            "/v1/contents",
+            "The contents of the release that serves",
+            None,
+            any(),
+        ),
+        op(
+            "post",
+            "/v1/plan",
+            "What shipping these contents would do",
+            Some(proposal.clone()),
+            of::<api::Planned>(g),
+        ),
+        op(
+            "post",
+            "/v1/deploy",
+            "Ship these contents",
+            Some(proposal),
+            moving.clone(),
+        ),
+        op(
+            "post",
+            "/v1/apply",
+            "Execute exactly this saved plan",
+            Some(of::<api::SavedPlan>(g)),
+            moving.clone(),
+        ),
+        op(
+            "post",
+            "/v1/rollback",
+            "Bring back an earlier release",
+            Some(of::<api::RollbackAsked>(g)),
+            moving.clone(),
+        ),
+        op(
+            "post",
+            "/v1/abort",
+            "Stop the release that is under way",
+            None,
+            moving.clone(),
+        ),
+        op(
+            "post",
+            "/v1/retry",
+            "Ship the last failed release again",
+            None,
+            moving,
+        ),
+        op(
+            "get",
+            "/v1/holds",
+            "Releases that nothing ships again by itself",
+            None,
+            rows(hold),
+        ),
         op("delete", "/v1/holds/{release}", "Lift a hold", None, none()),
-        op("post", "/v1/leases", "Take or renew a lease for a deploy that is being prepared", Some(of::<api::LeaseAsked>(g)), of::<api::LeaseGiven>(g)),
-        op("post", "/v1/up", "Let the last release run again", None, none()),
-        op("post", "/v1/down", "Drain and stop everything", None, none()),
+        op(
+            "post",
+            "/v1/leases",
+            "Take or renew a lease for a deploy that is being prepared",
+            Some(of::<api::LeaseAsked>(g)),
+            of::<api::LeaseGiven>(g),
+        ),
+        op(
+            "post",
+            "/v1/up",
+            "Let the last release run again",
+            None,
+            none(),
+        ),
+        op(
+            "post",
+            "/v1/down",
+            "Drain and stop everything",
+            None,
+            none(),
+        ),
     ]
 }

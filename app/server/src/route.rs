@@ -50,7 +50,13 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
         .fallback(|| async {
-            problem(StatusCode::NOT_FOUND, "unknown_path", "the API has no such path", None, 1)
+            problem(
+                StatusCode::NOT_FOUND,
+                "unknown_path",
+                "the API has no such path",
+                None,
+                1,
+            )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(desk)
@@ -67,9 +73,7 @@ where
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Answer> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(fault) => {
-                Err(problem(fault.status(), "body", &fault.body_text(), None, 1))
-            }
+            Err(fault) => Err(problem(fault.status(), "body", &fault.body_text(), None, 1)),
         }
     }
 }
@@ -83,20 +87,28 @@ impl IntoResponse for Answer {
     }
 }
 
-fn problem(
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    hint: Option<&str>,
-    exit: u8,
-) -> Answer {
+fn problem(status: StatusCode, code: &str, message: &str, hint: Option<&str>, exit: u8) -> Answer {
     let (code, message, hint) = (code.into(), message.into(), hint.map(Into::into));
-    Answer(status, Problem { code, message, hint, exit })
+    Answer(
+        status,
+        Problem {
+            code,
+            message,
+            hint,
+            exit,
+        },
+    )
 }
 
 impl From<DeskFault> for Answer {
     fn from(fault: DeskFault) -> Self {
-        problem(StatusCode::SERVICE_UNAVAILABLE, "busy", &fault.to_string(), Some("try again in a moment"), 2)
+        problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            &fault.to_string(),
+            Some("try again in a moment"),
+            2,
+        )
     }
 }
 
@@ -104,23 +116,63 @@ impl From<DeskFault> for Answer {
 fn refused(refusal: &Refusal) -> Answer {
     let message = refusal.to_string();
     let (status, code, hint, exit) = match refusal {
-        Refusal::Same { .. } => (StatusCode::CONFLICT, "same", Some("`mainstay history` lists what can be brought back".to_owned()), 1),
+        Refusal::Same { .. } => (
+            StatusCode::CONFLICT,
+            "same",
+            Some("`mainstay history` lists what can be brought back".to_owned()),
+            1,
+        ),
         Refusal::Held { release } => (
             StatusCode::CONFLICT,
             "held",
-            Some(format!("`mainstay deploy --yes` ships it all the same; `mainstay hold lift {release}` removes the hold")),
+            Some(format!(
+                "`mainstay deploy --yes` ships it all the same; `mainstay hold lift {release}` removes the hold"
+            )),
             4,
         ),
-        Refusal::Unknown { .. } | Refusal::NeverServed { .. } | Refusal::NoHold { .. } => {
-            (StatusCode::NOT_FOUND, "unknown_release", Some("`mainstay history` lists the releases".into()), 1)
-        }
-        Refusal::NoPrevious => (StatusCode::CONFLICT, "no_previous", Some("`mainstay history` lists the releases".into()), 1),
+        Refusal::Unknown { .. } | Refusal::NeverServed { .. } | Refusal::NoHold { .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_release",
+            Some("`mainstay history` lists the releases".into()),
+            1,
+        ),
+        Refusal::NoPrevious => (
+            StatusCode::CONFLICT,
+            "no_previous",
+            Some("`mainstay history` lists the releases".into()),
+            1,
+        ),
         Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
-        Refusal::NothingToRetry => (StatusCode::CONFLICT, "nothing_to_retry", Some("`mainstay deploy` ships the file".into()), 1),
-        Refusal::Moved { .. } => (StatusCode::CONFLICT, "moved", Some("make a new plan: `mainstay plan --out FILE`".into()), 1),
-        Refusal::Unsound(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unsound", Some("this is a fault of Mainstay; nothing was changed".into()), 2),
-        Refusal::GoingDown => (StatusCode::CONFLICT, "going_down", Some("`mainstay up` brings it back".into()), 1),
-        Refusal::Record(_) => (StatusCode::INSUFFICIENT_STORAGE, "not_recorded", Some("`mainstay doctor` looks at the disk and the state folder".into()), 2),
+        Refusal::NothingToRetry => (
+            StatusCode::CONFLICT,
+            "nothing_to_retry",
+            Some("`mainstay deploy` ships the file".into()),
+            1,
+        ),
+        Refusal::Moved { .. } => (
+            StatusCode::CONFLICT,
+            "moved",
+            Some("make a new plan: `mainstay plan --out FILE`".into()),
+            1,
+        ),
+        Refusal::Unsound(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unsound",
+            Some("this is a fault of Mainstay; nothing was changed".into()),
+            2,
+        ),
+        Refusal::GoingDown => (
+            StatusCode::CONFLICT,
+            "going_down",
+            Some("`mainstay up` brings it back".into()),
+            1,
+        ),
+        Refusal::Record(_) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "not_recorded",
+            Some("`mainstay doctor` looks at the disk and the state folder".into()),
+            2,
+        ),
     };
     let message = match refusal {
         Refusal::Record(fault) => format!("{message}: {fault}"),
@@ -140,7 +192,13 @@ async fn working<T: Send + 'static>(
         Standing::Working { engine, world } => question(engine, world),
         Standing::Halted { why, .. } => {
             let hint = "`mainstay status` says what still works and which ways lead out";
-            Err(problem(StatusCode::SERVICE_UNAVAILABLE, "halted", why, Some(hint), 4))
+            Err(problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "halted",
+                why,
+                Some(hint),
+                4,
+            ))
         }
     })
     .await?
@@ -155,7 +213,10 @@ async fn office<T: Send + 'static>(
 }
 
 async fn version() -> Json<Version> {
-    Json(Version { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id() })
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+    })
 }
 
 async fn status(State(desk): State<Desk>) -> Answered<crate::api::Status> {
@@ -187,7 +248,13 @@ async fn explain_why(desk: &Desk, subject: String) -> Answered<crate::api::Why> 
 
 fn unknown_subject(subject: &str) -> Answer {
     let message = format!("`{subject}` is no service or instance of the serving release");
-    problem(StatusCode::NOT_FOUND, "unknown_subject", &message, Some("`mainstay status` lists them"), 1)
+    problem(
+        StatusCode::NOT_FOUND,
+        "unknown_subject",
+        &message,
+        Some("`mainstay status` lists them"),
+        1,
+    )
 }
 
 #[derive(Deserialize)]
@@ -204,13 +271,23 @@ async fn logs(
     Query(asked): Query<LogsAsked>,
 ) -> Answered<Logs> {
     desk.ask(move |office| {
-        let io = |fault: String| problem(StatusCode::INTERNAL_SERVER_ERROR, "logs", &fault, None, 2);
+        let io =
+            |fault: String| problem(StatusCode::INTERNAL_SERVER_ERROR, "logs", &fault, None, 2);
         let Standing::Working { world, .. } = &mut office.standing else {
-            return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "halted", "the ledger is halted", None, 4));
+            return Err(problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "halted",
+                "the ledger is halted",
+                None,
+                4,
+            ));
         };
         let (rows, cursor) = match asked.cursor {
             Some(number) => {
-                let mut tail = office.tails.take(number).ok_or_else(|| unknown_subject(&subject))?;
+                let mut tail = office
+                    .tails
+                    .take(number)
+                    .ok_or_else(|| unknown_subject(&subject))?;
                 let rows = world.lines_since(&subject, &mut tail).map_err(io)?;
                 (rows, office.tails.keep(tail))
             }
@@ -255,9 +332,10 @@ async fn progress(
 
 async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
     let Json(text) = working(&desk, |_, world| {
-        world.gateway.metrics().map_err(|fault| {
-            problem(StatusCode::SERVICE_UNAVAILABLE, "gateway", &fault, None, 2)
-        })
+        world
+            .gateway
+            .metrics()
+            .map_err(|fault| problem(StatusCode::SERVICE_UNAVAILABLE, "gateway", &fault, None, 2))
     })
     .await?;
     Ok(text)
@@ -265,7 +343,12 @@ async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
 
 /// The contents of the release that serves.
 async fn contents(State(desk): State<Desk>) -> Answered<Option<mainstay_plan::Contents>> {
-    working(&desk, |engine, _| Ok(engine.serving_record().map(|record| record.contents.clone()))).await
+    working(&desk, |engine, _| {
+        Ok(engine
+            .serving_record()
+            .map(|record| record.contents.clone()))
+    })
+    .await
 }
 
 async fn plan(
@@ -274,18 +357,28 @@ async fn plan(
     Body(proposal): Body<Proposal>,
 ) -> Answered<Planned> {
     working(&desk, move |engine, world| {
-        let before = engine.serving_record().map(|record| record.contents.clone());
+        let before = engine
+            .serving_record()
+            .map(|record| record.contents.clone());
         let changes = changes(before.as_ref(), Some(&proposal.contents));
         let drift = engine.drift(world);
         let plan = engine.preview(proposal.contents, &by, world);
-        Ok(Planned { plan, changes, drift })
+        Ok(Planned {
+            plan,
+            changes,
+            drift,
+        })
     })
     .await
 }
 
 fn moving(engine: &Engine, shipped: &Shipped, after: u64) -> Moving {
     let _: &Engine = engine;
-    Moving { release: shipped.release, superseded: shipped.superseded, after }
+    Moving {
+        release: shipped.release,
+        superseded: shipped.superseded,
+        after,
+    }
 }
 
 /// Runs a request that puts a release under way.
@@ -307,13 +400,27 @@ async fn deploy(
     Body(proposal): Body<Proposal>,
 ) -> Answered<Moving> {
     if let Some(token) = proposal.lease {
-        desk.ask(move |office| office.ship_lease(token)).await?.map_err(|fault| lease_refused(&fault))?;
+        desk.ask(move |office| office.ship_lease(token))
+            .await?
+            .map_err(|fault| lease_refused(&fault))?;
     }
     release(&desk, move |engine, world| {
         let before = engine.serving_record().map(|record| &record.contents);
         let reason = crate::view_reason(&changes(before, Some(&proposal.contents)));
-        let Proposal { contents, confirmed, .. } = proposal;
-        engine.ship(Ship { contents, reason, by, confirmed }, world)
+        let Proposal {
+            contents,
+            confirmed,
+            ..
+        } = proposal;
+        engine.ship(
+            Ship {
+                contents,
+                reason,
+                by,
+                confirmed,
+            },
+            world,
+        )
     })
     .await
 }
@@ -323,7 +430,13 @@ fn lease_refused(fault: &LeaseFault) -> Answer {
         LeaseFault::Expired { .. } => "lease_expired",
         LeaseFault::Overtaken { .. } => "lease_overtaken",
     };
-    problem(StatusCode::CONFLICT, code, &fault.to_string(), Some("run `mainstay deploy` again"), 1)
+    problem(
+        StatusCode::CONFLICT,
+        code,
+        &fault.to_string(),
+        Some("run `mainstay deploy` again"),
+        1,
+    )
 }
 
 async fn lease(
@@ -331,7 +444,9 @@ async fn lease(
     ConnectInfo(Peer(Actor(by))): ConnectInfo<Peer>,
     Body(asked): Body<LeaseAsked>,
 ) -> Answered<LeaseGiven> {
-    let given = desk.ask(move |office| office.lease(asked.token, by)).await?;
+    let given = desk
+        .ask(move |office| office.lease(asked.token, by))
+        .await?;
     given.map(Json).map_err(|fault| lease_refused(&fault))
 }
 
@@ -340,7 +455,10 @@ async fn apply(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(saved): Body<SavedPlan>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| engine.apply_plan(saved.plan, saved.contents, &by, world)).await
+    release(&desk, move |engine, world| {
+        engine.apply_plan(saved.plan, saved.contents, &by, world)
+    })
+    .await
 }
 
 async fn rollback(
@@ -348,7 +466,10 @@ async fn rollback(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(asked): Body<RollbackAsked>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| engine.roll_back(asked.to, &by, world)).await
+    release(&desk, move |engine, world| {
+        engine.roll_back(asked.to, &by, world)
+    })
+    .await
 }
 
 async fn abort(
@@ -357,7 +478,10 @@ async fn abort(
 ) -> Answered<Moving> {
     release(&desk, move |engine, world| {
         let release = engine.abort(&by, world)?;
-        Ok(Shipped { release, superseded: None })
+        Ok(Shipped {
+            release,
+            superseded: None,
+        })
     })
     .await
 }
@@ -375,17 +499,27 @@ async fn lift(
     Path(release): Path<String>,
 ) -> Answered<()> {
     let number = release.parse::<ReleaseNumber>().map_err(|fault| {
-        problem(StatusCode::BAD_REQUEST, "release", &fault.to_string(), None, 1)
+        problem(
+            StatusCode::BAD_REQUEST,
+            "release",
+            &fault.to_string(),
+            None,
+            1,
+        )
     })?;
     working(&desk, move |engine, world| {
-        engine.lift_hold(number, &by, world).map_err(|refusal| refused(&refusal))
+        engine
+            .lift_hold(number, &by, world)
+            .map_err(|refusal| refused(&refusal))
     })
     .await
 }
 
 async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
     working(&desk, move |engine, world| {
-        engine.come_up(&by, world).map_err(|refusal| refused(&refusal))
+        engine
+            .come_up(&by, world)
+            .map_err(|refusal| refused(&refusal))
     })
     .await
 }
@@ -393,7 +527,9 @@ async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) 
 async fn down(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
     working(&desk, move |engine, world| {
         let _: (mainstay_atoms::Moment, _) = world.now();
-        engine.go_down(&by, world).map_err(|refusal| refused(&refusal))
+        engine
+            .go_down(&by, world)
+            .map_err(|refusal| refused(&refusal))
     })
     .await
 }

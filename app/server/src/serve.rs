@@ -68,13 +68,19 @@ pub fn serve(options: &Options) -> Result<(), ServeFault> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(ServeFault::Threads)?;
     }
     let listener = listen(&state.control_socket())?;
-    let clerk = Clerk { office, errands, stop };
+    let clerk = Clerk {
+        office,
+        errands,
+        stop,
+    };
     let engine = std::thread::Builder::new()
         .name("engine".into())
         .spawn(move || clerk.run())
         .map_err(ServeFault::Threads)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeFault::Threads)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeFault::Threads)?;
     let ended = Arc::new(AtomicBool::new(false));
     let until = Arc::clone(&ended);
     let api = std::thread::Builder::new()
@@ -94,8 +100,14 @@ pub fn serve(options: &Options) -> Result<(), ServeFault> {
 
 fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
     let opened = mainstay_world::open(state, &options.binary).map_err(|fault| match fault {
-        WorldFault::Ledger(OpenFault::Held { pid, since }) => ServeFault::Held { pid, since_ms: since.0 },
-        fault => ServeFault::State { path: state.dir().to_owned(), source: Box::new(fault) },
+        WorldFault::Ledger(OpenFault::Held { pid, since }) => ServeFault::Held {
+            pid,
+            since_ms: since.0,
+        },
+        fault => ServeFault::State {
+            path: state.dir().to_owned(),
+            source: Box::new(fault),
+        },
     })?;
     let standing = match opened.world {
         Ok(mut world) => {
@@ -110,14 +122,21 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
             gateway: halted.gateway,
         },
     };
-    Ok(Office::new(standing, Leases::default(), options.environment.clone()))
+    Ok(Office::new(
+        standing,
+        Leases::default(),
+        options.environment.clone(),
+    ))
 }
 
 /// Listens on the socket, 0660; a stale one of a killed control plane is replaced, which the lock on
 /// the ledger allows only its holder. A deep folder is reached through its descriptor, because a
 /// socket's path has at most 108 bytes.
 fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
-    let fault = |source| ServeFault::Socket { path: path.to_owned(), source };
+    let fault = |source| ServeFault::Socket {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::remove_file(path) {
         Err(found) if found.kind() != std::io::ErrorKind::NotFound => return Err(fault(found)),
         _ => {}
@@ -131,7 +150,9 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
 }
 
 async fn answer(listener: std::os::unix::net::UnixListener, desk: Desk, ended: Arc<AtomicBool>) {
-    let Ok(listener) = UnixListener::from_std(listener) else { return };
+    let Ok(listener) = UnixListener::from_std(listener) else {
+        return;
+    };
     let service = router(desk).into_make_service_with_connect_info::<Peer>();
     let until = async move {
         while !ended.load(Ordering::Relaxed) {

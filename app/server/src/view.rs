@@ -24,7 +24,11 @@ fn ago(duration: Duration) -> String {
 
 fn waiting((wait, since): &(Wait, Moment), now: Moment) -> Waiting {
     let for_ms = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
-    Waiting { what: wait.to_string(), for_ms, wait: wait.clone() }
+    Waiting {
+        what: wait.to_string(),
+        for_ms,
+        wait: wait.clone(),
+    }
 }
 
 impl Office {
@@ -33,13 +37,19 @@ impl Office {
             Standing::Working { engine, world } => {
                 let now = world.now().0;
                 let mut status = status_of(engine, world, &self.environment);
-                status.waits = engine.waits().iter().map(|wait| waiting(wait, now)).collect();
+                status.waits = engine
+                    .waits()
+                    .iter()
+                    .map(|wait| waiting(wait, now))
+                    .collect();
                 status.attention.extend(world.ledger_faults());
                 status.attention.extend(world.gateway.faults());
                 status
             }
             Standing::Halted { why, history, .. } => {
-                let serving = history.serving.and_then(|number| history.releases.get(&number));
+                let serving = history
+                    .serving
+                    .and_then(|number| history.releases.get(&number));
                 Status {
                     platform: String::new(),
                     environment: self.environment.clone(),
@@ -65,7 +75,12 @@ impl Office {
 
     pub(crate) fn rows(&self) -> Vec<HistoryRow> {
         let history = self.history();
-        history.releases.values().rev().map(|made| row(made, history)).collect()
+        history
+            .releases
+            .values()
+            .rev()
+            .map(|made| row(made, history))
+            .collect()
     }
 
     pub(crate) fn holds(&self) -> Vec<HoldRow> {
@@ -85,9 +100,15 @@ fn row(made: &mainstay_plan::Release, history: &History) -> HistoryRow {
         ReleaseState::Moving => ("moving", made.reason.clone()),
         ReleaseState::Serving => ("serving", made.reason.clone()),
         ReleaseState::Kept => ("kept", made.reason.clone()),
-        ReleaseState::Ended { end: ReleaseEnd::Failed { why } } => ("failed", why.clone()),
-        ReleaseState::Ended { end: ReleaseEnd::Superseded } => ("superseded", made.reason.clone()),
-        ReleaseState::Ended { end: ReleaseEnd::Aborted } => ("aborted", made.reason.clone()),
+        ReleaseState::Ended {
+            end: ReleaseEnd::Failed { why },
+        } => ("failed", why.clone()),
+        ReleaseState::Ended {
+            end: ReleaseEnd::Superseded,
+        } => ("superseded", made.reason.clone()),
+        ReleaseState::Ended {
+            end: ReleaseEnd::Aborted,
+        } => ("aborted", made.reason.clone()),
     };
     HistoryRow {
         release: made.release,
@@ -105,32 +126,52 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
     let record = engine.serving_record().or_else(|| engine.moving_record());
     let release = history.serving;
     let mut status = Status {
-        platform: record.map(|record| record.contents.platform.name.to_string()).unwrap_or_default(),
+        platform: record
+            .map(|record| record.contents.platform.name.to_string())
+            .unwrap_or_default(),
         environment: environment.to_owned(),
         release: release.map(|number| number.to_string()),
         phase: word(engine.phase()),
-        urls: record.map(|record| urls(&record.contents, None)).unwrap_or_default(),
+        urls: record
+            .map(|record| urls(&record.contents, None))
+            .unwrap_or_default(),
         services: vec![],
         attention: vec![],
         waits: vec![],
-        since_ms: release.and_then(|number| history.releases.get(&number)).map(|made| made.at.0),
+        since_ms: release
+            .and_then(|number| history.releases.get(&number))
+            .map(|made| made.at.0),
     };
     if let Some(record) = record {
         let names = record.contents.platform.services.keys();
-        status.services = names.map(|name| service(engine, world, record, name)).collect();
+        status.services = names
+            .map(|name| service(engine, world, record, name))
+            .collect();
     }
     if let Some((release, failure, _)) = engine.failure() {
-        status.attention.push(format!("{release} failed: {failure}"));
+        status
+            .attention
+            .push(format!("{release} failed: {failure}"));
     }
-    for (id, attempts) in history.attempts.iter().filter(|(_, attempts)| attempts.looping) {
-        status.attention.push(format!("{id} is in a crash loop: {} ends in a row", attempts.ends));
+    for (id, attempts) in history
+        .attempts
+        .iter()
+        .filter(|(_, attempts)| attempts.looping)
+    {
+        status.attention.push(format!(
+            "{id} is in a crash loop: {} ends in a row",
+            attempts.ends
+        ));
     }
     status
 }
 
 /// A serde word without its quotes.
 fn word<T: serde::Serialize>(value: T) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// Where routes answer, of one service or of all.
@@ -153,10 +194,16 @@ fn service(
     record: &ReleaseRecord,
     name: &ServiceName,
 ) -> ServiceStatus {
-    let seen = engine.seen().map(|seen| seen.instances.as_slice()).unwrap_or_default();
+    let seen = engine
+        .seen()
+        .map(|seen| seen.instances.as_slice())
+        .unwrap_or_default();
     let own: Vec<&Instance> = seen.iter().filter(|one| one.id.service == *name).collect();
     let wanted = &record.contents.platform.services[name];
-    let ready = own.iter().filter(|one| serves(engine, one, wanted.port.is_some())).count();
+    let ready = own
+        .iter()
+        .filter(|one| serves(engine, one, wanted.port.is_some()))
+        .count();
     let mut answers = urls(&record.contents, Some(name));
     if engine.history().table.routes.local.contains_key(name)
         && let Some(local) = local_address(&record.contents.platform, name)
@@ -165,11 +212,18 @@ fn service(
     }
     ServiceStatus {
         name: name.to_string(),
-        release: record.since.get(name).map(ToString::to_string).unwrap_or_default(),
+        release: record
+            .since
+            .get(name)
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         desired: wanted.replicas,
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
         urls: answers,
-        instances: own.into_iter().map(|one| instance(engine, world, one)).collect(),
+        instances: own
+            .into_iter()
+            .map(|one| instance(engine, world, one))
+            .collect(),
     }
 }
 
@@ -181,7 +235,10 @@ fn serves(engine: &Engine, one: &Instance, routed: bool) -> bool {
 fn instance(engine: &Engine, world: &mainstay_world::RealWorld, one: &Instance) -> InstanceStatus {
     let history = engine.history();
     let in_table = history.table.serves(&one.id, one.generation);
-    let looping = history.attempts.get(&one.id).is_some_and(|attempts| attempts.looping);
+    let looping = history
+        .attempts
+        .get(&one.id)
+        .is_some_and(|attempts| attempts.looping);
     let (state, detail) = match (&one.running, &one.readiness) {
         (Running::Ended { exit, .. }, _) if looping => ("crash_loop", Some(exit.to_string())),
         (Running::Ended { exit, .. }, _) => ("ended", Some(exit.to_string())),
@@ -201,7 +258,9 @@ fn instance(engine: &Engine, world: &mainstay_world::RealWorld, one: &Instance) 
         detail,
         pid,
         release: one.id.release.to_string(),
-        isolation: world.isolation(&one.id).map(|isolation| format!("{isolation}")),
+        isolation: world
+            .isolation(&one.id)
+            .map(|isolation| format!("{isolation}")),
     }
 }
 
@@ -215,13 +274,19 @@ pub(crate) fn progress(
     let now = world.now().0;
     let (requests, failures) = world.gateway.traffic();
     let made = release.and_then(|number| engine.history().releases.get(&number));
-    let failure = engine.failure().filter(|(failed, ..)| Some(*failed) == release);
+    let failure = engine
+        .failure()
+        .filter(|(failed, ..)| Some(*failed) == release);
     Progress {
         happenings: engine.progress().after(after).cloned().collect(),
         newest: engine.progress().newest(),
         phase: engine.phase(),
         state: made.map(|made| made.state.clone()),
-        waits: engine.waits().iter().map(|wait| waiting(wait, now)).collect(),
+        waits: engine
+            .waits()
+            .iter()
+            .map(|wait| waiting(wait, now))
+            .collect(),
         services: moved(engine),
         traffic: Traffic { requests, failures },
         failure: failure.map(|(_, failure, evidence)| Failed {
@@ -234,15 +299,22 @@ pub(crate) fn progress(
 }
 
 fn moved(engine: &Engine) -> Vec<Moved> {
-    let Some(record) = engine.moving_record().or_else(|| engine.serving_record()) else { return vec![] };
+    let Some(record) = engine.moving_record().or_else(|| engine.serving_record()) else {
+        return vec![];
+    };
     let moving = engine.history().moving.or(engine.history().serving);
-    let seen = engine.seen().map(|seen| seen.instances.as_slice()).unwrap_or_default();
+    let seen = engine
+        .seen()
+        .map(|seen| seen.instances.as_slice())
+        .unwrap_or_default();
     let table = &engine.history().table;
     let services = record.contents.platform.services.iter();
     services
         .map(|(name, wanted)| {
             let since = record.since.get(name).copied();
-            let own = seen.iter().filter(|one| one.id.service == *name && one.runs());
+            let own = seen
+                .iter()
+                .filter(|one| one.id.service == *name && one.runs());
             let (mut new, mut ready, mut draining) = (0, 0, 0);
             for one in own {
                 let current = Some(one.id.release) == since;
@@ -253,13 +325,24 @@ fn moved(engine: &Engine) -> Vec<Moved> {
                 draining += u32::from(!current && left);
             }
             let moves = since == moving;
-            Moved { service: name.clone(), wanted: wanted.replicas, new, ready, draining, moves }
+            Moved {
+                service: name.clone(),
+                wanted: wanted.replicas,
+                new,
+                ready,
+                draining,
+                moves,
+            }
         })
         .collect()
 }
 
 /// Why a service, an instance or the whole is as it is.
-pub(crate) fn why(engine: &Engine, world: &mainstay_world::RealWorld, subject: &str) -> Option<Why> {
+pub(crate) fn why(
+    engine: &Engine,
+    world: &mainstay_world::RealWorld,
+    subject: &str,
+) -> Option<Why> {
     let now = world.now().0;
     let id = subject.parse::<InstanceId>().ok();
     let about = |wait: &Wait| match (wait, wait.instance()) {
@@ -268,12 +351,19 @@ pub(crate) fn why(engine: &Engine, world: &mainstay_world::RealWorld, subject: &
         (Wait::Needs { service, .. }, None) => service.as_str() == subject,
         (_, None) => true,
     };
-    let waits: Vec<Waiting> =
-        engine.waits().iter().filter(|(wait, _)| about(wait)).map(|wait| waiting(wait, now)).collect();
+    let waits: Vec<Waiting> = engine
+        .waits()
+        .iter()
+        .filter(|(wait, _)| about(wait))
+        .map(|wait| waiting(wait, now))
+        .collect();
     let status = status_of(engine, world, "");
     let mut facts = Vec::new();
     let summary = if let Some(id) = &id {
-        let rows = status.services.iter().flat_map(|service| &service.instances);
+        let rows = status
+            .services
+            .iter()
+            .flat_map(|service| &service.instances);
         let one = rows.into_iter().find(|one| one.name == id.to_string())?;
         instance_facts(&mut facts, one);
         format!("{id} is {}", one.state.replace('_', " "))
@@ -281,28 +371,64 @@ pub(crate) fn why(engine: &Engine, world: &mainstay_world::RealWorld, subject: &
         let release = status.release.unwrap_or_else(|| "nothing".into());
         format!("{release} serves; the platform is {}", status.phase)
     } else {
-        let service = status.services.iter().find(|service| service.name == subject)?;
+        let service = status
+            .services
+            .iter()
+            .find(|service| service.name == subject)?;
         for one in &service.instances {
-            let detail = one.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
-            facts.push((one.name.clone(), format!("{}{detail}", one.state.replace('_', " "))));
+            let detail = one
+                .detail
+                .as_ref()
+                .map_or(String::new(), |detail| format!(": {detail}"));
+            facts.push((
+                one.name.clone(),
+                format!("{}{detail}", one.state.replace('_', " ")),
+            ));
         }
-        if let Some(one) = service.instances.first().and_then(|one| one.isolation.as_ref()) {
+        if let Some(one) = service
+            .instances
+            .first()
+            .and_then(|one| one.isolation.as_ref())
+        {
             facts.push(("limits".into(), one.clone()));
         }
-        let made = service.release.parse().ok().and_then(|number| engine.history().releases.get(&number));
+        let made = service
+            .release
+            .parse()
+            .ok()
+            .and_then(|number| engine.history().releases.get(&number));
         if let Some(made) = made {
-            facts.push(("changed".into(), format!("{} by {}: {}", service.release, made.by, made.reason)));
+            facts.push((
+                "changed".into(),
+                format!("{} by {}: {}", service.release, made.by, made.reason),
+            ));
         }
-        format!("{} runs {} with {} of {} ready", service.name, service.release, service.ready, service.desired)
+        format!(
+            "{} runs {} with {} of {} ready",
+            service.name, service.release, service.ready, service.desired
+        )
     };
     if let Some(wait) = waits.first() {
         facts.push(("since".into(), ago(Duration::from_millis(wait.for_ms))));
     }
     if let (Some(moving), Some(_)) = (engine.history().moving, waits.first()) {
-        let back = engine.history().serving.map_or("nothing serves".into(), |serving| format!("{serving} serves meanwhile"));
-        facts.push(("then".into(), format!("{moving} fails and goes back; {back}")));
+        let back = engine
+            .history()
+            .serving
+            .map_or("nothing serves".into(), |serving| {
+                format!("{serving} serves meanwhile")
+            });
+        facts.push((
+            "then".into(),
+            format!("{moving} fails and goes back; {back}"),
+        ));
     }
-    Some(Why { subject: subject.to_owned(), summary, waits, facts })
+    Some(Why {
+        subject: subject.to_owned(),
+        summary,
+        waits,
+        facts,
+    })
 }
 
 fn instance_facts(facts: &mut Vec<(String, String)>, one: &InstanceStatus) {

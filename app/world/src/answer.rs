@@ -8,9 +8,17 @@ const LINE: usize = 120;
 
 /// In one line: `503 from GET http://127.0.0.1:21043/ready, 14 times in a row`.
 pub(crate) fn line(probe: &ProbeFact) -> String {
-    let Some(side) = &probe.readiness else { return "it runs".into() };
-    let Some(answer) = &side.answer else { return format!("no answer yet to {}", side.request) };
-    let times = if side.repeated > 1 { format!(", {} times in a row", side.repeated) } else { String::new() };
+    let Some(side) = &probe.readiness else {
+        return "it runs".into();
+    };
+    let Some(answer) = &side.answer else {
+        return format!("no answer yet to {}", side.request);
+    };
+    let times = if side.repeated > 1 {
+        format!(", {} times in a row", side.repeated)
+    } else {
+        String::new()
+    };
     format!("{} from {}{times}", short(answer), side.request)
 }
 
@@ -18,7 +26,9 @@ fn short(answer: &Answer) -> String {
     match answer {
         Answer::Status { code, .. } => code.to_string(),
         Answer::Connected => "a connection".into(),
-        Answer::Exit { code: Some(code), .. } => format!("exit {code}"),
+        Answer::Exit {
+            code: Some(code), ..
+        } => format!("exit {code}"),
         Answer::Exit { code: None, .. } => "ended by a signal".into(),
         Answer::Refused => "connection refused".into(),
         Answer::TimedOut { after } => {
@@ -30,7 +40,13 @@ fn short(answer: &Answer) -> String {
 
 /// Request, count and the last answer with what it said, a line each.
 pub(crate) fn evidence(probe: &ProbeFact) -> Vec<String> {
-    let Some(ProbeSide { request, answer: Some(answer), answered, repeated, .. }) = &probe.readiness
+    let Some(ProbeSide {
+        request,
+        answer: Some(answer),
+        answered,
+        repeated,
+        ..
+    }) = &probe.readiness
     else {
         return vec![];
     };

@@ -30,7 +30,8 @@ impl Blobs {
         let kept = write(&beside, bytes)
             .and_then(|()| fs::rename(&beside, &path))
             .and_then(|()| File::open(&self.dir)?.sync_all());
-        kept.map(|()| digest).map_err(|fault| refused(&path, &fault))
+        kept.map(|()| digest)
+            .map_err(|fault| refused(&path, &fault))
     }
 
     /// Reads bytes back and holds them against their digest.
@@ -40,7 +41,10 @@ impl Blobs {
         if Digest::of(&bytes) == digest {
             return Ok(bytes);
         }
-        Err(RecordFault(format!("`{}` was altered: its digest is another", path.display())))
+        Err(RecordFault(format!(
+            "`{}` was altered: its digest is another",
+            path.display()
+        )))
     }
 }
 

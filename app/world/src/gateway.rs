@@ -53,14 +53,30 @@ impl Keeper {
         let watched = Arc::clone(&shared);
         let watcher = std::thread::Builder::new()
             .name("gateway-keeper".into())
-            .spawn(move || Watch { shared: watched, child: None, client: None }.run())
+            .spawn(move || {
+                Watch {
+                    shared: watched,
+                    child: None,
+                    client: None,
+                }
+                .run()
+            })
             .ok();
-        Self { socket: state.gateway_socket(), client: None, shared, watcher }
+        Self {
+            socket: state.gateway_socket(),
+            client: None,
+            shared,
+            watcher,
+        }
     }
 
     /// The gateway's process, once it was seen.
     pub fn pid(&self) -> Option<u32> {
-        *self.shared.pid.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .shared
+            .pid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn client(&mut self) -> Result<&mut Client, ClientFault> {
@@ -88,7 +104,11 @@ impl Keeper {
         match self.ask(|client| client.publish(table)) {
             Ok(_) => {
                 if let Ok(listeners) = self.ask(Client::listeners) {
-                    *self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
+                    *self
+                        .shared
+                        .listeners
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = listeners;
                 }
                 Ok(())
             }
@@ -96,7 +116,9 @@ impl Keeper {
                 Refusal::Stale { epoch, .. } if *epoch > table.epoch => {
                     EffectFault::Fenced(refusal.to_string())
                 }
-                Refusal::PortTaken { .. } | Refusal::Bind { .. } => EffectFault::Never(refusal.to_string()),
+                Refusal::PortTaken { .. } | Refusal::Bind { .. } => {
+                    EffectFault::Never(refusal.to_string())
+                }
                 _ => EffectFault::Later(refusal.to_string()),
             }),
             Err(fault) => Err(EffectFault::Later(fault.to_string())),
@@ -106,8 +128,13 @@ impl Keeper {
     /// The gateway's own account, for the engine.
     pub(crate) fn seen(&mut self, now: Moment) -> Fact<GatewaySeen> {
         match self.ask(Client::status) {
-            Ok(status) => Fact::Known { value: account(&status), at: now },
-            Err(fault) => Fact::Missing { reason: fault.to_string() },
+            Ok(status) => Fact::Known {
+                value: account(&status),
+                at: now,
+            },
+            Err(fault) => Fact::Missing {
+                reason: fault.to_string(),
+            },
         }
     }
 
@@ -145,12 +172,23 @@ impl Keeper {
     /// Ends the gateway: it finishes what is in flight, to its deadline.
     pub fn end(&mut self) {
         self.let_go();
-        let Some(pid) = self.ask(Client::status).ok().map(|status| status.pid) else { return };
-        let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
-        let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        let Some(pid) = self.ask(Client::status).ok().map(|status| status.pid) else {
             return;
         };
-        drop(rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::TERM));
+        let Some(pid) = i32::try_from(pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        else {
+            return;
+        };
+        let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        else {
+            return;
+        };
+        drop(rustix::process::pidfd_send_signal(
+            &handle,
+            rustix::process::Signal::TERM,
+        ));
         let deadline = Instant::now() + Duration::from_secs(40);
         while Instant::now() < deadline && Client::connect(&self.socket).is_ok() {
             std::thread::sleep(Duration::from_millis(20));
@@ -164,8 +202,14 @@ fn account(status: &Status) -> GatewaySeen {
         seen.generation = serving.generation;
     }
     for one in &status.instances {
-        let load = Load { in_flight: one.in_flight, streams: one.streams };
-        seen.load.entry(one.instance.clone()).or_default().insert(one.generation, load);
+        let load = Load {
+            in_flight: one.in_flight,
+            streams: one.streams,
+        };
+        seen.load
+            .entry(one.instance.clone())
+            .or_default()
+            .insert(one.generation, load);
     }
     seen
 }
@@ -202,7 +246,9 @@ impl Watch {
             Some(client) => Some(client),
             None => Client::connect(&self.shared.state.gateway_socket()).ok(),
         };
-        let Some(mut client) = client else { return false };
+        let Some(mut client) = client else {
+            return false;
+        };
         match client.status() {
             Ok(status) => {
                 self.saw(status.pid, &mut client);
@@ -214,13 +260,21 @@ impl Watch {
     }
 
     fn saw(&self, pid: u32, client: &mut Client) {
-        let mut known = self.shared.pid.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .shared
+            .pid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if *known == Some(pid) {
             return;
         }
         *known = Some(pid);
         if let Ok(listeners) = client.listeners() {
-            *self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
+            *self
+                .shared
+                .listeners
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = listeners;
         }
     }
 
@@ -230,24 +284,38 @@ impl Watch {
             return false;
         }
         let state = &self.shared.state;
-        let log = OpenOptions::new().create(true).append(true).open(state.gateway_log());
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(state.gateway_log());
         let (Some(parent), Some(name)) = (state.dir().parent(), state.dir().file_name()) else {
             return false;
         };
         let mut command = Command::new(&self.shared.binary);
-        command.arg("gateway").arg("--state").arg(parent).arg("--environment").arg(name);
+        command
+            .arg("gateway")
+            .arg("--state")
+            .arg(parent)
+            .arg("--environment")
+            .arg(name);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(log.map_or(Stdio::null(), Stdio::from));
         {
             use std::os::unix::process::CommandExt as _;
             command.process_group(0);
         }
-        let Ok(child) = command.spawn() else { return false };
+        let Ok(child) = command.spawn() else {
+            return false;
+        };
         self.child = Some(child);
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if let Ok(mut client) = Client::connect(&state.gateway_socket()) {
-                let listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+                let listeners = self
+                    .shared
+                    .listeners
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 return client.adopt(&listeners).is_ok();
             }
             std::thread::sleep(Duration::from_millis(5));

@@ -20,7 +20,9 @@ mod state;
 pub use gateway::Keeper;
 pub use logs::{LogRow, Tail};
 pub use mainstay_ledger::Halt;
-pub use mainstay_ledger_io::{OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger};
+pub use mainstay_ledger_io::{
+    OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger,
+};
 pub use mainstay_process_io::{Artifacts, Isolation, StoreFault};
 pub use open::{Halted, OpenedWorld, WorldFault, open};
 pub use real::RealWorld;
@@ -40,7 +42,8 @@ pub fn launch() -> ExitCode {
 
 /// The gateway's `main`, until it is told to stop.
 pub fn gateway(state: &State) -> Result<(), mainstay_gateway_io::GatewayFault> {
-    let mut config = mainstay_gateway_io::Config::new(state.gateway_socket(), state.gateway_table());
+    let mut config =
+        mainstay_gateway_io::Config::new(state.gateway_socket(), state.gateway_table());
     config.adoption = gateway::ADOPTION;
     mainstay_gateway_io::run(config)
 }

@@ -42,16 +42,33 @@ fn source(subject: &str) -> Option<LogSource> {
 
 impl RealWorld {
     /// The last lines of a service or an instance, oldest first; none for a subject that is neither.
-    pub fn last_lines(&self, subject: &str, count: usize) -> Result<Option<(Vec<LogRow>, Tail)>, String> {
-        let Some(source) = source(subject) else { return Ok(None) };
-        let (lines, cursor) = self.runtime().logs(&source, count).map_err(|fault| fault.to_string())?;
-        Ok(Some((lines.into_iter().map(LogRow::from).collect(), Tail(cursor))))
+    pub fn last_lines(
+        &self,
+        subject: &str,
+        count: usize,
+    ) -> Result<Option<(Vec<LogRow>, Tail)>, String> {
+        let Some(source) = source(subject) else {
+            return Ok(None);
+        };
+        let (lines, cursor) = self
+            .runtime()
+            .logs(&source, count)
+            .map_err(|fault| fault.to_string())?;
+        Ok(Some((
+            lines.into_iter().map(LogRow::from).collect(),
+            Tail(cursor),
+        )))
     }
 
     /// The lines after a place, which moves on.
     pub fn lines_since(&self, subject: &str, tail: &mut Tail) -> Result<Vec<LogRow>, String> {
-        let Some(source) = source(subject) else { return Ok(vec![]) };
-        let lines = self.runtime().logs_since(&source, &mut tail.0).map_err(|fault| fault.to_string())?;
+        let Some(source) = source(subject) else {
+            return Ok(vec![]);
+        };
+        let lines = self
+            .runtime()
+            .logs_since(&source, &mut tail.0)
+            .map_err(|fault| fault.to_string())?;
         Ok(lines.into_iter().map(LogRow::from).collect())
     }
 }

@@ -65,19 +65,25 @@ pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
             // What can be read is shown; what cannot is the reason for the halt.
             let history = replay(reader.entries(0)).unwrap_or_default();
             let gateway = Keeper::start(binary, state);
-            Ok(OpenedWorld { history, world: Err(Halted { halt: reason, gateway }) })
+            Ok(OpenedWorld {
+                history,
+                world: Err(Halted {
+                    halt: reason,
+                    gateway,
+                }),
+            })
         }
     }
 }
 
-fn replay(
-    entries: impl Iterator<Item = Result<Entry, ReadFault>>,
-) -> Result<History, WorldFault> {
+fn replay(entries: impl Iterator<Item = Result<Entry, ReadFault>>) -> Result<History, WorldFault> {
     let mut history = History::default();
     for entry in entries {
         let entry = entry.map_err(WorldFault::Replay)?;
-        let event = Event::from_bytes(&entry.payload)
-            .map_err(|source| WorldFault::Event { index: entry.index, source })?;
+        let event = Event::from_bytes(&entry.payload).map_err(|source| WorldFault::Event {
+            index: entry.index,
+            source,
+        })?;
         history.apply(&event, entry.epoch, &entry.actor, entry.at);
     }
     Ok(history)

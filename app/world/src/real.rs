@@ -70,12 +70,20 @@ impl RealWorld {
 
     /// What keeps the ledger from being trusted fully, in words.
     pub fn ledger_faults(&self) -> Vec<String> {
-        self.ledger.halted().into_iter().chain(self.ledger.checkpoint_fault()).collect()
+        self.ledger
+            .halted()
+            .into_iter()
+            .chain(self.ledger.checkpoint_fault())
+            .collect()
     }
 
     /// What bounds an instance, where it is known.
     pub fn isolation(&self, id: &InstanceId) -> Option<&Isolation> {
-        self.facts.iter().find(|fact| fact.id == *id)?.isolation.as_ref()
+        self.facts
+            .iter()
+            .find(|fact| fact.id == *id)?
+            .isolation
+            .as_ref()
     }
 
     fn watch(&mut self) {
@@ -103,13 +111,21 @@ impl RealWorld {
         }
     }
 
-    fn instance(&mut self, fact: &InstanceFact, probes: &BTreeMap<InstanceId, ProbeFact>) -> Instance {
+    fn instance(
+        &mut self,
+        fact: &InstanceFact,
+        probes: &BTreeMap<InstanceId, ProbeFact>,
+    ) -> Instance {
         let now = clock::moment();
         let run = (fact.id.clone(), fact.generation);
         let started = fact.start_ticks.map_or(now, clock::of_ticks);
         let running = match &fact.state {
-            InstanceState::Starting => Running::Yes { pid: fact.shim_pid.unwrap_or(0) },
-            InstanceState::Running => Running::Yes { pid: fact.pid.unwrap_or(0) },
+            InstanceState::Starting => Running::Yes {
+                pid: fact.shim_pid.unwrap_or(0),
+            },
+            InstanceState::Running => Running::Yes {
+                pid: fact.pid.unwrap_or(0),
+            },
             InstanceState::Exited(exit) => Running::Ended {
                 exit: Exit {
                     code: exit.code,
@@ -120,11 +136,16 @@ impl RealWorld {
                 at: *self.ended.entry(run.clone()).or_insert(now),
             },
             InstanceState::Lost { .. } => Running::Ended {
-                exit: Exit { signal: Some(9), ..Exit::default() },
+                exit: Exit {
+                    signal: Some(9),
+                    ..Exit::default()
+                },
                 at: *self.ended.entry(run.clone()).or_insert(now),
             },
         };
-        let probe = probes.get(&fact.id).filter(|probe| probe.generation == fact.generation);
+        let probe = probes
+            .get(&fact.id)
+            .filter(|probe| probe.generation == fact.generation);
         let readiness = self.readiness(&run, fact, probe, started);
         Instance {
             id: fact.id.clone(),
@@ -153,7 +174,9 @@ impl RealWorld {
         if fact.launch.ready.is_none() {
             return Readiness::Ready { since: started };
         }
-        let Some(probe) = probe else { return not_ready("not probed yet".into()) };
+        let Some(probe) = probe else {
+            return not_ready("not probed yet".into());
+        };
         if !probe.ready {
             self.ready.remove(run);
             return not_ready(answer::line(probe));
@@ -162,7 +185,9 @@ impl RealWorld {
             return not_ready(seen);
         }
         let now = clock::moment();
-        Readiness::Ready { since: *self.ready.entry(run.clone()).or_insert(now) }
+        Readiness::Ready {
+            since: *self.ready.entry(run.clone()).or_insert(now),
+        }
     }
 
     /// Before it takes traffic the listener is proven to belong to the instance.
@@ -170,13 +195,17 @@ impl RealWorld {
         if let Some(Ok(())) = self.owned.get(run) {
             return Ok(());
         }
-        let Some(address) = fact.address else { return Ok(()) };
+        let Some(address) = fact.address else {
+            return Ok(());
+        };
         let found = match self.runtime.listener(address, &run.0) {
             Listener::Instance { .. } => Ok(()),
             Listener::Nobody => Err(format!("nobody listens on {address}")),
             Listener::Stranger { pid, program } => {
                 let pid = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-                Err(format!("{address} is taken by a stranger, `{program}`{pid}"))
+                Err(format!(
+                    "{address} is taken by a stranger, `{program}`{pid}"
+                ))
             }
         };
         self.owned.insert(run.clone(), found.clone());
@@ -185,17 +214,24 @@ impl RealWorld {
 
     fn start(&self, launch: &Launch, order: &Order<'_>) -> Result<(), EffectFault> {
         if !self.artifacts.holds(launch.artifact) {
-            let message = format!("its artifact {} is not in the store", launch.artifact.short());
+            let message = format!(
+                "its artifact {} is not in the store",
+                launch.artifact.short()
+            );
             return Err(EffectFault::Never(message));
         }
-        self.runtime.start(launch, order.epoch).map_err(|fault| match &fault {
-            StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
-            StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
-            StartFault::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                EffectFault::Later(chain(&fault))
-            }
-            _ => EffectFault::Never(chain(&fault)),
-        })
+        self.runtime
+            .start(launch, order.epoch)
+            .map_err(|fault| match &fault {
+                StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
+                StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
+                StartFault::File { source, .. }
+                    if source.kind() == std::io::ErrorKind::StorageFull =>
+                {
+                    EffectFault::Later(chain(&fault))
+                }
+                _ => EffectFault::Never(chain(&fault)),
+            })
     }
 }
 
@@ -211,8 +247,15 @@ impl World for RealWorld {
         self.watch();
         let probes = self.prober.facts();
         let facts = self.facts.clone();
-        let instances = facts.iter().map(|fact| self.instance(fact, &probes)).collect();
-        let known = |run: &Run| facts.iter().any(|fact| fact.id == run.0 && fact.generation == run.1);
+        let instances = facts
+            .iter()
+            .map(|fact| self.instance(fact, &probes))
+            .collect();
+        let known = |run: &Run| {
+            facts
+                .iter()
+                .any(|fact| fact.id == run.0 && fact.generation == run.1)
+        };
         self.ended.retain(|run, _| known(run));
         self.ready.retain(|run, _| known(run));
         self.owned.retain(|run, _| known(run));
@@ -230,7 +273,11 @@ impl World for RealWorld {
                 Some(table) => self.gateway.publish(table),
                 None => Err(EffectFault::Never("a publication without its table".into())),
             },
-            Step::Stop { instance, generation, stop } => {
+            Step::Stop {
+                instance,
+                generation,
+                stop,
+            } => {
                 let stopped = self.runtime.stop(instance, *generation, stop, order.epoch);
                 stopped.map_err(|fault| match &fault {
                     StopFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
@@ -240,9 +287,10 @@ impl World for RealWorld {
                     _ => EffectFault::Later(chain(&fault)),
                 })
             }
-            Step::Clear { instance, .. } => {
-                self.runtime.forget(instance).map_err(|fault| EffectFault::Later(chain(&fault)))
-            }
+            Step::Clear { instance, .. } => self
+                .runtime
+                .forget(instance)
+                .map_err(|fault| EffectFault::Later(chain(&fault))),
             Step::AwaitReady { .. }
             | Step::AwaitAcknowledged { .. }
             | Step::AwaitDrained { .. }
@@ -270,8 +318,15 @@ impl World for RealWorld {
                 at: entry.at,
             })
         };
-        let drafts = entries.into_iter().enumerate().map(draft).collect::<Result<Vec<_>, _>>()?;
-        self.ledger.append_all(drafts).map(drop).map_err(|fault| RecordFault(chain(&fault)))
+        let drafts = entries
+            .into_iter()
+            .enumerate()
+            .map(draft)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.ledger
+            .append_all(drafts)
+            .map(drop)
+            .map_err(|fault| RecordFault(chain(&fault)))
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<Digest, RecordFault> {
@@ -285,12 +340,21 @@ impl World for RealWorld {
     fn evidence(&mut self, instance: &InstanceId) -> Evidence {
         let fact = self.facts.iter().find(|fact| fact.id == *instance);
         let source = LogSource::Instance(instance.clone());
-        let lines = self.runtime.logs(&source, LINES).map(|(lines, _)| lines).unwrap_or_default();
+        let lines = self
+            .runtime
+            .logs(&source, LINES)
+            .map(|(lines, _)| lines)
+            .unwrap_or_default();
         let probe = self.prober.facts().remove(instance);
         Evidence {
-            probe: probe.map(|probe| answer::evidence(&probe)).unwrap_or_default(),
+            probe: probe
+                .map(|probe| answer::evidence(&probe))
+                .unwrap_or_default(),
             process: fact.map(|fact| ran(fact)),
-            log: lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect(),
+            log: lines
+                .iter()
+                .map(|line| String::from_utf8_lossy(&line.line).into_owned())
+                .collect(),
         }
     }
 }
@@ -306,11 +370,17 @@ fn ran(fact: &InstanceFact) -> String {
                 out_of_memory: exit.oom,
                 asked: exit.ended == Ended::Stopped,
             };
-            let after = fact.started.map_or(0, |started| exit.at.0.saturating_sub(started.0));
+            let after = fact
+                .started
+                .map_or(0, |started| exit.at.0.saturating_sub(started.0));
             match (&exit.fault, exit.ended) {
                 (Some(fault), _) => fault.clone(),
                 (None, Ended::Stopped) => format!("ran until we stopped it; {ended}"),
-                (None, _) => format!("ended by itself after {}.{:01} s; {ended}", after / 1000, after % 1000 / 100),
+                (None, _) => format!(
+                    "ended by itself after {}.{:01} s; {ended}",
+                    after / 1000,
+                    after % 1000 / 100
+                ),
             }
         }
         InstanceState::Lost { reason } => reason.clone(),

@@ -13,7 +13,9 @@ pub struct State {
 impl State {
     /// The folder of `environment` below `state`; nothing is made yet.
     pub fn new(state: &Path, environment: &str) -> Self {
-        Self { dir: state.join(environment) }
+        Self {
+            dir: state.join(environment),
+        }
     }
 
     /// The folder itself.
@@ -23,11 +25,23 @@ impl State {
 
     /// Makes what is missing, each folder 0700.
     pub fn create(&self) -> io::Result<()> {
-        for name in ["ledger", "artifacts", "instances", "logs", "run", "keys", "plans"] {
+        for name in [
+            "ledger",
+            "artifacts",
+            "instances",
+            "logs",
+            "run",
+            "keys",
+            "plans",
+        ] {
             let path = self.dir.join(name);
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|fault| {
-                io::Error::new(fault.kind(), format!("`{}`: {fault}", path.display()))
-            })?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|fault| {
+                    io::Error::new(fault.kind(), format!("`{}`: {fault}", path.display()))
+                })?;
         }
         Ok(())
     }
@@ -71,10 +85,12 @@ impl State {
 /// Where signed checkpoints are kept outside the state folder, so that an older copy of it is noticed:
 /// a folder of its own for each state folder.
 pub(crate) fn anchors(state: &State) -> Vec<PathBuf> {
-    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
-    });
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let place = std::fs::canonicalize(state.dir()).unwrap_or_else(|_| state.dir().to_owned());
     let name = mainstay_atoms::Digest::of(place.as_os_str().as_encoded_bytes());
-    base.map(|base| base.join("mainstay/anchors").join(&name.to_hex()[..32])).into_iter().collect()
+    base.map(|base| base.join("mainstay/anchors").join(&name.to_hex()[..32]))
+        .into_iter()
+        .collect()
 }

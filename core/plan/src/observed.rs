@@ -28,7 +28,10 @@ impl Observed {
     pub fn nothing() -> Self {
         Self {
             instances: vec![],
-            gateway: Fact::Known { value: GatewaySeen::default(), at: Moment(0) },
+            gateway: Fact::Known {
+                value: GatewaySeen::default(),
+                at: Moment(0),
+            },
             ports_taken: BTreeSet::new(),
             serving: Serving::default(),
             attempts: BTreeMap::new(),

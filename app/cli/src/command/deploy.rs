@@ -15,7 +15,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     // From here on a newer deploy overtakes this one, however long it builds.
     let lease: LeaseGiven = client.post("/v1/leases", &LeaseAsked::default())?;
     let prepared = crate::prepare::prepare_with(arguments, &mut || {
-        let asked = LeaseAsked { token: Some(lease.token) };
+        let asked = LeaseAsked {
+            token: Some(lease.token),
+        };
         // A lost lease is told when it is used.
         drop(client.post::<_, LeaseGiven>("/v1/leases", &asked));
     })?;
@@ -30,7 +32,11 @@ pub(crate) fn ship(
     lease: Option<u64>,
 ) -> Result<Exit, Failure> {
     let platform = contents.platform.clone();
-    let proposal = Proposal { contents, confirmed: arguments.yes, lease };
+    let proposal = Proposal {
+        contents,
+        confirmed: arguments.yes,
+        lease,
+    };
     let moving: Moving = client.post("/v1/deploy", &proposal)?;
     show::progress::watch(client, &moving, &platform, arguments.json)
 }

@@ -22,7 +22,9 @@ struct Finding {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let place = context::place(arguments).ok();
-    let root = place.as_ref().map_or_else(|| Path::new(".").to_owned(), |place| place.root.clone());
+    let root = place
+        .as_ref()
+        .map_or_else(|| Path::new(".").to_owned(), |place| place.root.clone());
     let port = context::read(arguments)
         .ok()
         .and_then(|file| file.resolve(arguments).ok())
@@ -30,7 +32,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let running = place.is_some_and(|place| {
         crate::client::Client::connect(&place).is_ok_and(|client| client.is_some())
     });
-    let findings = vec![disk(&root), writable(&root), cgroups(), user(), gateway_port(port, running), clock()];
+    let findings = vec![
+        disk(&root),
+        writable(&root),
+        cgroups(),
+        user(),
+        gateway_port(port, running),
+        clock(),
+    ];
     let bad = findings.iter().any(|finding| finding.state == "bad");
     if arguments.json {
         terminal::json(&findings);
@@ -39,7 +48,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             show(finding);
         }
     }
-    if bad { Err(Failure::shown(Exit::Yours)) } else { Ok(Exit::Done) }
+    if bad {
+        Err(Failure::shown(Exit::Yours))
+    } else {
+        Ok(Exit::Done)
+    }
 }
 
 fn show(finding: &Finding) {
@@ -55,12 +68,19 @@ fn show(finding: &Finding) {
 }
 
 fn finding(subject: &'static str, state: &'static str, text: String, fix: Option<&str>) -> Finding {
-    Finding { subject, state, text, fix: fix.map(Into::into) }
+    Finding {
+        subject,
+        state,
+        text,
+        fix: fix.map(Into::into),
+    }
 }
 
 /// The nearest folder that exists.
 fn existing(path: &Path) -> &Path {
-    path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"))
+    path.ancestors()
+        .find(|folder| folder.is_dir())
+        .unwrap_or(Path::new("/"))
 }
 
 fn disk(root: &Path) -> Finding {
@@ -70,7 +90,12 @@ fn disk(root: &Path) -> Finding {
             let all = stat.f_blocks * stat.f_frsize;
             let text = format!("{} MiB free of {}", free >> 20, all >> 20);
             if free < LEAST_FREE {
-                finding("disk", "bad", text, Some("free some space, or name another folder with `--state DIR`"))
+                finding(
+                    "disk",
+                    "bad",
+                    text,
+                    Some("free some space, or name another folder with `--state DIR`"),
+                )
             } else {
                 finding("disk", "good", text, None)
             }
@@ -83,7 +108,12 @@ fn writable(root: &Path) -> Finding {
     let folder = existing(root);
     let access = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK);
     match access {
-        Ok(()) => finding("state", "good", format!("`{}` can be written", root.display()), None),
+        Ok(()) => finding(
+            "state",
+            "good",
+            format!("`{}` can be written", root.display()),
+            None,
+        ),
         Err(fault) => finding(
             "state",
             "bad",
@@ -95,28 +125,58 @@ fn writable(root: &Path) -> Finding {
 
 fn cgroups() -> Finding {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let memory = own.lines().any(|line| line.split(':').nth(1).is_some_and(|names| names.split(',').any(|name| name == "memory")));
-    let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let memory = own.lines().any(|line| {
+        line.split(':')
+            .nth(1)
+            .is_some_and(|names| names.split(',').any(|name| name == "memory"))
+    });
+    let controllers =
+        std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     if controllers.contains("memory") {
-        return finding("cgroups", "good", "v2; `mainstay why SERVICE` says which limits hold".into(), None);
+        return finding(
+            "cgroups",
+            "good",
+            "v2; `mainstay why SERVICE` says which limits hold".into(),
+            None,
+        );
     }
     if memory {
-        return finding("cgroups", "good", "v1; `mainstay why SERVICE` says which limits hold".into(), None);
+        return finding(
+            "cgroups",
+            "good",
+            "v1; `mainstay why SERVICE` says which limits hold".into(),
+            None,
+        );
     }
-    finding("cgroups", "warn", "no memory controller: limits are rlimits, and orphans cannot be excluded".into(), None)
+    finding(
+        "cgroups",
+        "warn",
+        "no memory controller: limits are rlimits, and orphans cannot be excluded".into(),
+        None,
+    )
 }
 
 fn user() -> Finding {
     if geteuid().is_root() {
         finding("user", "good", "root".into(), None)
     } else {
-        finding("user", "warn", "not root: all services run as this user".into(), None)
+        finding(
+            "user",
+            "warn",
+            "not root: all services run as this user".into(),
+            None,
+        )
     }
 }
 
 fn gateway_port(port: u16, running: bool) -> Finding {
     if running {
-        return finding("port", "good", format!("{port} is the running gateway's"), None);
+        return finding(
+            "port",
+            "good",
+            format!("{port} is the running gateway's"),
+            None,
+        );
     }
     match TcpListener::bind(("0.0.0.0", port)) {
         Ok(_) => finding("port", "good", format!("{port} is free"), None),
@@ -130,10 +190,24 @@ fn gateway_port(port: u16, running: bool) -> Finding {
 }
 
 fn clock() -> Finding {
-    let year = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year();
+    let year = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .year();
     if year >= 2025 {
-        finding("clock", "good", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(), None)
+        finding(
+            "clock",
+            "good",
+            jiff::Timestamp::now()
+                .strftime("%Y-%m-%d %H:%M UTC")
+                .to_string(),
+            None,
+        )
     } else {
-        finding("clock", "bad", format!("it is not {year}"), Some("set the clock: `timedatectl set-ntp true`"))
+        finding(
+            "clock",
+            "bad",
+            format!("it is not {year}"),
+            Some("set the clock: `timedatectl set-ntp true`"),
+        )
     }
 }

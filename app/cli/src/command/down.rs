@@ -26,21 +26,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
                 .hint("`mainstay why` says what is waited for"));
         }
         if let Ok(status) = client.get::<Status>("/v1/status") {
-            let waits = status.waits.first().map(|wait| wait.what.clone()).unwrap_or_default();
+            let waits = status
+                .waits
+                .first()
+                .map(|wait| wait.what.clone())
+                .unwrap_or_default();
             if !waits.is_empty() && waits != said && !arguments.json {
-                terminal::say(&format!("  down     {} waits for {waits}", terminal::mark("▸")));
+                terminal::say(&format!(
+                    "  down     {} waits for {waits}",
+                    terminal::mark("▸")
+                ));
                 said = waits;
             }
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    done(arguments, "everything is stopped; `mainstay up` brings it back")
+    done(
+        arguments,
+        "everything is stopped; `mainstay up` brings it back",
+    )
 }
 
 fn alive(pid: u32) -> bool {
     // A process that ended and was not reaped yet counts as ended.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 

@@ -23,7 +23,17 @@ fn show(explanation: &Explanation) -> String {
     let mut lines = vec![explanation.path.clone()];
     let mut line = |name: &str, text: &str| lines.push(format!("  {name:<8} {}", escaped(text)));
     let value = explanation.value.as_deref().unwrap_or("not given");
-    line("value", &format!("{value}{}", if explanation.is_default { " (default)" } else { "" }));
+    line(
+        "value",
+        &format!(
+            "{value}{}",
+            if explanation.is_default {
+                " (default)"
+            } else {
+                ""
+            }
+        ),
+    );
     line("takes", &explanation.kind);
     if let Some(default) = &explanation.default {
         line("default", default);
@@ -31,7 +41,10 @@ fn show(explanation: &Explanation) -> String {
     line("means", &explanation.meaning);
     for (place, origin) in explanation.origins.iter().enumerate() {
         let name = if place == 0 { "set by" } else { "" };
-        line(name, &format!("{}:{}  {}", origin.file, origin.line, origin.what));
+        line(
+            name,
+            &format!("{}:{}  {}", origin.file, origin.line, origin.what),
+        );
     }
     if let Some(example) = &explanation.example {
         line("example", example);

@@ -21,8 +21,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let mut table = Table::new(&["RELEASE", "WHEN", "STATE", "BY", "WHAT"]);
     for row in rows {
-        let state = if row.held { format!("{}, held", row.state) } else { row.state };
-        table.row(vec![row.release.to_string(), show::time::relative(row.at.0), state, row.by, row.reason]);
+        let state = if row.held {
+            format!("{}, held", row.state)
+        } else {
+            row.state
+        };
+        table.row(vec![
+            row.release.to_string(),
+            show::time::relative(row.at.0),
+            state,
+            row.by,
+            row.reason,
+        ]);
     }
     terminal::say_out(&table.text());
     Ok(Exit::Done)

@@ -24,7 +24,11 @@ pub(crate) fn run(arguments: &Arguments, action: &HoldAction) -> Result<Exit, Fa
             }
             let mut table = Table::new(&["RELEASE", "SINCE", "BY"]);
             for hold in holds {
-                table.row(vec![hold.release.to_string(), show::time::relative(hold.since.0), hold.by]);
+                table.row(vec![
+                    hold.release.to_string(),
+                    show::time::relative(hold.since.0),
+                    hold.by,
+                ]);
             }
             terminal::say_out(&table.text());
         }
@@ -33,7 +37,10 @@ pub(crate) fn run(arguments: &Arguments, action: &HoldAction) -> Result<Exit, Fa
             if arguments.json {
                 terminal::json(&serde_json::json!({ "ok": true, "release": release }));
             } else {
-                terminal::say_out(&format!("{} the hold on {release} is lifted", terminal::mark("✓")));
+                terminal::say_out(&format!(
+                    "{} the hold on {release} is lifted",
+                    terminal::mark("✓")
+                ));
             }
         }
     }

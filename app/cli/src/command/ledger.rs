@@ -18,13 +18,21 @@ pub(crate) fn run(arguments: &Arguments, action: &LedgerAction) -> Result<Exit, 
     })?;
     if arguments.json {
         terminal::json(&show::ledger::json(&report));
-        return if report.is_good() { Ok(Exit::Done) } else { Err(Failure::shown(Exit::Ours)) };
+        return if report.is_good() {
+            Ok(Exit::Done)
+        } else {
+            Err(Failure::shown(Exit::Ours))
+        };
     }
     if report.is_good() {
         terminal::say_out(&show::ledger::text(&report));
         return Ok(Exit::Done);
     }
-    let mut fault = Fault::new(Move::Operator, "ledger_altered", "the ledger does not hold what was signed");
+    let mut fault = Fault::new(
+        Move::Operator,
+        "ledger_altered",
+        "the ledger does not hold what was signed",
+    );
     fault.evidence = report.findings.iter().map(ToString::to_string).collect();
     fault.hint = Some("keep the folder as it is; put a newer copy in its place, or start anew with another `--state`".into());
     Err(fault.into())

@@ -26,7 +26,11 @@ pub(crate) fn run(arguments: &Arguments, out: Option<&Path>, full: bool) -> Resu
     } else {
         terminal::say_out(&show::plan::text(&planned, &prepared, full));
         if let Some(out) = out {
-            terminal::say(&format!("kept in `{}`; `mainstay apply {}` executes exactly that", out.display(), out.display()));
+            terminal::say(&format!(
+                "kept in `{}`; `mainstay apply {}` executes exactly that",
+                out.display(),
+                out.display()
+            ));
         }
     }
     let changes = !planned.changes.is_empty() || !planned.drift.is_empty();
@@ -34,15 +38,26 @@ pub(crate) fn run(arguments: &Arguments, out: Option<&Path>, full: bool) -> Resu
 }
 
 pub(crate) fn ask(client: &Client, contents: Contents) -> Result<Planned, Failure> {
-    client.post("/v1/plan", &Proposal { contents, confirmed: false, lease: None })
+    client.post(
+        "/v1/plan",
+        &Proposal {
+            contents,
+            confirmed: false,
+            lease: None,
+        },
+    )
 }
 
 /// The plan of a platform whose control plane does not run: as on an empty machine.
 fn first(contents: &Contents) -> Planned {
     let release = mainstay_atoms::ReleaseNumber(1);
     let record = ReleaseRecord::over(None, release, contents.clone());
-    let target =
-        Target { release, record: &record, pace: mainstay_plan::Pace::Rolling, serves: false };
+    let target = Target {
+        release,
+        record: &record,
+        pace: mainstay_plan::Pace::Rolling,
+        serves: false,
+    };
     let observed = mainstay_plan::Observed::nothing();
     let decision = mainstay_plan::decide(
         Some(target),
@@ -60,13 +75,24 @@ fn first(contents: &Contents) -> Planned {
         steps: decision.steps,
         report: decision.report,
     };
-    Planned { plan, changes: mainstay_plan::changes(None, Some(contents)), drift: vec![] }
+    Planned {
+        plan,
+        changes: mainstay_plan::changes(None, Some(contents)),
+        drift: vec![],
+    }
 }
 
 fn save(out: &Path, planned: &Planned, contents: &Contents) -> Result<(), Failure> {
-    let saved = SavedPlan { plan: planned.plan.clone(), contents: contents.clone() };
+    let saved = SavedPlan {
+        plan: planned.plan.clone(),
+        contents: contents.clone(),
+    };
     let text = serde_json::to_string_pretty(&saved)
         .map_err(|fault| Failure::operator("plan", fault.to_string()))?;
-    std::fs::write(out, text + "\n")
-        .map_err(|fault| Failure::operator("plan", format!("`{}` cannot be written: {fault}", out.display())))
+    std::fs::write(out, text + "\n").map_err(|fault| {
+        Failure::operator(
+            "plan",
+            format!("`{}` cannot be written: {fault}", out.display()),
+        )
+    })
 }

@@ -17,8 +17,14 @@ pub(crate) fn abort(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let rows: Vec<HistoryRow> = client.get("/v1/history")?;
     let serving = rows.iter().find(|row| row.state == "serving");
-    let serves = serving.map_or("nothing serves".into(), |row| format!("{} serves as before", row.release));
-    terminal::say_out(&format!("{} {} is aborted; {serves}", terminal::mark("✓"), moving.release));
+    let serves = serving.map_or("nothing serves".into(), |row| {
+        format!("{} serves as before", row.release)
+    });
+    terminal::say_out(&format!(
+        "{} {} is aborted; {serves}",
+        terminal::mark("✓"),
+        moving.release
+    ));
     Ok(Exit::Done)
 }
 

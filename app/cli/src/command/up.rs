@@ -31,7 +31,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let client = start(&place)?;
     client.post::<_, ()>("/v1/up", &())?;
     let rows: Vec<HistoryRow> = client.get("/v1/history")?;
-    if rows.iter().all(|row| row.state != "serving" && row.state != "moving") {
+    if rows
+        .iter()
+        .all(|row| row.state != "serving" && row.state != "moving")
+    {
         let contents = match first {
             Some(contents) => contents,
             None => deploy::contents(arguments)?,
@@ -66,15 +69,34 @@ fn start(place: &Place) -> Result<Client, Failure> {
             .hint("name another one with `--state DIR`")
     };
     state.create().map_err(unwritable)?;
-    let log = OpenOptions::new().create(true).append(true).open(state.control_log()).map_err(unwritable)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(state.control_log())
+        .map_err(unwritable)?;
     let before = log.metadata().map_or(0, |metadata| metadata.len());
-    let binary = std::env::current_exe()
-        .map_err(|fault| Failure::operator("program", format!("this program cannot be found: {fault}")))?;
+    let binary = std::env::current_exe().map_err(|fault| {
+        Failure::operator("program", format!("this program cannot be found: {fault}"))
+    })?;
     let mut command = Command::new(binary);
-    command.arg("serve").arg("--state").arg(&place.root).arg("--environment").arg(&place.environment);
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
-    let mut child =
-        command.spawn().map_err(|fault| Failure::operator("start", format!("the control plane cannot be started: {fault}")))?;
+    command
+        .arg("serve")
+        .arg("--state")
+        .arg(&place.root)
+        .arg("--environment")
+        .arg(&place.environment);
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .process_group(0);
+    let mut child = command.spawn().map_err(|fault| {
+        Failure::operator(
+            "start",
+            format!("the control plane cannot be started: {fault}"),
+        )
+    })?;
     let deadline = Instant::now() + START;
     loop {
         if let Some(client) = Client::connect(place)? {
@@ -84,8 +106,10 @@ fn start(place: &Place) -> Result<Client, Failure> {
             return Err(ended(&state, before, status));
         }
         if Instant::now() > deadline {
-            return Err(Failure::operator("start", "the control plane does not answer")
-                .hint(format!("its log: `{}`", state.control_log().display())));
+            return Err(
+                Failure::operator("start", "the control plane does not answer")
+                    .hint(format!("its log: `{}`", state.control_log().display())),
+            );
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -96,10 +120,18 @@ fn ended(state: &mainstay_world::State, before: u64, status: std::process::ExitS
     let text = std::fs::read(state.control_log()).unwrap_or_default();
     let from = usize::try_from(before).unwrap_or(0).min(text.len());
     let words = String::from_utf8_lossy(&text[from..]);
-    let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let first = words
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
     let said = first.trim().trim_start_matches("error: ").to_owned();
-    let message = if said.is_empty() { format!("the control plane ended at once: {status}") } else { said };
-    Failure::operator("start", message).hint(format!("its log: `{}`", state.control_log().display()))
+    let message = if said.is_empty() {
+        format!("the control plane ended at once: {status}")
+    } else {
+        said
+    };
+    Failure::operator("start", message)
+        .hint(format!("its log: `{}`", state.control_log().display()))
 }
 
 /// Waits until everything is as the last release says.
@@ -107,7 +139,9 @@ fn settled(client: &Client) -> Result<Status, Failure> {
     let deadline = Instant::now() + RETURN;
     loop {
         let status: Status = client.get("/v1/status")?;
-        if matches!(status.phase.as_str(), "steady" | "halted" | "fenced") || Instant::now() > deadline {
+        if matches!(status.phase.as_str(), "steady" | "halted" | "fenced")
+            || Instant::now() > deadline
+        {
             return Ok(status);
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -18,7 +18,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     terminal::say_out(&format!("mainstay       {own}"));
     if let Some(server) = server {
-        terminal::say_out(&format!("control plane  {} (pid {})", server.version, server.pid));
+        terminal::say_out(&format!(
+            "control plane  {} (pid {})",
+            server.version, server.pid
+        ));
     }
     Ok(Exit::Done)
 }

@@ -7,9 +7,16 @@ use serde_json::{Value, json};
 
 pub(crate) fn text(report: &LedgerReport) -> String {
     let root = report.root.to_hex();
-    let checkpoint = report.checkpoint.as_ref().map_or("no checkpoint yet".into(), |signed| {
-        format!("checkpoint {} signed {}", signed.size, time::relative(signed.at.0))
-    });
+    let checkpoint = report
+        .checkpoint
+        .as_ref()
+        .map_or("no checkpoint yet".into(), |signed| {
+            format!(
+                "checkpoint {} signed {}",
+                signed.size,
+                time::relative(signed.at.0)
+            )
+        });
     format!(
         "operations   {} entries   root {}{}{}   {checkpoint}   {} complete, unaltered",
         report.entries,

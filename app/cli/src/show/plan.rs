@@ -29,11 +29,24 @@ pub(crate) fn json(planned: &Planned) -> Value {
 pub(crate) fn text(planned: &Planned, prepared: &Prepared, full: bool) -> String {
     let plan = &planned.plan;
     let platform = &prepared.contents.platform;
-    let mut lines = vec![title(plan, &platform.name.to_string(), &platform.environment.to_string(), planned)];
-    for change in planned.changes.iter().filter(|change| change.mark != Mark::Removed) {
+    let mut lines = vec![title(
+        plan,
+        &platform.name.to_string(),
+        &platform.environment.to_string(),
+        planned,
+    )];
+    for change in planned
+        .changes
+        .iter()
+        .filter(|change| change.mark != Mark::Removed)
+    {
         lines.extend(changed(change, prepared));
     }
-    for change in planned.changes.iter().filter(|change| change.mark == Mark::Removed) {
+    for change in planned
+        .changes
+        .iter()
+        .filter(|change| change.mark == Mark::Removed)
+    {
         lines.extend(changed(change, prepared));
     }
     for drift in &planned.drift {
@@ -41,19 +54,31 @@ pub(crate) fn text(planned: &Planned, prepared: &Prepared, full: bool) -> String
     }
     lines.extend(unchanged(planned, prepared));
     if planned.changes.is_empty() && planned.drift.is_empty() {
-        lines.push(format!("  {} nothing to do: the file is what serves", mark("✓")));
+        lines.push(format!(
+            "  {} nothing to do: the file is what serves",
+            mark("✓")
+        ));
         return lines.join("\n");
     }
     lines.push(String::new());
     lines.extend(summary(planned));
     if full {
         lines.push(String::new());
-        lines.extend(plan.steps.iter().enumerate().map(|(place, step)| format!("  {:>3}  {step}", place + 1)));
+        lines.extend(
+            plan.steps
+                .iter()
+                .enumerate()
+                .map(|(place, step)| format!("  {:>3}  {step}", place + 1)),
+        );
     }
     lines.push(String::new());
-    let release = plan.release.map_or("next".into(), |release| release.to_string());
+    let release = plan
+        .release
+        .map_or("next".into(), |release| release.to_string());
     if planned.changes.is_empty() {
-        lines.push("The control plane heals drift by itself; `mainstay why` shows how far it is.".into());
+        lines.push(
+            "The control plane heals drift by itself; `mainstay why` shows how far it is.".into(),
+        );
     } else {
         lines.push(format!(
             "Do it: `mainstay deploy`. Keep it: `mainstay plan --out {release}.plan`, then `mainstay apply {release}.plan`."
@@ -64,7 +89,8 @@ pub(crate) fn text(planned: &Planned, prepared: &Prepared, full: bool) -> String
 
 fn title(plan: &Plan, name: &str, environment: &str, planned: &Planned) -> String {
     let dot = mark("·");
-    let name_of = |release: Option<ReleaseNumber>| release.map_or("nothing".into(), |one| one.to_string());
+    let name_of =
+        |release: Option<ReleaseNumber>| release.map_or("nothing".into(), |one| one.to_string());
     let before = name_of(plan.parent.release);
     let moves = if planned.changes.is_empty() {
         before.clone()
@@ -73,7 +99,13 @@ fn title(plan: &Plan, name: &str, environment: &str, planned: &Planned) -> Strin
     };
     let left = format!("{name} {dot} {environment} {dot} {moves}");
     let right = format!("plan {}, from {before}", plan.id());
-    format!("{left}{:>width$}", right, width = 100_usize.saturating_sub(left.chars().count()).max(right.len() + 2))
+    format!(
+        "{left}{:>width$}",
+        right,
+        width = 100_usize
+            .saturating_sub(left.chars().count())
+            .max(right.len() + 2)
+    )
 }
 
 /// `services.web` → `web`.
@@ -88,10 +120,22 @@ fn changed(change: &Change, prepared: &Prepared) -> Vec<String> {
         Mark::Removed => vec![format!("  - {name:<8} drains and stops")],
         Mark::Changed => {
             let mut lines = Vec::new();
-            let widest = change.fields.iter().map(|field| field.path.chars().count()).max().unwrap_or(0);
+            let widest = change
+                .fields
+                .iter()
+                .map(|field| field.path.chars().count())
+                .max()
+                .unwrap_or(0);
             for (place, field) in change.fields.iter().enumerate() {
-                let head = if place == 0 { format!("  ~ {name:<8}") } else { " ".repeat(12) };
-                lines.push(format!("{head} {}", changed_field(change, field, widest, prepared)));
+                let head = if place == 0 {
+                    format!("  ~ {name:<8}")
+                } else {
+                    " ".repeat(12)
+                };
+                lines.push(format!(
+                    "{head} {}",
+                    changed_field(change, field, widest, prepared)
+                ));
             }
             lines
         }
@@ -99,11 +143,19 @@ fn changed(change: &Change, prepared: &Prepared) -> Vec<String> {
 }
 
 fn changed_field(change: &Change, field: &Field, widest: usize, prepared: &Prepared) -> String {
-    let values = format!("{} {} {}", shown(field.before.as_ref()), mark("→"), shown(field.after.as_ref()));
+    let values = format!(
+        "{} {} {}",
+        shown(field.before.as_ref()),
+        mark("→"),
+        shown(field.after.as_ref())
+    );
     let path = format!("{}.{}", change.resource, field.path);
-    let place = mainstay_spec::place_of(&prepared.resolved, &path)
-        .map_or(String::new(), |place| format!("  {}:{}", place.file, place.line));
-    format!("{:<widest$}  {values:<34}{place}", field.path).trim_end().to_owned()
+    let place = mainstay_spec::place_of(&prepared.resolved, &path).map_or(String::new(), |place| {
+        format!("  {}:{}", place.file, place.line)
+    });
+    format!("{:<widest$}  {values:<34}{place}", field.path)
+        .trim_end()
+        .to_owned()
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -116,7 +168,11 @@ fn shown(value: Option<&Value>) -> String {
     };
     let text = escaped(&text).into_owned();
     if text.chars().count() > VALUE {
-        format!("{}{}", text.chars().take(VALUE).collect::<String>(), mark("…"))
+        format!(
+            "{}{}",
+            text.chars().take(VALUE).collect::<String>(),
+            mark("…")
+        )
     } else {
         text
     }
@@ -137,7 +193,12 @@ fn added(change: &Change, prepared: &Prepared) -> String {
         1 => "1 instance".into(),
         count => format!("{count} instances"),
     }];
-    facts.extend(service.size.memory.map(|memory| format!("{} each", memory.limit)));
+    facts.extend(
+        service
+            .size
+            .memory
+            .map(|memory| format!("{} each", memory.limit)),
+    );
     if !service.needs.is_empty() {
         let needs: Vec<&str> = service.needs.iter().map(ServiceName::as_str).collect();
         facts.push(format!("needs {}", needs.join(", ")));
@@ -146,20 +207,53 @@ fn added(change: &Change, prepared: &Prepared) -> String {
 }
 
 fn unchanged(planned: &Planned, prepared: &Prepared) -> Option<String> {
-    let changed: BTreeSet<&str> = planned.changes.iter().map(|change| short(&change.resource)).collect();
-    let same = prepared.contents.platform.services.keys().filter(|name| !changed.contains(name.as_str()));
+    let changed: BTreeSet<&str> = planned
+        .changes
+        .iter()
+        .map(|change| short(&change.resource))
+        .collect();
+    let same = prepared
+        .contents
+        .platform
+        .services
+        .keys()
+        .filter(|name| !changed.contains(name.as_str()));
     let count = same.count();
     (count > 0).then(|| format!("  = {count} unchanged"))
 }
 
 fn summary(planned: &Planned) -> Vec<String> {
     let plan = &planned.plan;
-    let starts = plan.steps.iter().filter(|step| matches!(step, Step::Start { .. })).count();
-    let stops = plan.steps.iter().filter(|step| matches!(step, Step::Stop { .. })).count();
-    let mut lines = vec![format!("  {} steps: {starts} instances start, {stops} drain and stop", plan.steps.len())];
-    for line in plan.report.services.iter().filter(|line| line.least_ready > 0) {
-        lines.push(format!("  `{}` never below {} ready", line.service, line.least_ready));
+    let starts = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::Start { .. }))
+        .count();
+    let stops = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::Stop { .. }))
+        .count();
+    let mut lines = vec![format!(
+        "  {} steps: {starts} instances start, {stops} drain and stop",
+        plan.steps.len()
+    )];
+    for line in plan
+        .report
+        .services
+        .iter()
+        .filter(|line| line.least_ready > 0)
+    {
+        lines.push(format!(
+            "  `{}` never below {} ready",
+            line.service, line.least_ready
+        ));
     }
-    lines.extend(plan.report.waits.iter().map(|wait| format!("  waits for {wait}")));
+    lines.extend(
+        plan.report
+            .waits
+            .iter()
+            .map(|wait| format!("  waits for {wait}")),
+    );
     lines
 }

@@ -31,16 +31,48 @@ pub(crate) fn watch(
     json: bool,
 ) -> Result<Exit, Failure> {
     let port = platform.gateway.http;
-    let urls = platform.domains.keys().map(|host| format!("http://{host}:{port}/")).collect();
-    follow(client, moving, &Ending { urls, rollback: false }, json)
+    let urls = platform
+        .domains
+        .keys()
+        .map(|host| format!("http://{host}:{port}/"))
+        .collect();
+    follow(
+        client,
+        moving,
+        &Ending {
+            urls,
+            rollback: false,
+        },
+        json,
+    )
 }
 
-pub(crate) fn watch_rollback(client: &Client, moving: &Moving, json: bool) -> Result<Exit, Failure> {
-    follow(client, moving, &Ending { urls: vec![], rollback: true }, json)
+pub(crate) fn watch_rollback(
+    client: &Client,
+    moving: &Moving,
+    json: bool,
+) -> Result<Exit, Failure> {
+    follow(
+        client,
+        moving,
+        &Ending {
+            urls: vec![],
+            rollback: true,
+        },
+        json,
+    )
 }
 
 pub(crate) fn watch_retry(client: &Client, moving: &Moving, json: bool) -> Result<Exit, Failure> {
-    follow(client, moving, &Ending { urls: vec![], rollback: false }, json)
+    follow(
+        client,
+        moving,
+        &Ending {
+            urls: vec![],
+            rollback: false,
+        },
+        json,
+    )
 }
 
 fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Result<Exit, Failure> {
@@ -114,18 +146,34 @@ fn success(_: &Progress, moving: &Moving, ending: &Ending, took: u64) -> String 
 fn failure(end: &ReleaseEnd, failed: Option<&Failed>, moving: &Moving) -> String {
     let release = moving.release;
     let why = match end {
-        ReleaseEnd::Superseded => return format!("{} {release} was superseded by a newer release", mark("✗")),
-        ReleaseEnd::Aborted => return format!("{} {release} was aborted; what served before serves again", mark("✗")),
+        ReleaseEnd::Superseded => {
+            return format!("{} {release} was superseded by a newer release", mark("✗"));
+        }
+        ReleaseEnd::Aborted => {
+            return format!(
+                "{} {release} was aborted; what served before serves again",
+                mark("✗")
+            );
+        }
         ReleaseEnd::Failed { why } => why,
     };
     let mut lines = vec![
-        format!("{} {release} failed; what served before serves as before", mark("✗")),
+        format!(
+            "{} {release} failed; what served before serves as before",
+            mark("✗")
+        ),
         String::new(),
         format!("  {}", escaped(why)),
     ];
-    let Some(failed) = failed else { return lines.join("\n") };
+    let Some(failed) = failed else {
+        return lines.join("\n");
+    };
     let mut part = |name: &str, text: &str, first: bool| {
-        let head = if first { format!("    {name:<8} ") } else { " ".repeat(13) };
+        let head = if first {
+            format!("    {name:<8} ")
+        } else {
+            " ".repeat(13)
+        };
         lines.push(format!("{head}{}", escaped(text)).trim_end().to_owned());
     };
     for (place, line) in failed.evidence.probe.iter().enumerate() {
@@ -139,7 +187,9 @@ fn failure(end: &ReleaseEnd, failed: Option<&Failed>, moving: &Moving) -> String
         part("log", line, place == 0);
     }
     let hint = match &failed.instance {
-        Some(instance) => format!("`mainstay logs {instance}` shows everything it wrote; `mainstay retry` tries again"),
+        Some(instance) => format!(
+            "`mainstay logs {instance}` shows everything it wrote; `mainstay retry` tries again"
+        ),
         None => "`mainstay doctor` looks at the machine; `mainstay retry` tries again".into(),
     };
     lines.push(String::new());
@@ -152,8 +202,13 @@ fn tell(progress: &Progress) {
     for happening in &progress.happenings {
         let at = time::clock(happening.at.0);
         let text = match &happening.event {
-            Event::StepBegun { step, .. } if !matches!(step, Step::Clear { .. }) => step.to_string(),
-            Event::PlanEnded { end: mainstay_plan::PlanEnd::Deviated { seen }, .. } => {
+            Event::StepBegun { step, .. } if !matches!(step, Step::Clear { .. }) => {
+                step.to_string()
+            }
+            Event::PlanEnded {
+                end: mainstay_plan::PlanEnd::Deviated { seen },
+                ..
+            } => {
                 format!("the plan is made anew: {seen}")
             }
             Event::InstanceEnded { instance, exit, .. } => format!("{instance} ended: {exit}"),
@@ -171,17 +226,31 @@ fn redraw(
     began: Instant,
     drawn: usize,
 ) -> usize {
-    let mut lines = vec![format!("{release}   {}", time::span(u64::try_from(began.elapsed().as_millis()).unwrap_or(0)))];
+    let mut lines = vec![format!(
+        "{release}   {}",
+        time::span(u64::try_from(began.elapsed().as_millis()).unwrap_or(0))
+    )];
     for service in progress.services.iter().filter(|service| service.moves) {
         lines.push(bar(service));
     }
     let requests = progress.traffic.requests.saturating_sub(requests_before);
     lines.push(format!("  traffic  {requests} requests"));
     lines.extend(progress.waits.iter().take(2).map(|wait| {
-        format!("  waits    for {} ({})", escaped(&wait.what), time::span(wait.for_ms))
+        format!(
+            "  waits    for {} ({})",
+            escaped(&wait.what),
+            time::span(wait.for_ms)
+        )
     }));
-    let up = if drawn > 0 { format!("\u{1b}[{drawn}A") } else { String::new() };
-    let body: String = lines.iter().map(|line| format!("\u{1b}[2K{}\n", cut(line))).collect();
+    let up = if drawn > 0 {
+        format!("\u{1b}[{drawn}A")
+    } else {
+        String::new()
+    };
+    let body: String = lines
+        .iter()
+        .map(|line| format!("\u{1b}[2K{}\n", cut(line)))
+        .collect();
     terminal::draw(&format!("{up}{body}\u{1b}[J"));
     lines.len()
 }
@@ -191,9 +260,20 @@ fn cut(line: &str) -> String {
 }
 
 fn bar(service: &Moved) -> String {
-    let done = (service.new * BAR).checked_div(service.wanted.max(1)).unwrap_or(0).min(BAR);
-    let (full, empty) = if terminal::utf8() { ("█", "░") } else { ("#", ".") };
-    let state = if service.new >= service.wanted { "✓" } else { "▸" };
+    let done = (service.new * BAR)
+        .checked_div(service.wanted.max(1))
+        .unwrap_or(0)
+        .min(BAR);
+    let (full, empty) = if terminal::utf8() {
+        ("█", "░")
+    } else {
+        ("#", ".")
+    };
+    let state = if service.new >= service.wanted {
+        "✓"
+    } else {
+        "▸"
+    };
     format!(
         "  {:<8} {} {}{} {} of {} new · {} ready · {} draining",
         service.service,

@@ -8,10 +8,18 @@ use mainstay_server::api::{Status, Why};
 
 pub(crate) fn text(status: &Status) -> String {
     let dot = mark("·");
-    let release = status.release.clone().unwrap_or_else(|| "no release".into());
+    let release = status
+        .release
+        .clone()
+        .unwrap_or_else(|| "no release".into());
     let since = status.since_ms.filter(|_| status.phase == "steady");
-    let phase = since.map_or(status.phase.clone(), |since| format!("steady for {}", time::lasted(since)));
-    let left = format!("{} {dot} {} {dot} {release} {dot} {phase}", status.platform, status.environment);
+    let phase = since.map_or(status.phase.clone(), |since| {
+        format!("steady for {}", time::lasted(since))
+    });
+    let left = format!(
+        "{} {dot} {} {dot} {release} {dot} {phase}",
+        status.platform, status.environment
+    );
     let url = status.urls.first().cloned().unwrap_or_default();
     let mut lines = vec![format!("{left}   {url}").trim_end().to_owned()];
     if status.attention.is_empty() {
@@ -21,20 +29,35 @@ pub(crate) fn text(status: &Status) -> String {
         lines.push(format!("  needs attention: {}", escaped(line)));
     }
     for wait in &status.waits {
-        lines.push(format!("  waits for {} ({})", escaped(&wait.what), time::span(wait.for_ms)));
+        lines.push(format!(
+            "  waits for {} ({})",
+            escaped(&wait.what),
+            time::span(wait.for_ms)
+        ));
     }
     if status.services.is_empty() {
         return lines.join("\n");
     }
     lines.push(String::new());
-    let mut table = Table::new(&["SERVICE", "RELEASE", "READY", "INSTANCE", "ADDRESS", "PID", "STATE"]).right(2);
+    let mut table = Table::new(&[
+        "SERVICE", "RELEASE", "READY", "INSTANCE", "ADDRESS", "PID", "STATE",
+    ])
+    .right(2);
     for service in &status.services {
-        let head = [service.name.clone(), service.release.clone(), format!("{}/{}", service.ready, service.desired)];
+        let head = [
+            service.name.clone(),
+            service.release.clone(),
+            format!("{}/{}", service.ready, service.desired),
+        ];
         if service.instances.is_empty() {
             table.row(head.to_vec());
         }
         for (place, one) in service.instances.iter().enumerate() {
-            let mut row = if place == 0 { head.to_vec() } else { vec![String::new(); 3] };
+            let mut row = if place == 0 {
+                head.to_vec()
+            } else {
+                vec![String::new(); 3]
+            };
             let state = match &one.detail {
                 Some(detail) => format!("{}: {}", one.state.replace('_', " "), escaped(detail)),
                 None => one.state.replace('_', " "),
@@ -55,9 +78,23 @@ pub(crate) fn text(status: &Status) -> String {
 pub(crate) fn why(why: &Why) -> String {
     let mut lines = vec![why.summary.clone()];
     for wait in &why.waits {
-        lines.push(format!("  waits    for {} ({})", escaped(&wait.what), time::span(wait.for_ms)));
+        lines.push(format!(
+            "  waits    for {} ({})",
+            escaped(&wait.what),
+            time::span(wait.for_ms)
+        ));
     }
-    let width = why.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(7);
-    lines.extend(why.facts.iter().map(|(name, fact)| format!("  {name:<width$}  {}", escaped(fact))));
+    let width = why
+        .facts
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(7);
+    lines.extend(
+        why.facts
+            .iter()
+            .map(|(name, fact)| format!("  {name:<width$}  {}", escaped(fact))),
+    );
     lines.join("\n")
 }

@@ -10,7 +10,10 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|text| (*text).to_owned()).collect()], right: vec![] }
+        Self {
+            rows: vec![headings.iter().map(|text| (*text).to_owned()).collect()],
+            right: vec![],
+        }
     }
 
     /// Numbers line up on their right.
@@ -33,7 +36,11 @@ impl Table {
         let line = |row: &Vec<String>| {
             let cells = row.iter().enumerate().map(|(column, cell)| {
                 let gap = " ".repeat(widths[column].saturating_sub(cell.width()));
-                if self.right.contains(&column) { format!("{gap}{cell}") } else { format!("{cell}{gap}") }
+                if self.right.contains(&column) {
+                    format!("{gap}{cell}")
+                } else {
+                    format!("{cell}{gap}")
+                }
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };

@@ -4,7 +4,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -22,7 +24,10 @@ pub(crate) fn relative(milliseconds: u64) -> String {
         120..7200 => format!("{} min ago", seconds / 60),
         7200..172_800 => format!("{} h ago", seconds / 3600),
         172_800..604_800 => format!("{} d ago", seconds / 86_400),
-        _ => timestamp(milliseconds).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        _ => timestamp(milliseconds)
+            .to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M")
+            .to_string(),
     }
 }
 
@@ -37,7 +42,10 @@ pub(crate) fn lasted(milliseconds: u64) -> String {
 
 /// The time of day, to the millisecond.
 pub(crate) fn clock(milliseconds: u64) -> String {
-    timestamp(milliseconds).to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
+    timestamp(milliseconds)
+        .to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S%.3f")
+        .to_string()
 }
 
 /// A span in seconds as people say it: `1.3 s`, `41 s`, `5 min`.
