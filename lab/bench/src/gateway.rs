@@ -57,7 +57,10 @@ struct Guard(Child);
 impl Drop for Guard {
     fn drop(&mut self) {
         // SIGTERM first: a killed nginx master leaves its worker behind.
-        Command::new("kill").arg(self.0.id().to_string()).status().ok();
+        Command::new("kill")
+            .arg(self.0.id().to_string())
+            .status()
+            .ok();
         let deadline = Instant::now() + Duration::from_secs(3);
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
