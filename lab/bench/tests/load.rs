@@ -70,6 +70,26 @@ fn successes_are_timed_from_the_schedule_until_stopped() {
 }
 
 #[test]
+fn waiting_for_a_connection_counts() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut plan = plan(listener.local_addr().unwrap());
+    plan.connections = 1;
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        while stream.read(&mut request).is_ok_and(|count| count > 0) {
+            std::thread::sleep(Duration::from_millis(10));
+            let answered = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            answered.unwrap();
+        }
+    });
+    // 40 requests due within 200 ms, 10 ms each, one at a time: the last is 200 ms late.
+    let summary = run(plan).unwrap();
+    assert_eq!(summary.succeeded, 40);
+    assert!(summary.latency.max_us > 150_000, "{summary:?}");
+}
+
+#[test]
 fn a_silent_server_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut silent = plan(listener.local_addr().unwrap());
