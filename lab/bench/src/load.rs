@@ -154,6 +154,9 @@ pub fn run(plan: Plan) -> io::Result<Summary> {
     start(plan).wait()
 }
 
+/// Latencies above an hour count as an hour.
+const LONGEST_US: u64 = 3_600_000_000;
+
 enum Failure {
     Refused,
     Reset(String),
@@ -174,7 +177,7 @@ struct Generator {
 impl Generator {
     fn new(plan: Plan, stop: Arc<AtomicBool>) -> Rc<Self> {
         let begun = Instant::now();
-        let histogram = Histogram::new(3).expect("three digits are allowed");
+        let histogram = Histogram::new_with_max(LONGEST_US, 3).expect("the bounds are valid");
         Rc::new(Self {
             plan,
             begun,
