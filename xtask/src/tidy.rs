@@ -31,15 +31,15 @@ const RINGS: [&str; 3] = ["core", "io", "app"];
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked(root)?;
     let mut faults = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
-    {
+    let modules = Modules::of(root, &files)?;
+    for file in files.iter().filter(|file| is_rust(file)) {
         let text = fs::read_to_string(root.join(file))?;
-        source(file, &text, &mut faults);
+        source(file, &text, modules.is_test(file), &mut faults);
+        if !modules.reach(file) {
+            faults.push(format!("{}: no `mod` reaches it", file.display()));
+        }
     }
     rings(root, &files, &mut faults)?;
-    dead_files(root, &files, &mut faults)?;
     for file in files
         .iter()
         .filter(|file| file.extension().is_some_and(|kind| kind == "md"))
@@ -67,7 +67,11 @@ fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn source(file: &Path, text: &str, faults: &mut Vec<String>) {
+fn is_rust(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "rs")
+}
+
+fn source(file: &Path, text: &str, test: bool, faults: &mut Vec<String>) {
     let shown = file.display();
     let name = file
         .file_stem()
@@ -87,16 +91,18 @@ fn source(file: &Path, text: &str, faults: &mut Vec<String>) {
             "{shown}: {lines} lines, past {LONG} it holds a second noun"
         ));
     }
-    let core = file.starts_with("core") && file.components().any(|part| part.as_os_str() == "src");
+    let core = !test
+        && file.starts_with("core")
+        && file.components().any(|part| part.as_os_str() == "src");
     for (number, line) in text.lines().enumerate() {
-        let code = line.split("//").next().unwrap_or_default();
+        let written = line.split("//").next().unwrap_or_default();
         for banned in CORE_BANNED
             .iter()
-            .filter(|banned| core && code.contains(**banned))
+            .filter(|banned| core && written.contains(**banned))
         {
             faults.push(format!("{shown}:{}: the core names `{banned}`", number + 1));
         }
-        let sleeps = code.contains("thread::sleep(") || code.contains("time::sleep(");
+        let sleeps = written.contains("thread::sleep(") || written.contains("time::sleep(");
         if sleeps
             && file.components().any(|part| part.as_os_str() == "tests")
             && !waits(text, number)
@@ -116,7 +122,9 @@ fn waits(text: &str, number: usize) -> bool {
         .skip(number.saturating_sub(15))
         .take(30)
         .collect();
-    around.iter().any(|line| line.contains("deadline"))
+    around
+        .iter()
+        .any(|line| line.contains("deadline") || line.contains("slow on purpose"))
 }
 
 /// No crate uses one of a ring outside its own, and deciders never use one another.
@@ -151,60 +159,77 @@ fn rings(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()>
     Ok(())
 }
 
-/// Every source file is reached by a `mod` of its crate, or is a target by its place.
-fn dead_files(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()> {
-    let mut named: BTreeSet<(PathBuf, String)> = BTreeSet::new();
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
-    {
-        let parsed = syn::parse_file(&fs::read_to_string(root.join(file))?)
-            .with_context(|| format!("{} is no Rust", file.display()))?;
+/// Which files the modules of the crates reach.
+#[derive(Default)]
+struct Modules {
+    reached: BTreeSet<PathBuf>,
+    tests: BTreeSet<PathBuf>,
+}
+
+impl Modules {
+    fn of(root: &Path, files: &[PathBuf]) -> Result<Self> {
+        let mut modules = Self::default();
+        for file in files.iter().filter(|file| is_rust(file)) {
+            let parsed = syn::parse_file(&fs::read_to_string(root.join(file))?)
+                .with_context(|| format!("{} is no Rust", file.display()))?;
+            for item in &parsed.items {
+                if let syn::Item::Mod(module) = item {
+                    modules.take(file, module);
+                }
+            }
+        }
+        Ok(modules)
+    }
+
+    fn take(&mut self, file: &Path, module: &syn::ItemMod) {
         let stem = file
             .file_stem()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         let folder = file.parent().unwrap_or(Path::new(""));
-        let below = if ["mod", "lib", "main"].contains(&stem) || is_target(file) {
+        let own = ["mod", "lib", "main"].contains(&stem) || is_target(file);
+        let below = if own {
             folder.to_owned()
         } else {
             folder.join(stem)
         };
-        for item in &parsed.items {
-            if let syn::Item::Mod(module) = item {
-                named.insert((below.clone(), module.ident.to_string()));
-            }
+        let name = module.ident.to_string();
+        let mut places = vec![
+            below.join(format!("{name}.rs")),
+            below.join(&name).join("mod.rs"),
+        ];
+        let written = module
+            .attrs
+            .iter()
+            .find(|attribute| attribute.path().is_ident("path"));
+        if let Some(syn::Meta::NameValue(value)) = written.map(|attribute| &attribute.meta)
+            && let syn::Expr::Lit(literal) = &value.value
+            && let syn::Lit::Str(path) = &literal.lit
+        {
+            places.push(folder.join(path.value()));
         }
+        let test = module.attrs.iter().any(|attribute| {
+            matches!(&attribute.meta, syn::Meta::List(list)
+                if list.path.is_ident("cfg") && list.tokens.to_string() == "test")
+        });
+        if test {
+            self.tests.extend(places.iter().cloned());
+        }
+        self.reached.extend(places);
     }
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
-    {
+
+    fn is_test(&self, file: &Path) -> bool {
+        self.tests.contains(file)
+    }
+
+    /// Every source file is reached by a `mod` of its crate, or is a target by its place.
+    fn reach(&self, file: &Path) -> bool {
         let stem = file
             .file_stem()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let (folder, name) = if stem == "mod" {
-            let name = folder
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            (
-                folder.parent().unwrap_or(Path::new("")).to_owned(),
-                name.to_owned(),
-            )
-        } else {
-            (folder.to_owned(), stem.to_owned())
-        };
-        let reached = is_target(file)
-            || ["lib", "main", "build"].contains(&stem)
-            || named.contains(&(folder, name));
-        if !reached {
-            faults.push(format!("{}: no `mod` reaches it", file.display()));
-        }
+        is_target(file) || ["lib", "main", "build"].contains(&stem) || self.reached.contains(file)
     }
-    Ok(())
 }
 
 /// A file that cargo builds by its place: in `tests/`, `examples/`, `benches/`, `bin/`, `fuzz_targets/`.

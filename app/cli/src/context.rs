@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// The platform's file, read and split into nodes.
 pub(crate) struct PlatformFile {
-    /// As the user knows it: relative to here where possible.
-    pub(crate) shown: String,
     /// The folder it lies in.
     pub(crate) folder: PathBuf,
     pub(crate) tree: Tree,
@@ -72,12 +70,7 @@ pub(crate) fn read(arguments: &Arguments) -> Result<PlatformFile, Failure> {
         &folder
     })
     .map_err(|fault| Failure::operator("folder", format!("the file's folder is gone: {fault}")))?;
-    Ok(PlatformFile {
-        shown,
-        folder,
-        tree,
-        sets,
-    })
+    Ok(PlatformFile { folder, tree, sets })
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -129,15 +122,14 @@ impl Place {
 /// being edited. The environment is the one named; else the file's, if it parses; else the only one
 /// that has a state.
 pub(crate) fn place(arguments: &Arguments) -> Result<Place, Failure> {
-    let root = match &arguments.state {
-        Some(state) => absolute(state)?,
-        None => {
-            let path = absolute(&find(arguments)?)?;
-            path.parent()
-                .map(Path::to_owned)
-                .unwrap_or_default()
-                .join(".mainstay")
-        }
+    let root = if let Some(state) = &arguments.state {
+        absolute(state)?
+    } else {
+        let path = absolute(&find(arguments)?)?;
+        path.parent()
+            .map(Path::to_owned)
+            .unwrap_or_default()
+            .join(".mainstay")
     };
     let environment = match &arguments.environment {
         Some(name) => name.clone(),

@@ -67,7 +67,7 @@ impl Failure {
             terminal::json(&serde_json::json!({ "ok": false, "errors": self.listed() }));
             return;
         }
-        let style = terminal::style(terminal::Side::Talk);
+        let style = terminal::style();
         let placed = self.faults.iter().any(|fault| fault.place.is_some());
         if placed {
             terminal::say(&render_all(&self.faults, &self.sources, style));

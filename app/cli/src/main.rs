@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(fault) => return misuse(&fault),
     };
     let json = arguments.json;
-    match run(arguments) {
+    match run(&arguments) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
             let exit = failure.exit();
@@ -55,37 +55,37 @@ fn misuse(fault: &clap::Error) -> ExitCode {
     })
 }
 
-fn run(arguments: Arguments) -> Result<Exit, Failure> {
+fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let Some(command) = arguments.command.clone() else {
         terminal::say_out(command::overview::TEXT);
         return Ok(Exit::Done);
     };
     match command {
-        Command::Check => command::check::run(&arguments),
-        Command::Plan { out, full } => command::plan::run(&arguments, out.as_deref(), full),
-        Command::Apply { plan } => command::apply::run(&arguments, &plan),
-        Command::Up => command::up::run(&arguments),
-        Command::Deploy => command::deploy::run(&arguments),
-        Command::Rollback { release } => command::rollback::run(&arguments, release),
-        Command::Abort => command::steer::abort(&arguments),
-        Command::Retry => command::steer::retry(&arguments),
-        Command::Hold { action } => command::hold::run(&arguments, &action),
-        Command::Status => command::status::run(&arguments),
-        Command::Why { subject } => command::why::run(&arguments, subject.as_deref()),
-        Command::History => command::history::run(&arguments),
+        Command::Check => command::check::run(arguments),
+        Command::Plan { out, full } => command::plan::run(arguments, out.as_deref(), full),
+        Command::Apply { plan } => command::apply::run(arguments, &plan),
+        Command::Up => command::up::run(arguments),
+        Command::Deploy => command::deploy::run(arguments),
+        Command::Rollback { release } => command::rollback::run(arguments, release),
+        Command::Abort => command::steer::abort(arguments),
+        Command::Retry => command::steer::retry(arguments),
+        Command::Hold { action } => command::hold::run(arguments, &action),
+        Command::Status => command::status::run(arguments),
+        Command::Why { subject } => command::why::run(arguments, subject.as_deref()),
+        Command::History => command::history::run(arguments),
         Command::Logs {
             subject,
             lines,
             follow,
-        } => command::logs::run(&arguments, &subject, lines, follow),
-        Command::Explain { path } => command::explain::run(&arguments, &path),
-        Command::Schema => command::schema::run(&arguments),
-        Command::Ledger { action } => command::ledger::run(&arguments, &action),
-        Command::Doctor => command::doctor::run(&arguments),
-        Command::Down => command::down::run(&arguments),
-        Command::Serve => command::serve::run(&arguments),
-        Command::Gateway => command::gateway::run(&arguments),
-        Command::Version => command::version::run(&arguments),
-        Command::Completions { shell } => command::completions::run(shell),
+        } => command::logs::run(arguments, &subject, lines, follow),
+        Command::Explain { path } => command::explain::run(arguments, &path),
+        Command::Schema => Ok(command::schema::run()),
+        Command::Ledger { action } => command::ledger::run(arguments, &action),
+        Command::Doctor => command::doctor::run(arguments),
+        Command::Down => command::down::run(arguments),
+        Command::Serve => command::serve::run(arguments),
+        Command::Gateway => command::gateway::run(arguments),
+        Command::Version => Ok(command::version::run(arguments)),
+        Command::Completions { shell } => Ok(command::completions::run(shell)),
     }
 }

@@ -21,7 +21,6 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Everything a deploy needs to know.
 pub(crate) struct Prepared {
-    pub(crate) file: PlatformFile,
     pub(crate) resolved: Resolved,
     pub(crate) place: Place,
     pub(crate) contents: Contents,
@@ -63,7 +62,6 @@ pub(crate) fn prepare_with(
         service.build = None;
     }
     Ok(Prepared {
-        file,
         resolved,
         place,
         contents: Contents {

@@ -4,24 +4,12 @@ use mainstay_faults::Style;
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 
-/// Which stream a text goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// Standard output: data.
-    Data,
-    /// Standard error: talk.
-    Talk,
-}
-
-/// How text looks on a stream.
-pub(crate) fn style(side: Side) -> Style {
-    let terminal = match side {
-        Side::Data => std::io::stdout().is_terminal(),
-        Side::Talk => std::io::stderr().is_terminal(),
-    };
+/// How talk looks.
+pub(crate) fn style() -> Style {
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     Style {
         ascii: !utf8(),
-        coloured: terminal && std::env::var_os("NO_COLOR").is_none(),
+        coloured,
         columns: 100,
     }
 }
@@ -34,7 +22,7 @@ pub(crate) fn utf8() -> bool {
         .find(|value| !value.is_empty());
     set.is_none_or(|value| {
         let value = value.to_ascii_lowercase();
-        value.contains("utf-8") || value.contains("utf8") || value == "c" && cfg!(test)
+        value.contains("utf-8") || value.contains("utf8")
     })
 }
 

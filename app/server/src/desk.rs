@@ -28,13 +28,13 @@ pub(crate) struct Office {
 pub(crate) enum Standing {
     /// The engine works.
     Working {
-        engine: Engine,
+        engine: Box<Engine>,
         world: Box<RealWorld>,
     },
     /// The ledger must not be written to: nothing is decided, and the gateway is kept alive.
     Halted {
         why: String,
-        history: History,
+        history: Box<History>,
         gateway: Keeper,
     },
 }

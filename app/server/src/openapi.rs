@@ -83,154 +83,179 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 }
 
 fn operations(generator: &mut SchemaGenerator) -> Vec<Operation> {
-    let g = generator;
-    let none = || json!({ "type": "null" });
-    let any = || json!({});
-    let rows = |row: Value| json!({ "type": "array", "items": row });
-    let op = |method, path, summary, body, answer| Operation {
+    let mut operations = looking(generator);
+    operations.extend(steering(generator));
+    operations
+}
+
+fn operation(
+    (method, path): (&'static str, &'static str),
+    summary: &'static str,
+    body: Option<Value>,
+    answer: Value,
+) -> Operation {
+    Operation {
         path,
         method,
         summary,
         body,
         answer,
-    };
-    let (history, hold) = (of::<api::HistoryRow>(g), of::<api::HoldRow>(g));
-    let (moving, proposal) = (of::<api::Moving>(g), of::<api::Proposal>(g));
+    }
+}
+
+/// An array of these.
+fn rows(row: &Value) -> Value {
+    json!({ "type": "array", "items": row })
+}
+
+fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
+    let any = json!({});
+    let get = |path, summary, answer| operation(("get", path), summary, None, answer);
+    let why = of::<api::Why>(generator);
     vec![
-        op(
-            "get",
+        get(
             "/v1/version",
             "Which control plane this is",
-            None,
-            of::<api::Version>(g),
+            of::<api::Version>(generator),
         ),
-        op("get", "/v1/openapi.json", "This document", None, any()),
-        op(
-            "get",
+        get("/v1/openapi.json", "This document", any.clone()),
+        get(
             "/v1/status",
             "How the platform stands",
-            None,
-            of::<api::Status>(g),
+            of::<api::Status>(generator),
         ),
-        op(
-            "get",
+        get(
             "/v1/history",
             "Every release, newest first",
-            None,
-            rows(history),
+            rows(&of::<api::HistoryRow>(generator)),
         ),
-        op(
-            "get",
-            "/v1/why",
-            "Why the whole is as it is",
-            None,
-            of::<api::Why>(g),
-        ),
-        op(
-            "get",
+        get("/v1/why", "Why the whole is as it is", why.clone()),
+        get(
             "/v1/why/{subject}",
             "Why a service or an instance is as it is",
-            None,
-            of::<api::Why>(g),
+            why,
         ),
-        op(
-            "get",
+        get(
             "/v1/logs/{subject}",
             "What a service or an instance wrote",
-            None,
-            of::<api::Logs>(g),
+            of::<api::Logs>(generator),
         ),
-        op(
-            "get",
+        get(
             "/v1/progress",
             "How a release moves",
-            None,
-            of::<api::Progress>(g),
+            of::<api::Progress>(generator),
         ),
-        op(
-            "get",
+        get(
             "/v1/metrics",
             "The gateway's metrics in Prometheus' text format",
-            None,
-            any(),
+            any.clone(),
         ),
-        op(
-            "get",
+        get(
             "/v1/contents",
             "The contents of the release that serves",
-            None,
-            any(),
+            any,
         ),
-        op(
-            "post",
+        get(
+            "/v1/holds",
+            "Releases that nothing ships again by itself",
+            rows(&of::<api::HoldRow>(generator)),
+        ),
+    ]
+}
+
+fn steering(generator: &mut SchemaGenerator) -> Vec<Operation> {
+    let none = json!({ "type": "null" });
+    let post = |path, summary, body, answer| operation(("post", path), summary, body, answer);
+    let moving = of::<api::Moving>(generator);
+    let proposal = Some(of::<api::Proposal>(generator));
+    let saved = Some(of::<api::SavedPlan>(generator));
+    let back = Some(of::<api::RollbackAsked>(generator));
+    let asked = Some(of::<api::LeaseAsked>(generator));
+    let given = of::<api::LeaseGiven>(generator);
+    let planned = of::<api::Planned>(generator);
+    let lease = "Take or renew a lease for a deploy that is being prepared";
+    vec![
+        post(
             "/v1/plan",
             "What shipping these contents would do",
-            Some(proposal.clone()),
-            of::<api::Planned>(g),
+            proposal.clone(),
+            planned,
         ),
-        op(
-            "post",
+        post(
             "/v1/deploy",
             "Ship these contents",
-            Some(proposal),
+            proposal,
             moving.clone(),
         ),
-        op(
-            "post",
+        post(
             "/v1/apply",
             "Execute exactly this saved plan",
-            Some(of::<api::SavedPlan>(g)),
+            saved,
             moving.clone(),
         ),
-        op(
-            "post",
+        post(
             "/v1/rollback",
             "Bring back an earlier release",
-            Some(of::<api::RollbackAsked>(g)),
+            back,
             moving.clone(),
         ),
-        op(
-            "post",
+        post(
             "/v1/abort",
             "Stop the release that is under way",
             None,
             moving.clone(),
         ),
-        op(
-            "post",
+        post(
             "/v1/retry",
             "Ship the last failed release again",
             None,
             moving,
         ),
-        op(
-            "get",
-            "/v1/holds",
-            "Releases that nothing ships again by itself",
+        operation(
+            ("delete", "/v1/holds/{release}"),
+            "Lift a hold",
             None,
-            rows(hold),
+            none.clone(),
         ),
-        op("delete", "/v1/holds/{release}", "Lift a hold", None, none()),
-        op(
-            "post",
-            "/v1/leases",
-            "Take or renew a lease for a deploy that is being prepared",
-            Some(of::<api::LeaseAsked>(g)),
-            of::<api::LeaseGiven>(g),
-        ),
-        op(
-            "post",
+        post("/v1/leases", lease, asked, given),
+        post(
             "/v1/up",
             "Let the last release run again",
             None,
-            none(),
+            none.clone(),
         ),
-        op(
-            "post",
-            "/v1/down",
-            "Drain and stop everything",
-            None,
-            none(),
-        ),
+        post("/v1/down", "Drain and stop everything", None, none),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    /// The published file is what this program serves.
+    #[test]
+    fn the_published_document_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let now =
+            serde_json::to_string_pretty(&super::openapi()).expect("a document is JSON") + "\n";
+        if std::env::var_os("MAINSTAY_BLESS").is_some() {
+            std::fs::write(path, &now).expect("the document can be written");
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            published == now,
+            "docs/openapi.json differs; run `cargo xtask bless`"
+        );
+    }
+
+    /// Every path of the document is answered, and by nothing else than its methods.
+    #[test]
+    fn every_route_is_in_the_document() {
+        let document = super::openapi();
+        let source = include_str!("route.rs");
+        let routed = source.matches(".route(\"/v1/").count();
+        let paths = document["paths"].as_object().expect("there are paths");
+        assert_eq!(routed, paths.len());
+        for path in paths.keys() {
+            assert!(source.contains(&format!(".route(\"{path}\"")), "{path}");
+        }
+    }
 }

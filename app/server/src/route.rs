@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use mainstay_atoms::{Actor, ReleaseNumber};
-use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped, World as _};
+use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped};
 use mainstay_plan::changes;
 use mainstay_world::RealWorld;
 use serde::Deserialize;
@@ -282,21 +282,18 @@ async fn logs(
                 4,
             ));
         };
-        let (rows, cursor) = match asked.cursor {
-            Some(number) => {
-                let mut tail = office
-                    .tails
-                    .take(number)
-                    .ok_or_else(|| unknown_subject(&subject))?;
-                let rows = world.lines_since(&subject, &mut tail).map_err(io)?;
-                (rows, office.tails.keep(tail))
-            }
-            None => {
-                let count = asked.lines.unwrap_or(100).min(LINES_LIMIT);
-                let found = world.last_lines(&subject, count).map_err(io)?;
-                let (rows, tail) = found.ok_or_else(|| unknown_subject(&subject))?;
-                (rows, office.tails.keep(tail))
-            }
+        let (rows, cursor) = if let Some(number) = asked.cursor {
+            let mut tail = office
+                .tails
+                .take(number)
+                .ok_or_else(|| unknown_subject(&subject))?;
+            let rows = world.lines_since(&subject, &mut tail).map_err(io)?;
+            (rows, office.tails.keep(tail))
+        } else {
+            let count = asked.lines.unwrap_or(100).min(LINES_LIMIT);
+            let found = world.last_lines(&subject, count).map_err(io)?;
+            let (rows, tail) = found.ok_or_else(|| unknown_subject(&subject))?;
+            (rows, office.tails.keep(tail))
         };
         let lines = rows
             .into_iter()
@@ -372,15 +369,6 @@ async fn plan(
     .await
 }
 
-fn moving(engine: &Engine, shipped: &Shipped, after: u64) -> Moving {
-    let _: &Engine = engine;
-    Moving {
-        release: shipped.release,
-        superseded: shipped.superseded,
-        after,
-    }
-}
-
 /// Runs a request that puts a release under way.
 async fn release(
     desk: &Desk,
@@ -389,7 +377,11 @@ async fn release(
     working(desk, move |engine, world| {
         let after = engine.progress().newest();
         let shipped = request(engine, world).map_err(|refusal| refused(&refusal))?;
-        Ok(moving(engine, &shipped, after))
+        Ok(Moving {
+            release: shipped.release,
+            superseded: shipped.superseded,
+            after,
+        })
     })
     .await
 }
@@ -526,7 +518,6 @@ async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) 
 
 async fn down(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
     working(&desk, move |engine, world| {
-        let _: (mainstay_atoms::Moment, _) = world.now();
         engine
             .go_down(&by, world)
             .map_err(|refusal| refused(&refusal))

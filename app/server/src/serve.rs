@@ -114,11 +114,14 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
             let who = (std::process::id(), env!("CARGO_PKG_VERSION"));
             let engine = Engine::start(opened.history, Limits::default(), who, &mut *world)
                 .map_err(ServeFault::Start)?;
-            Standing::Working { engine, world }
+            Standing::Working {
+                engine: Box::new(engine),
+                world,
+            }
         }
         Err(halted) => Standing::Halted {
             why: format!("{}; nothing is changed, traffic goes on", halted.halt),
-            history: opened.history,
+            history: Box::new(opened.history),
             gateway: halted.gateway,
         },
     };

@@ -51,7 +51,7 @@ impl Keeper {
             pid: Mutex::default(),
         });
         let watched = Arc::clone(&shared);
-        let watcher = std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("gateway-keeper".into())
             .spawn(move || {
                 Watch {
@@ -59,14 +59,14 @@ impl Keeper {
                     child: None,
                     client: None,
                 }
-                .run()
+                .run();
             })
             .ok();
         Self {
             socket: state.gateway_socket(),
             client: None,
             shared,
-            watcher,
+            watcher: thread,
         }
     }
 
@@ -185,10 +185,8 @@ impl Keeper {
         else {
             return;
         };
-        drop(rustix::process::pidfd_send_signal(
-            &handle,
-            rustix::process::Signal::TERM,
-        ));
+        // One that ended meanwhile is what is wanted.
+        let _ended = rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(40);
         while Instant::now() < deadline && Client::connect(&self.socket).is_ok() {
             std::thread::sleep(Duration::from_millis(20));
@@ -225,9 +223,7 @@ impl Watch {
     fn run(mut self) {
         let mut pause = WATCH;
         while !self.shared.stop.load(Ordering::Relaxed) {
-            if self.alive() {
-                pause = WATCH;
-            } else if self.revive() {
+            if self.alive() || self.revive() {
                 pause = WATCH;
             } else {
                 pause = (pause * 2).min(Duration::from_secs(2));

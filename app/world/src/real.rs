@@ -284,7 +284,7 @@ impl World for RealWorld {
                     StopFault::Unknown { .. } | StopFault::Signal { .. } => {
                         EffectFault::Never(fault.to_string())
                     }
-                    _ => EffectFault::Later(chain(&fault)),
+                    StopFault::Silent { .. } => EffectFault::Later(chain(&fault)),
                 })
             }
             Step::Clear { instance, .. } => self
@@ -350,7 +350,7 @@ impl World for RealWorld {
             probe: probe
                 .map(|probe| answer::evidence(&probe))
                 .unwrap_or_default(),
-            process: fact.map(|fact| ran(fact)),
+            process: fact.map(ran),
             log: lines
                 .iter()
                 .map(|line| String::from_utf8_lossy(&line.line).into_owned())

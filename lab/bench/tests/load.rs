@@ -60,6 +60,7 @@ fn successes_are_timed_from_the_schedule_until_stopped() {
     let mut endless = plan(target);
     endless.duration = None;
     let running = start(endless);
+    // slow on purpose: long enough for some of the schedule
     std::thread::sleep(Duration::from_millis(100));
     let summary = running.stop().unwrap();
     assert!(
@@ -78,6 +79,7 @@ fn waiting_for_a_connection_counts() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0; 1024];
         while stream.read(&mut request).is_ok_and(|count| count > 0) {
+            // slow on purpose
             std::thread::sleep(Duration::from_millis(10));
             let answered = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
             answered.unwrap();

@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let place = context::place(arguments)?;
     let Some(client) = Client::connect(&place)? else {
-        return done(arguments, "nothing runs");
+        return Ok(done(arguments, "nothing runs"));
     };
     let version: Version = client.get("/v1/version")?;
     client.post::<_, ()>("/v1/down", &())?;
@@ -41,10 +41,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    done(
+    Ok(done(
         arguments,
         "everything is stopped; `mainstay up` brings it back",
-    )
+    ))
 }
 
 fn alive(pid: u32) -> bool {
@@ -56,11 +56,11 @@ fn alive(pid: u32) -> bool {
     !matches!(state, None | Some('Z' | 'X'))
 }
 
-fn done(arguments: &Arguments, message: &str) -> Result<Exit, Failure> {
+fn done(arguments: &Arguments, message: &str) -> Exit {
     if arguments.json {
         terminal::json(&serde_json::json!({ "ok": true, "message": message }));
     } else {
         terminal::say_out(&format!("{} {message}", terminal::mark("✓")));
     }
-    Ok(Exit::Done)
+    Exit::Done
 }

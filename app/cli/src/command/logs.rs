@@ -22,12 +22,14 @@ pub(crate) fn run(
     let subject = show::in_path(subject);
     let mut logs: Logs = client.get(&format!("/v1/logs/{subject}?lines={lines}"))?;
     show(&logs, arguments.json);
-    while follow {
+    if !follow {
+        return Ok(Exit::Done);
+    }
+    loop {
         std::thread::sleep(AGAIN);
         logs = client.get(&format!("/v1/logs/{subject}?cursor={}", logs.cursor))?;
         show(&logs, arguments.json);
     }
-    Ok(Exit::Done)
 }
 
 /// One JSON value a line, so that a stream of them stays readable by programs.

@@ -2,19 +2,18 @@
 
 use crate::argument::Arguments;
 use crate::client::Client;
-use crate::failure::Failure;
 use crate::{context, terminal};
 use mainstay_faults::Exit;
 use mainstay_server::api::Version;
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Exit {
     let own = env!("CARGO_PKG_VERSION");
     let place = context::place(arguments).ok();
     let client = place.and_then(|place| Client::connect(&place).ok().flatten());
     let server = client.and_then(|client| client.get::<Version>("/v1/version").ok());
     if arguments.json {
         terminal::json(&serde_json::json!({ "version": own, "control_plane": server }));
-        return Ok(Exit::Done);
+        return Exit::Done;
     }
     terminal::say_out(&format!("mainstay       {own}"));
     if let Some(server) = server {
@@ -23,5 +22,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             server.version, server.pid
         ));
     }
-    Ok(Exit::Done)
+    Exit::Done
 }

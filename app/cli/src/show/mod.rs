@@ -9,14 +9,11 @@ pub(crate) mod time;
 
 /// A word as part of a URL's path: everything but letters, digits, `.`, `-` and `_` is encoded.
 pub(crate) fn in_path(word: &str) -> String {
-    let mut text = String::new();
-    for byte in word.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
-                text.push(char::from(byte))
-            }
-            _ => text.push_str(&format!("%{byte:02X}")),
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+            char::from(byte).to_string()
         }
-    }
-    text
+        _ => format!("%{byte:02X}"),
+    };
+    word.bytes().map(encoded).collect::<Vec<_>>().concat()
 }

@@ -138,7 +138,8 @@ fn success(_: &Progress, moving: &Moving, ending: &Ending, took: u64) -> String 
         text.push_str(" `mainstay rollback` takes it back.");
     }
     for url in ending.urls.iter().filter(|_| release.0 == 1) {
-        text.push_str(&format!("\n  {url}"));
+        text.push_str("\n  ");
+        text.push_str(url);
     }
     text
 }
@@ -247,10 +248,11 @@ fn redraw(
     } else {
         String::new()
     };
-    let body: String = lines
+    let body: Vec<String> = lines
         .iter()
         .map(|line| format!("\u{1b}[2K{}\n", cut(line)))
         .collect();
+    let body = body.concat();
     terminal::draw(&format!("{up}{body}\u{1b}[J"));
     lines.len()
 }
