@@ -71,7 +71,7 @@ fn is_rust(file: &Path) -> bool {
     file.extension().is_some_and(|kind| kind == "rs")
 }
 
-fn source(file: &Path, text: &str, test: bool, faults: &mut Vec<String>) {
+fn source(file: &Path, text: &str, is_test: bool, faults: &mut Vec<String>) {
     let shown = file.display();
     let name = file
         .file_stem()
@@ -91,7 +91,7 @@ fn source(file: &Path, text: &str, test: bool, faults: &mut Vec<String>) {
             "{shown}: {lines} lines, past {LONG} it holds a second noun"
         ));
     }
-    let core = !test
+    let core = !is_test
         && file.starts_with("core")
         && file.components().any(|part| part.as_os_str() == "src");
     for (number, line) in text.lines().enumerate() {
