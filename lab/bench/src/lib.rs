@@ -6,8 +6,14 @@
 //! - [`gateway`]: on-CPU time per request of our gateway and of Debian's nginx, in shuffled pairs; the
 //!   figure is the median of the ratios of pairs. The binary `bench` runs it: `bench gateway`.
 //!
+//! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
+//! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
+//!
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
 
+pub mod deploys;
+pub mod footprint;
 pub mod gateway;
 pub mod load;
+pub mod platform;
 pub mod upstream;

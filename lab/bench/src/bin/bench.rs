@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{gateway, upstream};
+use mainstay_bench::{deploys, footprint, gateway, upstream};
 use mainstay_gateway_io::Config;
 
 fn main() -> Result<()> {
@@ -27,6 +27,20 @@ fn main() -> Result<()> {
                 plan.pairs, report.ratio
             );
         }
+        Some(name @ ("deploys" | "control")) => {
+            let plan = deploys::Plan {
+                deploys: u32::try_from(number(1, 200)?)?,
+                rate: f64::from(u32::try_from(number(2, 1000)?)?),
+                control: name == "control",
+            };
+            let report = deploys::measure(plan)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!(
+                "{} deploys, {} of {} requests lost",
+                report.deploys, report.lost, report.requests
+            );
+        }
+        Some("footprint") => println!("{}", serde_json::to_string_pretty(&footprint::measure()?)?),
         // The two below are what `gateway` starts.
         Some("upstream") => {
             let port = u16::try_from(number(1, 0)?)?;
@@ -38,7 +52,9 @@ fn main() -> Result<()> {
             config.workers = std::num::NonZeroUsize::new(1);
             mainstay_gateway_io::run(config)?;
         }
-        _ => bail!("usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]]"),
+        _ => bail!(
+            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | footprint"
+        ),
     }
     Ok(())
 }

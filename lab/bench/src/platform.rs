@@ -1,0 +1,115 @@
+//! A platform of its own for a measurement: the built binary, the sample, a temporary folder.
+
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A platform that is brought down when dropped.
+pub struct Platform {
+    folder: tempfile::TempDir,
+    binary: PathBuf,
+    /// Where its gateway answers.
+    pub address: SocketAddr,
+}
+
+/// The folder of the built programs.
+fn built() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own
+        .parent()
+        .context("a program lies in a folder")?
+        .to_owned())
+}
+
+impl Platform {
+    /// A platform of one service `web` with so many replicas; `more` is further YAML of the service.
+    pub fn new(replicas: u32, more: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let binary = built()?.join("mainstay");
+        fs::create_dir(folder.path().join("bin"))?;
+        fs::copy(
+            built()?.join("mainstay-sample"),
+            folder.path().join("bin/sample"),
+        )
+        .context("build it first: `cargo build --release -p mainstay-cli -p mainstay-sample`")?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let text = format!(
+            "mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\nservices:\n  web:\n    run: ./bin/sample\n    \
+             port: 3000\n    replicas: {replicas}\n    ready: /ready\n    env: {{ GREETING: hello, QUIET: \"1\" }}\n{more}\
+             domains:\n  localhost:\n    routes:\n      /: {{ to: web }}\n"
+        );
+        fs::write(folder.path().join("mainstay.yaml"), text)?;
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        Ok(Self {
+            folder,
+            binary,
+            address,
+        })
+    }
+
+    /// The folder of the platform's file.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command and gives what it printed.
+    pub fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let output = Command::new(&self.binary)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("XDG_STATE_HOME", self.folder.path().join("anchors"))
+            .output()?;
+        Ok(output)
+    }
+
+    /// Runs a command that has to succeed.
+    pub fn must(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "`mainstay {}` failed: {said}{}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A command's JSON.
+    pub fn json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.must(arguments)?)?)
+    }
+
+    /// Processes of this platform: their ids and command lines.
+    pub fn processes(&self) -> Result<Vec<(u32, String)>> {
+        let own = self.folder.path().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(&own) {
+                found.push((pid, line));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // What cannot be brought down is left for whoever looks at the failed measurement.
+        drop(self.run(&["down"]));
+    }
+}
