@@ -189,6 +189,9 @@ pub struct Progress {
     pub traffic: Traffic,
     /// Why it failed.
     pub failure: Option<Failed>,
+    /// The release that serves meanwhile.
+    #[schemars(with = "Option<String>")]
+    pub serving: Option<ReleaseNumber>,
 }
 
 /// How far one service has moved.

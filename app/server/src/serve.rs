@@ -120,7 +120,7 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
             }
         }
         Err(halted) => Standing::Halted {
-            why: format!("{}; nothing is changed, traffic goes on", halted.halt),
+            why: halted_why(&halted.halt),
             history: Box::new(opened.history),
             gateway: halted.gateway,
         },
@@ -130,6 +130,15 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
         Leases::default(),
         options.environment.clone(),
     ))
+}
+
+/// Why nothing is changed, what still works, and the two ways out.
+fn halted_why(halt: &mainstay_world::Halt) -> String {
+    format!(
+        "{halt}: the state was restored from an older copy, cut or altered. Traffic goes on and everything can be \
+         read; nothing is changed. Put the newer copy back and run `mainstay up`; or accept the loss and start anew: \
+         `mainstay up --state OTHER`"
+    )
 }
 
 /// Listens on the socket, 0660; a stale one of a killed control plane is replaced, which the lock on

@@ -287,6 +287,7 @@ pub(crate) fn progress(
             .iter()
             .map(|wait| waiting(wait, now))
             .collect(),
+        serving: engine.history().serving,
         services: moved(engine),
         traffic: Traffic { requests, failures },
         failure: failure.map(|(_, failure, evidence)| Failed {

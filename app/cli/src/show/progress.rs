@@ -7,7 +7,7 @@ use crate::terminal::{self, mark};
 use mainstay_atoms::ReleaseNumber;
 use mainstay_faults::{Exit, escaped};
 use mainstay_plan::{Event, ReleaseEnd, ReleaseState, Step};
-use mainstay_server::api::{Failed, Moved, Moving, Progress};
+use mainstay_server::api::{Moved, Moving, Progress};
 use mainstay_spec::Platform;
 use std::time::{Duration, Instant};
 
@@ -119,9 +119,9 @@ fn end(
             "failure": progress.failure,
         }));
     } else if let Some(end) = failed {
-        terminal::say_out(&failure(end, progress.failure.as_ref(), moving));
+        terminal::say_out(&failure(end, progress, moving));
     } else {
-        terminal::say_out(&success(progress, moving, ending, took));
+        terminal::say_out(&success(moving, ending, took));
     }
     match failed {
         None => Ok(Exit::Done),
@@ -129,7 +129,7 @@ fn end(
     }
 }
 
-fn success(_: &Progress, moving: &Moving, ending: &Ending, took: u64) -> String {
+fn success(moving: &Moving, ending: &Ending, took: u64) -> String {
     let (release, took) = (moving.release, time::span(took));
     let mut text = format!("{} {release} serves after {took}.", mark("✓"));
     if ending.rollback {
@@ -144,29 +144,26 @@ fn success(_: &Progress, moving: &Moving, ending: &Ending, took: u64) -> String 
     text
 }
 
-fn failure(end: &ReleaseEnd, failed: Option<&Failed>, moving: &Moving) -> String {
+fn failure(end: &ReleaseEnd, progress: &Progress, moving: &Moving) -> String {
     let release = moving.release;
+    let serves = progress.serving.map_or("nothing serves".into(), |serving| {
+        format!("{serving} serves as before")
+    });
     let why = match end {
         ReleaseEnd::Superseded => {
             return format!("{} {release} was superseded by a newer release", mark("✗"));
         }
         ReleaseEnd::Aborted => {
-            return format!(
-                "{} {release} was aborted; what served before serves again",
-                mark("✗")
-            );
+            return format!("{} {release} was aborted; {serves}", mark("✗"));
         }
         ReleaseEnd::Failed { why } => why,
     };
     let mut lines = vec![
-        format!(
-            "{} {release} failed; what served before serves as before",
-            mark("✗")
-        ),
+        format!("{} {release} failed; {serves}", mark("✗")),
         String::new(),
         format!("  {}", escaped(why)),
     ];
-    let Some(failed) = failed else {
+    let Some(failed) = &progress.failure else {
         return lines.join("\n");
     };
     let mut part = |name: &str, text: &str, first: bool| {
