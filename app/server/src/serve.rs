@@ -114,6 +114,8 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
             let who = (std::process::id(), env!("CARGO_PKG_VERSION"));
             let engine = Engine::start(opened.history, Limits::default(), who, &mut *world)
                 .map_err(ServeFault::Start)?;
+            // What cannot be swept now is swept at the next start; it costs disk, nothing else.
+            drop(world.sweep(engine.history()));
             Standing::Working {
                 engine: Box::new(engine),
                 world,

@@ -8,16 +8,19 @@ use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
-use mainstay_plan::{PORTS, Step};
+use mainstay_plan::{History, PORTS, ReleaseRecord, Step};
 use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, Runtime,
     StartFault, StopFault, Watched,
 };
 use mainstay_workload::{Exit, Instance, Readiness, Running};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 type Run = (InstanceId, Generation);
+
+/// Releases whose artifacts stay, so that each of them can come back without a build.
+const KEPT_RELEASES: usize = 50;
 
 /// Log lines shown of an instance that failed.
 const LINES: usize = 30;
@@ -66,6 +69,27 @@ impl RealWorld {
     /// The ledger, to be closed at the end.
     pub fn close(&self) {
         self.ledger.close();
+    }
+
+    /// Removes artifacts that neither one of the last fifty releases nor a running instance needs, in
+    /// two phases: what is marked now goes at the next sweep, unless it is needed again meanwhile. A
+    /// record that cannot be read keeps everything.
+    pub fn sweep(&mut self, history: &History) -> Result<(), RecordFault> {
+        let running = self
+            .runtime
+            .observe()
+            .map_err(|fault| RecordFault(chain(&fault)))?;
+        let mut kept: BTreeSet<Digest> = running.iter().map(|fact| fact.launch.artifact).collect();
+        for made in history.releases.values().rev().take(KEPT_RELEASES) {
+            let bytes = self.blobs.fetch(made.record)?;
+            let record: ReleaseRecord =
+                serde_json::from_slice(&bytes).map_err(|fault| RecordFault(fault.to_string()))?;
+            kept.extend(record.contents.artifacts.values());
+        }
+        self.artifacts
+            .sweep(&kept)
+            .map(drop)
+            .map_err(|fault| RecordFault(chain(&fault)))
     }
 
     /// What keeps the ledger from being trusted fully, in words.
