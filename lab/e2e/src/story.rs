@@ -1,7 +1,7 @@
 //! The walk: the commands of a first visit, in their order. README shows them; the tests run them.
 
 /// What is typed, as a reader sees it, without its comment.
-pub const WALK: [&str; 14] = [
+pub const WALK: [&str; 11] = [
     "cargo run --release -- up -f examples/quickstart",
     "curl http://localhost:8080/",
     "cd examples/quickstart; alias mainstay=../../target/release/mainstay",
@@ -11,10 +11,7 @@ pub const WALK: [&str; 14] = [
     "mainstay deploy",
     "mainstay history",
     "mainstay rollback",
-    "mainstay why web",
-    "mainstay logs web -n 20",
-    "mainstay ledger verify",
-    "mainstay explain services.web.replicas",
+    "mainstay why web; mainstay logs web -n 20; mainstay ledger verify; mainstay explain services.web.replicas",
     "mainstay down",
 ];
 
@@ -23,11 +20,9 @@ pub const WALK: [&str; 14] = [
 /// # Panics
 /// When the walk has no such command.
 pub fn words(word: &str) -> Vec<&'static str> {
-    let found = WALK.iter().find_map(|line| {
-        let line = line.split_once(';').map_or(*line, |(first, _)| first);
-        let words = line.strip_prefix("mainstay ")?;
-        words.starts_with(word).then_some(words)
-    });
+    let commands = WALK.iter().flat_map(|line| line.split(';'));
+    let mut ours = commands.filter_map(|command| command.trim().strip_prefix("mainstay "));
+    let found = ours.find(|words| words.starts_with(word));
     let Some(words) = found else {
         panic!("the walk has no `mainstay {word}`");
     };

@@ -134,6 +134,19 @@ impl Load {
         std::mem::take(&mut *self.shared.failures())
     }
 
+    /// Stops all clients, none of whose requests may have failed.
+    #[track_caller]
+    pub fn stop_without_failure(self) {
+        let answered = self.answered();
+        let failures = self.stop();
+        let first = failures.first().map_or("", String::as_str);
+        let count = failures.len();
+        assert_eq!(
+            count, 0,
+            "failed beside {answered} answered; the first: {first}"
+        );
+    }
+
     fn end(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         for client in self.clients.drain(..) {

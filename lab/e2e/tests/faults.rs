@@ -11,6 +11,7 @@ const KEYS: &str = "    run: ./bin/mainstay-sample
     ready: { path: /ready, after: 2s }
     stop: { grace: 1s }
     env:
+      QUIET: \"1\"
       GREETING: hello";
 
 fn keys(program: &str, more: &str) -> String {
@@ -55,7 +56,7 @@ fn fails(name: &str, from: &str, to: &str) -> Outcome {
 #[test]
 fn a_missing_program_changes_nothing() {
     let outcome = fails("missing", "./bin/mainstay-sample", "./bin/shop");
-    outcome.says(&["web", "./bin/shop", "mainstay.yaml:7", "hint:"]);
+    outcome.says(&["web", "bin/shop", "mainstay.yaml:7", "hint:"]);
 }
 
 #[test]
@@ -108,12 +109,12 @@ fn a_program_that_is_never_ready_fails_with_the_probe_and_its_answer() {
     let outcome = fails("unready", "hello", to);
     outcome.says(&[
         "v2 failed",
-        "web.v2.1 was not ready within 2 s",
+        "web.v2.1 was not ready within 2s",
         "/ready",
         "503",
         "not ready",
         "listens on",
-        "ran until",
+        "process",
         "hint: `mainstay logs web.v2.1`",
     ]);
 }
@@ -262,6 +263,12 @@ fn a_new_gateway_port_that_a_stranger_holds_changes_nothing() {
     platform.edit("hello", "good morning");
     let outcome = platform.run(&["deploy"]).exits(1);
     outcome.says(&[&port.to_string(), &std::process::id().to_string()]);
+    until("the first release to serve again", || {
+        platform
+            .front()
+            .starts_with("hello from web v1")
+            .then_some(())
+    });
     serves_as_before(&platform, &workloads);
     drop(stranger);
 }
