@@ -173,8 +173,10 @@ fn store_one(
         let mut fault = Fault::new(Move::You, code, message)
             .under(path.clone())
             .hint(hint);
-        fault.place = mainstay_spec::place_of(resolved, &path)
-            .or_else(|| mainstay_spec::place_of(resolved, &format!("services.{name}.run")));
+        // An artifact that is not given is the program that `run` names.
+        let given = mainstay_spec::explain(resolved, &path).is_ok_and(|value| !value.is_default);
+        let run = format!("services.{name}.run");
+        fault.place = mainstay_spec::place_of(resolved, if given { &path } else { &run });
         Failure::of_file(vec![fault], file.sources())
     };
     let (root, names) = root_of(&file.folder, &service.artifact).ok_or_else(|| {

@@ -7,11 +7,14 @@ use mainstay_plan::History;
 use mainstay_world::{Keeper, RealWorld, Tail};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Requests that may wait at one time; more are told to come again.
 const QUEUE: usize = 256;
+
+/// How long a control plane that finds everything stopped waits to be told to bring it back.
+const CALLED: Duration = Duration::from_secs(10);
 
 /// How often a halted control plane looks for an order to stop.
 const HALTED: Duration = Duration::from_millis(200);
@@ -167,9 +170,13 @@ pub(crate) struct Clerk {
 impl Clerk {
     /// Runs until the end; true when everything was brought down as asked.
     pub(crate) fn run(mut self) -> (Office, bool) {
+        // Whoever started it over a platform that was brought down is about to say `up`.
+        let called = Instant::now() + CALLED;
+        let mut was_down = self.office.history().down;
         loop {
+            was_down &= self.office.history().down;
             let tick = self.office.tick();
-            if tick.down {
+            if tick.down && !(was_down && Instant::now() < called) {
                 return (self.office, true);
             }
             if self.stop.load(std::sync::atomic::Ordering::Relaxed) {

@@ -57,7 +57,8 @@ pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
     match opened.map_err(WorldFault::Ledger)? {
         Opened::Ready(ledger) => {
             let history = replay(ledger.entries(0))?;
-            let world = RealWorld::new(state, binary, ledger).map_err(WorldFault::Threads)?;
+            let world = RealWorld::new(state, binary, ledger, history.table.clone())
+                .map_err(WorldFault::Threads)?;
             let world = Ok(Box::new(world));
             Ok(OpenedWorld { history, world })
         }

@@ -8,7 +8,7 @@ use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
-use mainstay_plan::{History, PORTS, ReleaseRecord, Step};
+use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, Runtime,
     StartFault, StopFault, Watched,
@@ -41,12 +41,19 @@ pub struct RealWorld {
     /// What was seen last, for those who ask between two ticks.
     facts: Vec<InstanceFact>,
     watched: Vec<Watched>,
+    /// What the gateway was told before this control plane began.
+    before: Serving,
     /// The listener of a run was found to be its own, or not.
     owned: BTreeMap<Run, Result<(), String>>,
 }
 
 impl RealWorld {
-    pub(crate) fn new(state: &State, binary: &Path, ledger: Ledger) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        state: &State,
+        binary: &Path,
+        ledger: Ledger,
+        before: Serving,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             runtime: Runtime::new(state.dir(), binary),
             prober: Prober::new()?,
@@ -58,6 +65,7 @@ impl RealWorld {
             ready: BTreeMap::new(),
             facts: Vec::new(),
             watched: Vec::new(),
+            before,
             owned: BTreeMap::new(),
         })
     }
@@ -129,6 +137,7 @@ impl RealWorld {
             generation: launch.generation,
             address: launch.address,
             ready: launch.ready.clone(),
+            serves: self.before.serves(&launch.instance, launch.generation),
             health: launch.health.clone(),
             env: launch.env.clone(),
             cwd: self.artifacts.path(launch.artifact),

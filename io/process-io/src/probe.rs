@@ -21,12 +21,15 @@ const EAGER: Duration = Duration::from_millis(50);
 pub struct Watched {
     /// Which place.
     pub id: InstanceId,
-    /// Which run; a new one starts unready and without a past.
+    /// Which run; a new one starts without a past, and unready unless it serves.
     pub generation: Generation,
     /// Where it listens, for `http` and `tcp`.
     pub address: Option<SocketAddr>,
     /// When it takes traffic; without one it is ready while it is watched.
     pub ready: Option<Probe>,
+    /// It takes traffic already, as after a restart of whoever watches: ready until enough failures in a
+    /// row say otherwise.
+    pub serves: bool,
     /// When it is restarted; without one it counts as alive.
     pub health: Option<Probe>,
     /// The whole environment of `exec` checks.
@@ -207,9 +210,9 @@ impl ProbeFact {
         };
         Self {
             generation: watched.generation,
-            ready: watched.ready.is_none(),
+            ready: watched.ready.is_none() || watched.serves,
             live: true,
-            readiness: watched.ready.as_ref().map(|probe| side(probe, false)),
+            readiness: watched.ready.as_ref().map(|probe| side(probe, watched.serves)),
             liveness: watched.health.as_ref().map(|probe| side(probe, true)),
         }
     }
@@ -356,6 +359,7 @@ mod tests {
             generation: Generation(1),
             address: None,
             ready: Some(probe.clone()),
+            serves: false,
             health: None,
             env: BTreeMap::new(),
             cwd: PathBuf::new(),
@@ -379,5 +383,30 @@ mod tests {
             (0, true, Wall(11)),
             "a forgiven failure"
         );
+    }
+
+    #[test]
+    fn what_serves_is_ready_until_its_failures_say_otherwise() {
+        let probe = Probe {
+            fail: 2,
+            ..Probe::readiness(Check::Tcp)
+        };
+        let watched = Watched {
+            id: "web.v1.1".parse().unwrap(),
+            generation: Generation(1),
+            address: None,
+            ready: Some(probe.clone()),
+            serves: true,
+            health: None,
+            env: BTreeMap::new(),
+            cwd: PathBuf::new(),
+        };
+        let fact = ProbeFact::new(&watched, Wall(0));
+        assert!(fact.ready);
+        let mut side = fact.readiness.unwrap();
+        side.take(Answer::Refused, &probe, true, Wall(1));
+        assert!(side.holds);
+        side.take(Answer::Refused, &probe, true, Wall(2));
+        assert!(!side.holds);
     }
 }

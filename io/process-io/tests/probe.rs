@@ -43,6 +43,7 @@ fn watched(check: Check, address: Option<SocketAddr>) -> Watched {
         generation: Generation(1),
         address,
         ready: Some(Probe::readiness(check)),
+        serves: false,
         health: None,
         env: BTreeMap::new(),
         cwd: "/".into(),

@@ -1,0 +1,15 @@
+//! What tests of the built binary need: a platform in a folder of its own, its processes, and requests.
+//!
+//! Nothing here names a crate of the product: the binary, the files it leaves, its JSON and its exit
+//! codes are all that these tests may lean on. Every wait is for a condition and has a deadline.
+
+pub mod condition;
+pub mod platform;
+pub mod process;
+pub mod story;
+pub mod traffic;
+
+pub use condition::until;
+pub use platform::{Outcome, Platform};
+pub use process::Process;
+pub use traffic::{Load, get};
