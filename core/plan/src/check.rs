@@ -426,6 +426,10 @@ impl<'a> Model<'a> {
     }
 
     fn end(&mut self) {
+        let ships = matches!(self.plan.purpose, Purpose::Deploy | Purpose::Rollback);
+        if ships && !self.served {
+            self.note("serve", "the release never comes to serve".into());
+        }
         if self.last_publish.0 > 0 && !self.acknowledged {
             self.note("acknowledged", "the last table is not awaited".into());
         }

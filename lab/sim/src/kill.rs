@@ -29,19 +29,31 @@ impl fmt::Display for KillPoint {
     }
 }
 
-/// The kind of a step. A new variant does not compile until it is named here, and so in the matrix.
-pub(crate) fn kind(step: &Step) -> &'static str {
-    match step {
-        Step::Start { .. } => "start",
-        Step::AwaitReady { .. } => "await_ready",
-        Step::Publish(_) => "publish",
-        Step::AwaitAcknowledged { .. } => "await_acknowledged",
-        Step::AwaitDrained { .. } => "await_drained",
-        Step::Stop { .. } => "stop",
-        Step::AwaitStopped { .. } => "await_stopped",
-        Step::Clear { .. } => "clear",
-        Step::Serve { .. } => "serve",
-    }
+macro_rules! kinds {
+    ($($step:pat => $name:literal,)*) => {
+        /// Every kind of step there is.
+        pub const KINDS: &[&str] = &[$($name),*];
+
+        /// The kind of a step. A new variant does not compile until it is named here, and with its
+        /// name it is in [`KINDS`], for which three rows each are due.
+        pub fn kind(step: &Step) -> &'static str {
+            match step {
+                $($step => $name,)*
+            }
+        }
+    };
+}
+
+kinds! {
+    Step::Start { .. } => "start",
+    Step::AwaitReady { .. } => "await_ready",
+    Step::Publish(_) => "publish",
+    Step::AwaitAcknowledged { .. } => "await_acknowledged",
+    Step::AwaitDrained { .. } => "await_drained",
+    Step::Stop { .. } => "stop",
+    Step::AwaitStopped { .. } => "await_stopped",
+    Step::Clear { .. } => "clear",
+    Step::Serve { .. } => "serve",
 }
 
 /// Every row: each kind of step that the plan has, before, between and after.

@@ -8,11 +8,13 @@
 //! What this crate never does: touch a real clock, process, socket or file.
 
 mod kill;
+pub mod mutant;
 mod platform;
 mod schedule;
+pub mod stage;
 mod world;
 
-pub use kill::{Kill, KillPoint, kill_points};
-pub use platform::{contents, service};
+pub use kill::{KINDS, Kill, KillPoint, kill_points, kind};
+pub use platform::{contents, service, service_digests};
 pub use schedule::{Schedule, Story};
 pub use world::{Faults, World};

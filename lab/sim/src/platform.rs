@@ -61,3 +61,11 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         artifacts,
     }
 }
+
+/// What the instances of these contents are started from, service by service.
+pub fn service_digests(contents: &Contents) -> Vec<Digest> {
+    let names = contents.platform.services.keys();
+    names
+        .filter_map(|name| contents.service_digest(name))
+        .collect()
+}

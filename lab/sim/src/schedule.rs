@@ -1,11 +1,12 @@
 //! One life under one seed: deploys, supersessions, aborts, rollbacks, kills, and then quiet.
 
+use crate::stage::differs;
 use crate::{Faults, World, contents, service};
 use fastrand::Rng;
-use mainstay_atoms::{Actor, InstanceId};
+use mainstay_atoms::Actor;
 use mainstay_execute::{Engine, Phase, Ship, World as _};
 use mainstay_plan::{Contents, Event, Limits};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What happened in a life.
 #[derive(Debug)]
@@ -61,22 +62,15 @@ impl Schedule {
 
     /// Ticks until the world is steady or `most` milliseconds have passed; true when steady.
     pub fn settle(&mut self, most: u64) -> bool {
-        let mut passed = 0;
-        while passed < most {
-            self.tick();
-            let quiet = !self.world.killed
-                && self.engine.as_ref().is_some_and(|engine| {
-                    matches!(engine.phase(), Phase::Steady | Phase::Empty)
-                        && engine.under_way().is_none()
-                });
-            if quiet && self.in_place() {
-                return true;
-            }
-            let wait = self.rng.u64(1..120);
-            self.world.pass(wait);
-            passed += wait;
-        }
-        false
+        self.until(most, |engine, world| {
+            let steady = matches!(engine.phase(), Phase::Steady | Phase::Empty);
+            let record = engine.serving_record();
+            steady
+                && engine.under_way().is_none()
+                && record.map_or(world.alive().is_empty(), |record| {
+                    differs(world, record).is_none()
+                })
+        })
     }
 
     /// One tick.
@@ -98,34 +92,43 @@ impl Schedule {
             .is_some_and(|(engine, world)| engine.ship(ship, world).is_ok())
     }
 
-    /// Exactly what the serving release says runs and takes traffic.
-    pub fn in_place(&mut self) -> bool {
-        let Some(engine) = &self.engine else {
-            return false;
-        };
-        let mut due: BTreeSet<InstanceId> = BTreeSet::new();
-        if let (Some(record), Some(serving)) = (engine.serving_record(), engine.history().serving) {
-            for (name, service) in &record.contents.platform.services {
-                let release = record.since.get(name).copied().unwrap_or(serving);
-                due.extend((1..=service.replicas).map(|ordinal| InstanceId {
-                    service: name.clone(),
-                    release,
-                    ordinal,
-                }));
+    /// Ticks until `over` says so or `most` milliseconds have passed; true when it said so.
+    pub fn until(&mut self, most: u64, over: impl Fn(&Engine, &World) -> bool) -> bool {
+        let mut passed = 0;
+        while passed < most {
+            self.tick();
+            let alive = !self.world.killed;
+            let engine = self.engine.as_ref().filter(|_| alive);
+            if engine.is_some_and(|engine| over(engine, &self.world)) {
+                return true;
             }
+            let wait = self.rng.u64(1..120);
+            self.world.pass(wait);
+            passed += wait;
         }
-        let alive: BTreeSet<InstanceId> =
-            self.world.alive().into_keys().map(|(id, _)| id).collect();
-        let pools = self
-            .world
-            .table()
-            .into_iter()
-            .flat_map(|table| table.services.values());
-        let routed: BTreeSet<InstanceId> = pools
-            .flat_map(|pool| &pool.backends)
-            .map(|one| one.instance.clone())
-            .collect();
-        alive == due && routed == due
+        false
+    }
+
+    /// Exactly what the serving release says runs and takes traffic.
+    pub fn in_place(&self) -> bool {
+        let record = self.engine.as_ref().and_then(Engine::serving_record);
+        match record {
+            Some(record) => differs(&self.world, record).is_none(),
+            None => self.world.alive().is_empty(),
+        }
+    }
+
+    /// A replay of the ledger knows what the engine knows that wrote it.
+    fn replays(&mut self) {
+        let replay = self.world.history();
+        if self
+            .engine
+            .as_ref()
+            .is_some_and(|engine| *engine.history() != replay)
+        {
+            let broken = &mut self.world.broken;
+            broken.push("a replay of the ledger differs from what the engine knows".into());
+        }
     }
 
     fn act(&mut self, version: u32) {
@@ -205,6 +208,7 @@ impl Schedule {
                 .broken
                 .push(format!("it does not converge: {phase:?}, waits {waits:?}"));
         }
+        self.replays();
         self.executed_as_planned();
         let plans = self.count_plans();
         let trace = self.trace();

@@ -1,13 +1,17 @@
 //! The world itself: time, processes, a gateway, a disk, and what was promised about them.
 
 use crate::kill::{Kill, KillPoint, kind};
+use crate::stage;
 use fastrand::Rng;
-use mainstay_atoms::{Digest, Epoch, Fact, Generation, InstanceId, Launch, Moment, Stop, Wall};
-use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen};
-use mainstay_plan::{Event, GatewaySeen, History, Load, Step};
+use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Launch, Moment, ServiceName, Stop};
+use mainstay_execute::{EffectFault, Entry, Order};
+use mainstay_plan::{Event, History, ReleaseRecord, Step};
 use mainstay_routing::Table;
-use mainstay_workload::{Exit, Instance, Readiness, Running};
+use mainstay_spec::Amount;
+use mainstay_workload::Exit;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod outside;
 
 type Run = (InstanceId, Generation);
 
@@ -60,6 +64,22 @@ pub struct World {
     pub kill_at: Option<KillPoint>,
     /// Contents whose instances never become ready.
     pub bad: BTreeSet<Digest>,
+    /// Contents whose instances end by themselves soon after they start.
+    pub crashing: BTreeSet<Digest>,
+    /// Contents whose readiness probe fails every other second.
+    pub flapping: BTreeSet<Digest>,
+    /// Instances that not even force ends.
+    pub immortal: BTreeSet<InstanceId>,
+    /// Nothing can be recorded.
+    pub disk_full: bool,
+    /// How far the civil clock was set forward, in milliseconds.
+    pub civil_ahead: u64,
+    /// The releases of which one serves and the other is on its way, with the floors they set.
+    serving: Option<ReleaseRecord>,
+    moving: Option<ReleaseRecord>,
+    down: bool,
+    /// The highest generation under which anything was started.
+    highest: Generation,
     /// Promises that were broken, with what broke them.
     pub broken: Vec<String>,
     /// Effects in the order in which they were ordered.
@@ -86,6 +106,15 @@ impl World {
             killed: false,
             kill_at: None,
             bad: BTreeSet::new(),
+            crashing: BTreeSet::new(),
+            flapping: BTreeSet::new(),
+            immortal: BTreeSet::new(),
+            disk_full: false,
+            civil_ahead: 0,
+            serving: None,
+            moving: None,
+            down: false,
+            highest: Generation(0),
             broken: Vec::new(),
             applied: Vec::new(),
             last_begun: None,
@@ -122,9 +151,33 @@ impl World {
     pub fn recover(&mut self) {
         self.faults = Faults::default();
         self.bad.clear();
+        self.crashing.clear();
+        self.flapping.clear();
+        self.immortal.clear();
+        self.disk_full = false;
         for process in self.processes.values_mut() {
             process.ready_at = process.ready_at.min(Moment(self.now.0 + 100));
         }
+    }
+
+    /// The gateway does not answer for so many milliseconds.
+    pub fn gateway_away(&mut self, milliseconds: u64) {
+        self.gateway_back = Some(Moment(self.now.0 + milliseconds));
+    }
+
+    /// Ends one living process of this service by itself; false when there is none.
+    pub fn crash(&mut self, service: &str) -> bool {
+        let now = self.now;
+        let mut processes = self.processes.iter_mut();
+        let found =
+            processes.find(|((id, _), one)| id.service.as_str() == service && one.ended.is_none());
+        let exit = Exit {
+            code: Some(1),
+            ..Exit::default()
+        };
+        found
+            .map(|(_, one)| one.ended = Some((exit, now)))
+            .is_some()
     }
 
     /// Lets time pass, requests come and go, and faults happen.
@@ -173,14 +226,17 @@ impl World {
         let now = self.now;
         let runs: Vec<Run> = self.processes.keys().cloned().collect();
         for run in runs {
-            let crashes = self.chance(self.faults.crash);
+            let mut crashes = self.chance(self.faults.crash);
+            let immortal = self.immortal.contains(&run.0);
             let Some(process) = self.processes.get_mut(&run) else {
                 continue;
             };
             if process.ended.is_some() {
                 continue;
             }
-            if process.kill_at.is_some_and(|at| at <= now) {
+            crashes |= self.crashing.contains(&process.launch.contents)
+                && now.since(process.started).as_millis() > 50;
+            if process.kill_at.is_some_and(|at| at <= now) && !immortal {
                 let exit = Exit {
                     code: Some(0),
                     asked: true,
@@ -243,6 +299,11 @@ impl World {
         if taken || alive {
             self.breaks(format!("{} starts over a living process", launch.instance));
         }
+        if launch.generation <= self.highest {
+            let generation = launch.generation;
+            self.breaks(format!("generation {generation} is used a second time"));
+        }
+        self.highest = self.highest.max(launch.generation);
         // A restart takes the place of the run that ended.
         self.processes.retain(|(id, _), _| *id != launch.instance);
         let never = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
@@ -322,6 +383,8 @@ impl World {
                 self.breaks(format!("table {} has two meanings", table.generation));
             }
         }
+        self.highest = self.highest.max(table.generation);
+        self.holds_floors(table);
         let unready: Vec<String> = table
             .services
             .values()
@@ -341,6 +404,80 @@ impl World {
         let delay = self.rng.u64(0..50);
         self.pending = Some((table.clone(), Moment(self.now.0 + delay)));
         Ok(())
+    }
+
+    /// Never fewer that take traffic than the rules of every release concerned allow, unless fewer
+    /// were ready before.
+    fn holds_floors(&mut self, table: &Table) {
+        let held = self.pending.as_ref().map(|(table, _)| table);
+        let Some(held) = held.or(self.table.as_ref()) else {
+            return;
+        };
+        let mut broken = Vec::new();
+        for (name, pool) in &held.services {
+            let before = pool.backends.iter().filter(|one| {
+                let process = self.processes.get(&(one.instance.clone(), one.generation));
+                process.is_some_and(|one| one.ended.is_none() && self.ready_since(one).is_some())
+            });
+            let due = self.floor(name).min(before.count());
+            let after = table
+                .services
+                .get(name)
+                .map_or(0, |pool| pool.backends.len());
+            if after < due {
+                broken.push(format!(
+                    "{name} is left with {after} that take traffic, {due} are due"
+                ));
+            }
+        }
+        for promise in broken {
+            self.breaks(promise);
+        }
+    }
+
+    fn floor(&self, name: &ServiceName) -> usize {
+        let floor = |record: &ReleaseRecord| {
+            let service = record.contents.platform.services.get(name);
+            service.map_or(0, |service| {
+                let missing = match service.deploy.unavailable {
+                    Amount::Count(count) => count,
+                    Amount::Share(share) => share.of_rounded_down(service.replicas),
+                };
+                service.replicas.saturating_sub(missing) as usize
+            })
+        };
+        let records = self.serving.iter().chain(&self.moving);
+        let floor = records.map(floor).min().unwrap_or(0);
+        if self.down { 0 } else { floor }
+    }
+
+    /// What was promised to the outside follows from what was asked.
+    fn learn(&mut self, event: &Event) {
+        match event {
+            Event::ReleaseMade { record, .. } => {
+                let bytes = self.blobs.get(record);
+                self.moving = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+            }
+            Event::ReleaseEnded { .. } => self.moving = None,
+            Event::StepBegun {
+                step: Step::Serve { .. },
+                ..
+            } => self.serving = self.moving.take().or(self.serving.take()),
+            Event::DownAsked => self.down = true,
+            Event::UpAsked => self.down = false,
+            _ => {}
+        }
+    }
+
+    fn ready_since(&self, process: &Process) -> Option<Moment> {
+        let flaps = self.flapping.contains(&process.launch.contents);
+        let since = if flaps {
+            Moment(self.now.0 / 1000 * 1000)
+        } else {
+            process.ready_at
+        };
+        let up = !flaps || (self.now.0 / 1000).is_multiple_of(2);
+        (up && process.ready_at <= self.now).then_some(since.max(process.ready_at))
     }
 
     fn kill_here(&mut self, step: &Step, kill: Kill) -> bool {
@@ -394,143 +531,17 @@ impl World {
                 self.processes.remove(&run);
                 Ok(())
             }
+            Step::Serve { release } => {
+                let unready = self.serving.iter().flat_map(stage::due).find(|id| {
+                    let mut runs = self.processes.iter().filter(|((other, _), _)| other == id);
+                    !runs.any(|(_, one)| one.ready_at <= self.now)
+                });
+                if let Some(id) = unready {
+                    self.breaks(format!("{release} serves before {id} was ever ready"));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
-    }
-}
-
-impl mainstay_execute::World for World {
-    fn now(&self) -> (Moment, Wall) {
-        (self.now, Wall(1_790_000_000_000 + self.now.0))
-    }
-
-    fn observe(&mut self) -> Seen {
-        let now = self.now;
-        let instances = self
-            .processes
-            .iter()
-            .map(|((id, generation), process)| Instance {
-                id: id.clone(),
-                generation: *generation,
-                contents: process.launch.contents,
-                address: process.launch.address,
-                started: process.started,
-                running: match process.ended {
-                    Some((exit, at)) => Running::Ended { exit, at },
-                    None => Running::Yes { pid: 1 },
-                },
-                readiness: if process.ready_at <= now {
-                    Readiness::Ready {
-                        since: process.ready_at,
-                    }
-                } else {
-                    Readiness::NotReady {
-                        seen: "503 from GET /ready".into(),
-                    }
-                },
-                live: true,
-                stop: process.stop.clone(),
-            })
-            .collect();
-        let gateway = match (&self.table, self.gateway_back) {
-            (_, Some(_)) => Fact::Missing {
-                reason: "the gateway does not answer".into(),
-            },
-            (table, None) => {
-                let mut load: BTreeMap<InstanceId, BTreeMap<Generation, Load>> = BTreeMap::new();
-                for ((id, generation), process) in &self.processes {
-                    let seen = Load {
-                        in_flight: process.in_flight,
-                        streams: 0,
-                    };
-                    load.entry(id.clone())
-                        .or_default()
-                        .insert(*generation, seen);
-                }
-                let generation = table
-                    .as_ref()
-                    .map_or(Generation(0), |table| table.generation);
-                Fact::Known {
-                    value: GatewaySeen { generation, load },
-                    at: now,
-                }
-            }
-        };
-        Seen {
-            instances,
-            gateway,
-            ports_taken: BTreeSet::new(),
-        }
-    }
-
-    fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
-        if order.epoch < self.epoch {
-            return Err(EffectFault::Fenced("a later control plane".into()));
-        }
-        self.epoch = order.epoch;
-        let gone = || EffectFault::Later("killed".into());
-        if self.kill_here(order.step, Kill::BeforeEffect) {
-            return Err(gone());
-        }
-        self.effect(order)?;
-        if self.kill_here(order.step, Kill::BeforeOutcome) {
-            Err(gone())
-        } else {
-            Ok(())
-        }
-    }
-
-    fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
-        if self.killed || self.chance(self.faults.disk) {
-            return Err(RecordFault("no space left on device".into()));
-        }
-        for entry in entries {
-            if let Event::StepBegun { step, .. } = &entry.event
-                && !self.forgets.is_some_and(|forgets| forgets(&entry.event))
-            {
-                self.last_begun = Some(step.clone());
-            }
-            let waits = match &entry.event {
-                Event::StepBegun { step, .. } if step.waits() => Some(step.clone()),
-                _ => None,
-            };
-            let done = matches!(entry.event, Event::StepDone { .. });
-            if !self.forgets.is_some_and(|forgets| forgets(&entry.event)) {
-                self.entries.push(entry);
-            }
-            if let Some(step) = waits
-                && (self.kill_here(&step, Kill::BeforeEffect)
-                    || self.kill_here(&step, Kill::BeforeOutcome))
-            {
-                return Err(RecordFault("killed".into()));
-            }
-            if done
-                && let Some(step) = self.last_begun.clone()
-                && self.kill_here(&step, Kill::AfterOutcome)
-            {
-                return Err(RecordFault("killed".into()));
-            }
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Result<Digest, RecordFault> {
-        if self.chance(self.faults.disk) {
-            return Err(RecordFault("no space left on device".into()));
-        }
-        let digest = Digest::of(bytes);
-        self.blobs.insert(digest, bytes.to_vec());
-        Ok(digest)
-    }
-
-    fn fetch(&mut self, digest: Digest) -> Result<Vec<u8>, RecordFault> {
-        self.blobs
-            .get(&digest)
-            .cloned()
-            .ok_or_else(|| RecordFault("it is not there".into()))
-    }
-
-    fn evidence(&mut self, _: &InstanceId) -> Evidence {
-        Evidence::default()
     }
 }

@@ -1,0 +1,156 @@
+//! A raw executor: it does what a plan says and asks nobody whether it is sound.
+
+use crate::World;
+use mainstay_atoms::{Actor, Digest, InstanceId, PlanId};
+use mainstay_execute::{EffectFault, Entry, Order, World as _};
+use mainstay_plan::{
+    Event, History, Judgement, Observed, Plan, ReleaseRecord, Step, check::Note, judge,
+};
+use std::collections::BTreeSet;
+
+/// Longest time for one step, in milliseconds.
+const PATIENCE: u64 = 60_000;
+
+/// The world as a decision sees it, with what the ledger knows.
+pub fn observed(world: &mut World, history: &History) -> Observed {
+    let seen = world.observe();
+    Observed {
+        instances: seen.instances,
+        gateway: seen.gateway,
+        ports_taken: seen.ports_taken,
+        serving: history.table.clone(),
+        attempts: history.attempts.clone(),
+        generation: history.generation,
+    }
+}
+
+/// Every instance that a release wants.
+pub fn due(record: &ReleaseRecord) -> impl Iterator<Item = InstanceId> {
+    let services = record.contents.platform.services.iter();
+    services.flat_map(|(name, service)| {
+        (1..=service.replicas).map(|ordinal| InstanceId {
+            service: name.clone(),
+            release: record.since[name],
+            ordinal,
+        })
+    })
+}
+
+/// Instances that run and that take traffic are exactly those of this release; if not, what differs.
+pub fn differs(world: &World, record: &ReleaseRecord) -> Option<String> {
+    let all: BTreeSet<InstanceId> = due(record).collect();
+    let services = &record.contents.platform.services;
+    let served = |id: &&InstanceId| services[&id.service].port.is_some();
+    let served: BTreeSet<InstanceId> = all.iter().filter(served).cloned().collect();
+    let alive: BTreeSet<InstanceId> = world.alive().into_keys().map(|(id, _)| id).collect();
+    let pools = world
+        .table()
+        .into_iter()
+        .flat_map(|one| one.services.values());
+    let routed: BTreeSet<InstanceId> = pools
+        .flat_map(|pool| &pool.backends)
+        .map(|one| one.instance.clone())
+        .collect();
+    let names = |ids: &BTreeSet<InstanceId>| {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        names.join(" ")
+    };
+    if alive != all {
+        return Some(format!("what runs in the end is {}", names(&alive)));
+    }
+    (routed != served).then(|| format!("what takes traffic in the end is {}", names(&routed)))
+}
+
+/// What the second mind says of a plan that is made for the world as it is.
+pub fn notes(plan: &Plan, record: &ReleaseRecord, world: &mut World) -> Vec<Note> {
+    let history = world.history();
+    mainstay_plan::check(plan, Some(record), &observed(world, &history))
+}
+
+/// Does the plan step by step. What goes wrong is added to the broken promises.
+pub fn carry_out(plan: &Plan, record: &ReleaseRecord, world: &mut World) {
+    let by = Actor("raw executor".into());
+    let mut history = world.history();
+    let epoch = history.epoch.next();
+    let id = PlanId(Digest::of(&plan.to_bytes()));
+    let kept = world
+        .keep(&record.to_bytes())
+        .expect("the disk is not full");
+    let release = plan.release.expect("the plan is for a release");
+    let mut say = |event: Event, world: &mut World| {
+        let (_, at) = world.now();
+        history.apply(&event, epoch, &by, at);
+        let (by, entry_event) = (by.clone(), event);
+        let entry = Entry {
+            event: entry_event,
+            epoch,
+            by,
+            at,
+        };
+        world.record(vec![entry]).expect("the disk is not full");
+        history.clone()
+    };
+    let made = Event::ReleaseMade {
+        release,
+        contents: record.contents.digest(),
+        record: kept,
+        of: None,
+        reason: "a change".into(),
+    };
+    let _history = say(made, world);
+    let recorded = Event::PlanRecorded {
+        plan: id,
+        parent: plan.parent,
+        purpose: plan.purpose,
+        release: plan.release,
+    };
+    let _history = say(recorded, world);
+    for (index, step) in plan.steps.iter().enumerate() {
+        let begun = Event::StepBegun {
+            plan: id,
+            index,
+            step: step.clone(),
+        };
+        let known = say(begun, world);
+        let order = Order {
+            epoch,
+            step,
+            table: matches!(step, Step::Publish(_)).then(|| known.table.table(epoch)),
+        };
+        if let Err(why) = do_step(&order, &known, world) {
+            world.broken.push(why);
+            return;
+        }
+        let _history = say(Event::StepDone { plan: id, index }, world);
+    }
+    // The last processes end, and the last table is taken.
+    for _ in 0..100 {
+        world.pass(100);
+    }
+    world.broken.extend(differs(world, record));
+}
+
+fn do_step(order: &Order<'_>, history: &History, world: &mut World) -> Result<(), String> {
+    let (began, _) = world.now();
+    loop {
+        let (now, _) = world.now();
+        let why = if order.step.waits() {
+            let seen = observed(world, history);
+            match judge(order.step, &seen, began, now) {
+                Judgement::Done => return Ok(()),
+                Judgement::Waits(wait) => wait.to_string(),
+                Judgement::Failed(failure) => return Err(failure.to_string()),
+            }
+        } else {
+            match world.apply(order) {
+                Ok(()) => return Ok(()),
+                Err(EffectFault::Later(why)) => why,
+                Err(fault) => return Err(fault.to_string()),
+            }
+        };
+        if now.since(began).as_millis() > u128::from(PATIENCE) {
+            return Err(format!("`{}` is never done: {why}", order.step));
+        }
+        world.pass(7);
+    }
+}

@@ -1,0 +1,31 @@
+//! Every mutant is caught, and the run says by what.
+
+use mainstay_sim::mutant::{MUTANTS, control};
+
+#[test]
+fn every_mutant_is_caught() {
+    let sound = control();
+    assert!(!sound.at_all(), "nothing is mutated, yet: {sound:?}");
+    assert!(MUTANTS.len() >= 10);
+    let mut survivors = Vec::new();
+    println!("{:34} caught by", "mutant");
+    for mutant in MUTANTS {
+        let caught = mutant.run();
+        let mut by: Vec<String> = caught
+            .check
+            .iter()
+            .map(|rule| format!("check `{rule}`"))
+            .collect();
+        by.extend(
+            caught
+                .world
+                .as_ref()
+                .map(|promise| format!("world: {promise}")),
+        );
+        println!("{:34} {}", mutant.name, by.join(", "));
+        if !caught.at_all() {
+            survivors.push(mutant.name);
+        }
+    }
+    assert!(survivors.is_empty(), "not caught: {}", survivors.join(", "));
+}
