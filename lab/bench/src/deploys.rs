@@ -44,7 +44,9 @@ pub fn measure(plan: Plan) -> Result<Report> {
         wanted.protocol = protocol;
         wanted.connections = if protocol == Protocol::Http2 { 8 } else { 64 };
         if plan.control {
-            wanted.path = "/bytes?n=200000".into();
+            // A POST is never sent twice, so one that is cut is seen.
+            wanted.method = http::Method::POST;
+            wanted.path = "/slow?ms=50".into();
         }
         load::start(wanted)
     };

@@ -25,6 +25,8 @@ pub struct Plan {
     pub target: SocketAddr,
     /// The `Host`, with its port if it is to be sent.
     pub host: String,
+    /// What is asked; a POST has no body.
+    pub method: http::Method,
     /// The path and query.
     pub path: String,
     /// Requests a second.
@@ -46,6 +48,7 @@ impl Plan {
         Self {
             target,
             host: "localhost".into(),
+            method: http::Method::GET,
             path: "/".into(),
             rate,
             duration: None,
@@ -304,7 +307,8 @@ impl Generator {
     }
 
     fn request(&self, uri: &str) -> Request<Empty<Bytes>> {
-        let request = Request::get(uri).header(http::header::HOST, &self.plan.host);
+        let request = Request::builder().method(&self.plan.method).uri(uri);
+        let request = request.header(http::header::HOST, &self.plan.host);
         request
             .body(Empty::new())
             .expect("the plan's host and path are valid")
