@@ -58,6 +58,8 @@ struct Model<'a> {
     generation: Generation,
     last_publish: Generation,
     floors: BTreeMap<ServiceName, usize>,
+    /// The same for services without a port: fewest that are ready.
+    quiet_floors: BTreeMap<ServiceName, usize>,
     ceilings: BTreeMap<ServiceName, usize>,
     served: bool,
     at: Option<usize>,
@@ -117,6 +119,7 @@ impl<'a> Model<'a> {
             generation: plan.parent.generation,
             last_publish: Generation(0),
             floors: BTreeMap::new(),
+            quiet_floors: BTreeMap::new(),
             ceilings: BTreeMap::new(),
             served: false,
             at: None,
@@ -151,8 +154,12 @@ impl<'a> Model<'a> {
             if surge + missing == 0 {
                 surge = 1;
             }
-            self.floors
-                .insert(name.clone(), wanted.saturating_sub(missing).min(ready));
+            let floor = wanted.saturating_sub(missing);
+            self.floors.insert(name.clone(), floor.min(ready));
+            if service.port.is_none() {
+                let floor = floor.min(self.quiet_ready(name));
+                self.quiet_floors.insert(name.clone(), floor);
+            }
             // The way back may double what runs; nothing else may.
             let most = match self.plan.purpose {
                 Purpose::Rollback | Purpose::Return => alive + wanted,
@@ -166,6 +173,15 @@ impl<'a> Model<'a> {
         self.runs
             .iter()
             .filter(|((id, _), one)| id.service == *service && one.alive)
+            .count()
+    }
+
+    /// Ready runs of a service without a port that nobody asked to stop.
+    fn quiet_ready(&self, service: &ServiceName) -> usize {
+        let works = |one: &Known| one.alive && one.ready && !one.asked && one.address.is_none();
+        self.runs
+            .iter()
+            .filter(|((id, _), one)| id.service == *service && works(one))
             .count()
     }
 
@@ -390,6 +406,16 @@ impl<'a> Model<'a> {
                 }
             }
             None => self.note("known", format!("{instance} is stopped and not known")),
+        }
+        let service = &instance.service;
+        let left = self.quiet_ready(service);
+        if self
+            .quiet_floors
+            .get(service)
+            .is_some_and(|due| left < *due)
+        {
+            let message = format!("{service} is left with {left} ready");
+            self.note("floor", message);
         }
     }
 

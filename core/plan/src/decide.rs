@@ -254,7 +254,7 @@ impl Decider<'_> {
             .census
             .old
             .iter()
-            .any(|instance| self.draft.in_table(instance));
+            .any(|instance| self.serves(instance) || self.draft.in_table(instance));
         self.wait_for_kept(place);
         if target.serves && self.observed.gateway.known().is_none() {
             // Nobody is stopped while it cannot be proven that nobody sends it requests.
@@ -324,7 +324,10 @@ impl Decider<'_> {
         let census = &place.census;
         let rules = rules(place);
         let alive = count(&census.kept) + count(&census.old) + count(&census.dead);
-        let room = (rules.wanted + rules.surge.max(1)).saturating_sub(alive);
+        // Rules that allow nothing allow one more, as in a rolling update.
+        let stuck = rules.surge + rules.unavailable == 0;
+        let most = rules.wanted + rules.surge + u32::from(stuck);
+        let room = most.saturating_sub(alive);
         let ids = census.missing.iter().take(room as usize);
         ids.map(|id| u32::from(self.start(target, id).is_some()))
             .sum()
@@ -347,7 +350,7 @@ impl Decider<'_> {
                 .collect();
             self.shift(place, &started, &left);
             self.draft.retire(&left, index + 1 == turns.len());
-            let served = left.iter().filter(|one| self.draft.in_table(one)).count();
+            let served = left.iter().filter(|one| self.serves(one)).count();
             pool_size = (pool_size + turn.start).saturating_sub(u32::try_from(served).unwrap_or(0));
             least = least.min(pool_size);
             starts += turn.start;
@@ -361,8 +364,8 @@ impl Decider<'_> {
     }
 
     fn counts(&self, place: &Place<'_>) -> Counts {
-        let in_table = |one: &&Instance| self.draft.in_table(one) && one.ready_since().is_some();
-        let serving = place.census.old.iter().filter(in_table).count();
+        let serving = place.census.old.iter().filter(|one| self.serves(one));
+        let serving = serving.count();
         Counts {
             kept: count(&place.census.kept),
             old_unready: count(&place.census.old) - u32::try_from(serving).unwrap_or(u32::MAX),
@@ -370,15 +373,16 @@ impl Decider<'_> {
         }
     }
 
+    /// It is ready and does its work: it takes traffic, or is of a kind that takes none.
+    fn serves(&self, instance: &Instance) -> bool {
+        let works = instance.address.is_none() || self.draft.in_table(instance);
+        works && instance.ready_since().is_some()
+    }
+
     /// Old instances in the order in which they leave: those that serve nobody first.
     fn leaving(&self, place: &Place<'_>) -> Vec<Instance> {
         let mut old = place.census.old.clone();
-        old.sort_by_key(|one| {
-            (
-                self.draft.in_table(one) && one.ready_since().is_some(),
-                one.id.clone(),
-            )
-        });
+        old.sort_by_key(|one| (self.serves(one), one.id.clone()));
         old
     }
 

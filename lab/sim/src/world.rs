@@ -5,7 +5,7 @@ use crate::stage;
 use fastrand::Rng;
 use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Launch, Moment, ServiceName, Stop};
 use mainstay_execute::{EffectFault, Entry, Order};
-use mainstay_plan::{Event, History, ReleaseRecord, Step};
+use mainstay_plan::{Event, History, Publish, ReleaseRecord, Serving, Step};
 use mainstay_routing::Table;
 use mainstay_spec::Amount;
 use mainstay_workload::Exit;
@@ -78,6 +78,8 @@ pub struct World {
     serving: Option<ReleaseRecord>,
     moving: Option<ReleaseRecord>,
     down: bool,
+    /// The last table that was ordered, delivered or not.
+    ordered: Serving,
     /// The highest generation under which anything was started.
     highest: Generation,
     /// Promises that were broken, with what broke them.
@@ -114,6 +116,7 @@ impl World {
             serving: None,
             moving: None,
             down: false,
+            ordered: Serving::default(),
             highest: Generation(0),
             broken: Vec::new(),
             applied: Vec::new(),
@@ -384,7 +387,6 @@ impl World {
             }
         }
         self.highest = self.highest.max(table.generation);
-        self.holds_floors(table);
         let unready: Vec<String> = table
             .services
             .values()
@@ -407,31 +409,23 @@ impl World {
     }
 
     /// Never fewer that take traffic than the rules of every release concerned allow, unless fewer
-    /// were ready before.
-    fn holds_floors(&mut self, table: &Table) {
-        let held = self.pending.as_ref().map(|(table, _)| table);
-        let Some(held) = held.or(self.table.as_ref()) else {
-            return;
-        };
-        let mut broken = Vec::new();
-        for (name, pool) in &held.services {
-            let before = pool.backends.iter().filter(|one| {
+    /// of the last table that was ordered are ready.
+    fn holds_floors(&mut self, publish: &Publish) {
+        let before = self.ordered.clone();
+        self.ordered.apply(publish);
+        for (name, pool) in &before.pools {
+            let ready = pool.backends.iter().filter(|one| {
                 let process = self.processes.get(&(one.instance.clone(), one.generation));
                 process.is_some_and(|one| one.ended.is_none() && self.ready_since(one).is_some())
             });
-            let due = self.floor(name).min(before.count());
-            let after = table
-                .services
-                .get(name)
-                .map_or(0, |pool| pool.backends.len());
+            let due = self.floor(name).min(ready.count());
+            let pool = self.ordered.pools.get(name);
+            let after = pool.map_or(0, |pool| pool.backends.len());
             if after < due {
-                broken.push(format!(
+                self.breaks(format!(
                     "{name} is left with {after} that take traffic, {due} are due"
                 ));
             }
-        }
-        for promise in broken {
-            self.breaks(promise);
         }
     }
 
@@ -463,6 +457,10 @@ impl World {
                 step: Step::Serve { .. },
                 ..
             } => self.serving = self.moving.take().or(self.serving.take()),
+            Event::StepBegun {
+                step: Step::Publish(publish),
+                ..
+            } => self.holds_floors(publish),
             Event::DownAsked => self.down = true,
             Event::UpAsked => self.down = false,
             _ => {}
