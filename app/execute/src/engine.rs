@@ -1,14 +1,13 @@
 //! The engine: what it knows, and how a tick goes.
 
+use crate::look::same;
 use crate::progress::Progress;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
-use mainstay_atoms::{Actor, Digest, Epoch, Fact, Moment, PlanId, ReleaseNumber, Wall};
+use mainstay_atoms::{Actor, Digest, Epoch, Moment, PlanId, ReleaseNumber, Wall};
 use mainstay_plan::{
-    Event, Failure, History, Limits, Observed, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
+    Event, Failure, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
     ReleaseRecord, Target, Wait, check, decide,
 };
-use mainstay_workload::Running;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How soon to look again while something moves, and while nothing does.
@@ -21,28 +20,28 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// Joins what the ledger says with what the world shows, and acts on the difference.
 pub struct Engine {
-    history: History,
-    epoch: Epoch,
-    limits: Limits,
-    serving: Option<ReleaseRecord>,
-    moving: Option<Moving>,
+    pub(crate) history: History,
+    pub(crate) epoch: Epoch,
+    pub(crate) limits: Limits,
+    pub(crate) serving: Option<ReleaseRecord>,
+    pub(crate) moving: Option<Moving>,
     pub(crate) run: Option<Run>,
     pub(crate) waits: Vec<(Wait, Moment)>,
-    failure: Option<(ReleaseNumber, Failure, Evidence)>,
+    pub(crate) failure: Option<(ReleaseNumber, Failure, Evidence)>,
     pub(crate) progress: Progress,
-    retry: Option<(Moment, Duration)>,
+    pub(crate) retry: Option<(Moment, Duration)>,
     pub(crate) fenced: Option<String>,
     pub(crate) seen: Option<Seen>,
-    steady: bool,
+    pub(crate) steady: bool,
     /// What was seen when nothing was left to do.
-    steady_seen: Option<Seen>,
+    pub(crate) steady_seen: Option<Seen>,
 }
 
-struct Moving {
-    release: ReleaseNumber,
-    record: ReleaseRecord,
-    pace: Pace,
-    by: Actor,
+pub(crate) struct Moving {
+    pub(crate) release: ReleaseNumber,
+    pub(crate) record: ReleaseRecord,
+    pub(crate) pace: Pace,
+    pub(crate) by: Actor,
 }
 
 /// A plan under way.
@@ -63,24 +62,6 @@ pub struct Tick {
     pub again: Duration,
     /// Everything was stopped, as asked.
     pub down: bool,
-}
-
-/// The state of the whole, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// No release was ever made, or none serves.
-    Empty,
-    /// A release is on its way.
-    Moving,
-    /// The world is as the serving release says.
-    Steady,
-    /// It is not, and is being brought back.
-    Healing,
-    /// Everything is being stopped, or was.
-    Down,
-    /// A later control plane has taken over; this one does nothing any more.
-    Fenced,
 }
 
 /// Why an engine cannot start.
@@ -343,7 +324,7 @@ impl Engine {
         Ok(())
     }
 
-    fn plan(
+    pub(crate) fn plan(
         &mut self,
         target: Option<Target<'_>>,
         purpose: Purpose,
@@ -475,80 +456,6 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn look(&mut self, world: &mut impl World) {
-        self.seen = Some(world.observe());
-    }
-
-    pub(crate) fn observed(&mut self, world: &mut impl World) -> Observed {
-        let seen = match &self.seen {
-            Some(seen) => seen.clone(),
-            None => world.observe(),
-        };
-        Observed {
-            instances: seen.instances,
-            gateway: seen.gateway,
-            ports_taken: seen.ports_taken,
-            serving: self.history.table.clone(),
-            attempts: self.history.attempts.clone(),
-            generation: self.history.generation,
-        }
-    }
-
-    /// Records instances that ended by themselves, once each.
-    fn note_ends(&mut self, world: &mut impl World) -> Result<(), RecordFault> {
-        let Some(seen) = &self.seen else {
-            return Ok(());
-        };
-        let events: Vec<Event> = seen
-            .instances
-            .iter()
-            .filter_map(|one| match &one.running {
-                Running::Ended { exit, at } if !exit.asked || !one.live => {
-                    let known = self.history.ends.get(&one.id);
-                    let new = known.is_none_or(|last| *last < one.generation);
-                    let ran = at.since(one.started);
-                    new.then(|| Event::InstanceEnded {
-                        instance: one.id.clone(),
-                        generation: one.generation,
-                        exit: *exit,
-                        ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
-                    })
-                }
-                _ => None,
-            })
-            .collect();
-        if events.is_empty() {
-            Ok(())
-        } else {
-            self.record(world, &Actor::itself(), events)
-        }
-    }
-
-    /// Something takes traffic that is gone or not ready, and the plan under way does not know.
-    fn deviation(&self) -> Option<String> {
-        let run = self.run.as_ref()?;
-        let seen = self.seen.as_ref()?;
-        if run.plan.purpose == Purpose::Down || matches!(seen.gateway, Fact::Missing { .. }) {
-            return None;
-        }
-        let backends = self
-            .history
-            .table
-            .pools
-            .values()
-            .flat_map(|pool| &pool.backends);
-        backends
-            .filter(|backend| {
-                let found = seen
-                    .instances
-                    .iter()
-                    .find(|one| one.id == backend.instance && one.generation == backend.generation);
-                !found.is_some_and(|one| one.live && one.ready_since().is_some())
-            })
-            .map(|backend| format!("{} takes traffic and is not ready", backend.instance))
-            .next()
-    }
-
     pub(crate) fn wait_for(&mut self, waits: &[Wait], now: Moment) {
         let began = |wait: &Wait| {
             let same = |old: &&(Wait, Moment)| {
@@ -618,110 +525,6 @@ impl Engine {
             .as_ref()
             .is_some_and(|seen| seen.instances.iter().all(|one| !one.runs()))
     }
-
-    /// What the ledger says.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// The epoch of this control plane.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// The release that serves, with its contents.
-    pub fn serving_record(&self) -> Option<&ReleaseRecord> {
-        self.serving.as_ref()
-    }
-
-    /// The release that moves, with its contents.
-    pub fn moving_record(&self) -> Option<&ReleaseRecord> {
-        self.moving.as_ref().map(|moving| &moving.record)
-    }
-
-    /// What is waited for, and since when.
-    pub fn waits(&self) -> &[(Wait, Moment)] {
-        &self.waits
-    }
-
-    /// The last look at the world.
-    pub fn seen(&self) -> Option<&Seen> {
-        self.seen.as_ref()
-    }
-
-    /// What made the last release fail, until another one is made.
-    pub fn failure(&self) -> Option<&(ReleaseNumber, Failure, Evidence)> {
-        self.failure.as_ref()
-    }
-
-    /// What happened lately.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    /// The plan under way and its next step.
-    pub fn under_way(&self) -> Option<(&Plan, usize)> {
-        self.run.as_ref().map(|run| (&run.plan, run.next))
-    }
-
-    /// What is not as the serving release says, in words: who was killed, added or is not ready.
-    pub fn drift(&mut self, world: &mut impl World) -> Vec<String> {
-        self.look(world);
-        let serving = self.serving.take();
-        let target = serving
-            .as_ref()
-            .zip(self.history.serving)
-            .map(|(record, release)| Target {
-                release,
-                record,
-                pace: Pace::Rolling,
-                serves: true,
-            });
-        let drift = match target {
-            Some(target) if self.history.moving.is_none() => {
-                let plan = self.plan(Some(target), Purpose::Heal, &Actor::itself(), world);
-                let steps = plan
-                    .steps
-                    .iter()
-                    .filter(|step| !step.waits())
-                    .map(ToString::to_string);
-                plan.report
-                    .waits
-                    .iter()
-                    .map(ToString::to_string)
-                    .chain(steps)
-                    .collect()
-            }
-            _ => vec![],
-        };
-        self.serving = serving;
-        drift
-    }
-
-    /// Why this engine does nothing any more, if a later one took over.
-    pub fn fenced(&self) -> Option<&str> {
-        self.fenced.as_deref()
-    }
-
-    /// The state of the whole.
-    pub fn phase(&self) -> Phase {
-        match () {
-            () if self.fenced.is_some() => Phase::Fenced,
-            () if self.history.down => Phase::Down,
-            () if self.history.moving.is_some() => Phase::Moving,
-            () if self.history.serving.is_none() => Phase::Empty,
-            () if self.steady && self.run.is_none() => Phase::Steady,
-            () => Phase::Healing,
-        }
-    }
-}
-
-/// Nothing that a decision rests on differs.
-fn same(before: Option<&Seen>, now: Option<&Seen>) -> bool {
-    let key = |seen: &Seen| seen.gateway.known().map(|gateway| gateway.generation);
-    before
-        .zip(now)
-        .is_some_and(|(before, now)| before.instances == now.instances && key(before) == key(now))
 }
 
 fn read_record(

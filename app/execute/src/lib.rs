@@ -9,14 +9,17 @@
 //! step; what is executed is what was planned; no plan is recorded that [`mainstay_plan::check`]
 //! objects to.
 
+mod answer;
 mod engine;
 mod lease;
+mod look;
 mod order;
 mod progress;
 mod request;
 mod world;
 
-pub use engine::{Engine, Phase, StartFault, Tick};
+pub use answer::Phase;
+pub use engine::{Engine, StartFault, Tick};
 pub use lease::{Lease, LeaseFault, Leases, TERM};
 pub use progress::{Happening, Progress};
 pub use request::{Refusal, Ship, Shipped};

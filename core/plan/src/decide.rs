@@ -1,15 +1,15 @@
 //! The decision: what is wanted and what is seen become steps.
 
-use crate::draft::{Draft, Started, backend};
+use crate::draft::{Draft, Started};
+use crate::place::{Place, add, count, in_order, missing, ready, rules, unready_need};
 use crate::report::{Report, ServiceLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Fact, InstanceId, Moment, ReleaseNumber, ServiceName};
-use mainstay_rollout::{Counts, Rules, Turn, all_at_once, rolling};
+use mainstay_rollout::{Counts, Turn, all_at_once, rolling};
 use mainstay_routing::{Backend, Pool};
-use mainstay_spec::{Amount, Service};
-use mainstay_workload::{Census, Instance, Running, Wanted, census};
+use mainstay_workload::{Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -90,14 +90,6 @@ struct Decider<'a> {
     observed: &'a Observed,
     report: Report,
     now: Moment,
-}
-
-/// A service of the target with its instances sorted.
-struct Place<'a> {
-    name: ServiceName,
-    service: &'a Service,
-    wanted: Wanted,
-    census: Census,
 }
 
 impl Decider<'_> {
@@ -564,98 +556,4 @@ impl Decider<'_> {
             });
         }
     }
-}
-
-/// A service of which nothing runs starts after what it needs.
-fn unready_need(place: &Place<'_>, places: &[Place<'_>]) -> Option<ServiceName> {
-    let asleep = place.census.kept.is_empty() && !place.census.missing.is_empty();
-    let unready = |need: &&ServiceName| {
-        places
-            .iter()
-            .any(|other| other.name == **need && ready(&other.census.kept) == 0)
-    };
-    place
-        .service
-        .needs
-        .iter()
-        .filter(|_| asleep)
-        .find(unready)
-        .cloned()
-}
-
-fn add(pool: &mut Pool, instance: &Instance) {
-    let Some(address) = instance.address else {
-        return;
-    };
-    pool.backends.retain(|one| one.instance != instance.id);
-    pool.backends
-        .push(backend(&instance.id, instance.generation, address));
-    pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
-}
-
-/// Ids to start when a release moves: those that are missing, and those that ended.
-fn missing(place: &Place<'_>) -> Vec<InstanceId> {
-    let census = &place.census;
-    let dead = census.dead.iter().map(|instance| instance.id.clone());
-    let mut ids = census.missing.clone();
-    ids.extend(census.later.iter().map(|(id, _)| id.clone()));
-    ids.extend(dead);
-    ids.sort();
-    ids
-}
-
-fn rules(place: &Place<'_>) -> Rules {
-    let replicas = place.wanted.replicas;
-    let rolling = &place.service.deploy;
-    let up = match rolling.surge {
-        Amount::Count(count) => count,
-        Amount::Share(share) => share.of_rounded_up(replicas),
-    };
-    let down = match rolling.unavailable {
-        Amount::Count(count) => count.min(replicas),
-        Amount::Share(share) => share.of_rounded_down(replicas),
-    };
-    Rules {
-        wanted: replicas,
-        surge: up,
-        unavailable: down,
-    }
-}
-
-fn ready(instances: &[Instance]) -> u32 {
-    let ready = instances
-        .iter()
-        .filter(|one| one.ready_since().is_some())
-        .count();
-    u32::try_from(ready).unwrap_or(u32::MAX)
-}
-
-fn count<T>(things: &[T]) -> u32 {
-    u32::try_from(things.len()).unwrap_or(u32::MAX)
-}
-
-/// Service names, each after what it needs; a cycle (which the file cannot have) ends in name order.
-fn in_order(services: &BTreeMap<ServiceName, Service>) -> Vec<ServiceName> {
-    let mut order: Vec<ServiceName> = Vec::with_capacity(services.len());
-    let mut placed: BTreeSet<&ServiceName> = BTreeSet::new();
-    while order.len() < services.len() {
-        let before = order.len();
-        for (name, service) in services {
-            let free = service
-                .needs
-                .iter()
-                .all(|need| placed.contains(need) || !services.contains_key(need));
-            if free && placed.insert(name) {
-                order.push(name.clone());
-            }
-        }
-        if order.len() == before {
-            let rest = services
-                .keys()
-                .filter(|name| !placed.contains(name))
-                .cloned();
-            order.extend(rest.collect::<Vec<_>>());
-        }
-    }
-    order
 }

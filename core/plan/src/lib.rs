@@ -20,6 +20,7 @@ mod history;
 mod judge;
 mod launch;
 mod observed;
+mod place;
 
 mod report;
 mod serving;

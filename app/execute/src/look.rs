@@ -1,0 +1,91 @@
+//! Looking: what is seen, which ends are new, and what contradicts the plan under way.
+
+use crate::engine::Engine;
+use crate::world::{RecordFault, Seen, World};
+use mainstay_atoms::{Actor, Fact};
+use mainstay_plan::{Event, Observed, Purpose};
+use mainstay_workload::Running;
+
+impl Engine {
+    pub(crate) fn look(&mut self, world: &mut impl World) {
+        self.seen = Some(world.observe());
+    }
+
+    pub(crate) fn observed(&mut self, world: &mut impl World) -> Observed {
+        let seen = match &self.seen {
+            Some(seen) => seen.clone(),
+            None => world.observe(),
+        };
+        Observed {
+            instances: seen.instances,
+            gateway: seen.gateway,
+            ports_taken: seen.ports_taken,
+            serving: self.history.table.clone(),
+            attempts: self.history.attempts.clone(),
+            generation: self.history.generation,
+        }
+    }
+
+    /// Records instances that ended by themselves, once each.
+    pub(crate) fn note_ends(&mut self, world: &mut impl World) -> Result<(), RecordFault> {
+        let Some(seen) = &self.seen else {
+            return Ok(());
+        };
+        let events: Vec<Event> = seen
+            .instances
+            .iter()
+            .filter_map(|one| match &one.running {
+                Running::Ended { exit, at } if !exit.asked || !one.live => {
+                    let known = self.history.ends.get(&one.id);
+                    let new = known.is_none_or(|last| *last < one.generation);
+                    let ran = at.since(one.started);
+                    new.then(|| Event::InstanceEnded {
+                        instance: one.id.clone(),
+                        generation: one.generation,
+                        exit: *exit,
+                        ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+                    })
+                }
+                _ => None,
+            })
+            .collect();
+        if events.is_empty() {
+            Ok(())
+        } else {
+            self.record(world, &Actor::itself(), events)
+        }
+    }
+
+    /// Something takes traffic that is gone or not ready, and the plan under way does not know.
+    pub(crate) fn deviation(&self) -> Option<String> {
+        let run = self.run.as_ref()?;
+        let seen = self.seen.as_ref()?;
+        if run.plan.purpose == Purpose::Down || matches!(seen.gateway, Fact::Missing { .. }) {
+            return None;
+        }
+        let backends = self
+            .history
+            .table
+            .pools
+            .values()
+            .flat_map(|pool| &pool.backends);
+        backends
+            .filter(|backend| {
+                let found = seen
+                    .instances
+                    .iter()
+                    .find(|one| one.id == backend.instance && one.generation == backend.generation);
+                !found.is_some_and(|one| one.live && one.ready_since().is_some())
+            })
+            .map(|backend| format!("{} takes traffic and is not ready", backend.instance))
+            .next()
+    }
+}
+
+/// Nothing that a decision rests on differs.
+pub(crate) fn same(before: Option<&Seen>, now: Option<&Seen>) -> bool {
+    let key = |seen: &Seen| seen.gateway.known().map(|gateway| gateway.generation);
+    before
+        .zip(now)
+        .is_some_and(|(before, now)| before.instances == now.instances && key(before) == key(now))
+}
