@@ -368,7 +368,7 @@ impl Decider<'_> {
     /// It is ready and does its work: it takes traffic, or is of a kind that takes none.
     fn serves(&self, instance: &Instance) -> bool {
         let works = instance.address.is_none() || self.draft.in_table(instance);
-        works && instance.ready_since().is_some()
+        works && instance.live && instance.ready_since().is_some()
     }
 
     /// Old instances in the order in which they leave: those that serve nobody first.

@@ -43,7 +43,9 @@ impl Caught {
 
 /// Every mutant.
 pub const MUTANTS: &[Mutant] = &[
-    plan("stop before acknowledgement", stop_before_acknowledgement),
+    plan("stop before acknowledgement", |steps| {
+        to_back(steps, |step| matches!(step, Step::AwaitAcknowledged { .. }));
+    }),
     plan("skip the acknowledgement", |steps| {
         steps.retain(|step| !matches!(step, Step::AwaitAcknowledged { .. }));
     }),
@@ -220,11 +222,6 @@ fn to_front(steps: &mut [Step], which: fn(&Step) -> bool) {
 
 fn to_back(steps: &mut [Step], which: fn(&Step) -> bool) {
     steps.sort_by_key(which);
-}
-
-/// Every acknowledgement is awaited where the plan ends.
-fn stop_before_acknowledgement(steps: &mut Vec<Step>) {
-    to_back(steps, |step| matches!(step, Step::AwaitAcknowledged { .. }));
 }
 
 /// Every start takes the generation of the first one.

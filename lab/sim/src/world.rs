@@ -274,14 +274,14 @@ impl World {
         }
     }
 
-    fn breaks(&mut self, promise: String) {
+    fn breaks(&mut self, promise: &str) {
         self.broken.push(format!("at {} ms: {promise}", self.now.0));
     }
 
-    fn start(&mut self, launch: &Launch) -> Result<(), EffectFault> {
+    fn start(&mut self, launch: &Launch) {
         let run = (launch.instance.clone(), launch.generation);
         if self.processes.contains_key(&run) {
-            return Ok(());
+            return;
         }
         let newer = self
             .processes
@@ -297,20 +297,23 @@ impl World {
             .iter()
             .any(|((id, _), one)| *id == launch.instance && one.ended.is_none());
         if newer {
-            self.breaks(format!("{} starts with an old generation", launch.instance));
+            self.breaks(&format!(
+                "{} starts with an old generation",
+                launch.instance
+            ));
         }
         if taken || alive {
-            self.breaks(format!("{} starts over a living process", launch.instance));
+            self.breaks(&format!("{} starts over a living process", launch.instance));
         }
         if launch.generation <= self.highest {
             let generation = launch.generation;
-            self.breaks(format!("generation {generation} is used a second time"));
+            self.breaks(&format!("generation {generation} is used a second time"));
         }
         self.highest = self.highest.max(launch.generation);
         // A restart takes the place of the run that ended.
         self.processes.retain(|(id, _), _| *id != launch.instance);
-        let never = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
-        let boot = if never {
+        let silent = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
+        let boot = if silent {
             u64::MAX / 2
         } else {
             self.rng.u64(5..400)
@@ -326,7 +329,6 @@ impl World {
             stop: launch.stop.clone(),
         };
         self.processes.insert(run, process);
-        Ok(())
     }
 
     fn stop(&mut self, run: &Run, stop: &Stop) {
@@ -347,12 +349,12 @@ impl World {
             .is_some_and(|at| now.since(at) >= process.stop.drain.max(process.stop.streams));
         let lost = process.in_flight;
         if inside {
-            self.breaks(format!(
+            self.breaks(&format!(
                 "{} is stopped while the gateway sends it requests",
                 run.0
             ));
         } else if lost > 0 && !late {
-            self.breaks(format!(
+            self.breaks(&format!(
                 "{} is stopped with {lost} requests in flight",
                 run.0
             ));
@@ -374,7 +376,7 @@ impl World {
                 (held.epoch, held.generation),
             );
             if new < old {
-                self.breaks(format!(
+                self.breaks(&format!(
                     "table {} is older than {}",
                     table.generation, held.generation
                 ));
@@ -383,7 +385,7 @@ impl World {
             if table.generation == held.generation
                 && (&table.services, &table.domains) != (&held.services, &held.domains)
             {
-                self.breaks(format!("table {} has two meanings", table.generation));
+                self.breaks(&format!("table {} has two meanings", table.generation));
             }
         }
         self.highest = self.highest.max(table.generation);
@@ -393,12 +395,12 @@ impl World {
             .flat_map(|pool| &pool.backends)
             .filter(|one| {
                 let process = self.processes.get(&(one.instance.clone(), one.generation));
-                !process.is_some_and(|one| one.ready_at <= self.now)
+                process.is_none_or(|one| one.ready_at > self.now)
             })
             .map(|one| one.instance.to_string())
             .collect();
         if !unready.is_empty() {
-            self.breaks(format!(
+            self.breaks(&format!(
                 "{} take traffic before they are ready",
                 unready.join(" ")
             ));
@@ -422,7 +424,7 @@ impl World {
             let pool = self.ordered.pools.get(name);
             let after = pool.map_or(0, |pool| pool.backends.len());
             if after < due {
-                self.breaks(format!(
+                self.breaks(&format!(
                     "{name} is left with {after} that take traffic, {due} are due"
                 ));
             }
@@ -495,13 +497,16 @@ impl World {
     fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
         self.applied.push(order.step.clone());
         if self.last_begun.as_ref() != Some(order.step) {
-            self.breaks(format!(
+            self.breaks(&format!(
                 "`{}` is done without being recorded first",
                 order.step
             ));
         }
         match order.step {
-            Step::Start { launch } => self.start(launch),
+            Step::Start { launch } => {
+                self.start(launch);
+                Ok(())
+            }
             Step::Publish(_) => match &order.table {
                 Some(table) => self.publish(table),
                 None => Err(EffectFault::Never("no table".into())),
@@ -524,7 +529,7 @@ impl World {
                     .get(&run)
                     .is_some_and(|one| one.ended.is_none())
                 {
-                    self.breaks(format!("{instance} is cleared while it runs"));
+                    self.breaks(&format!("{instance} is cleared while it runs"));
                 }
                 self.processes.remove(&run);
                 Ok(())
@@ -535,7 +540,7 @@ impl World {
                     !runs.any(|(_, one)| one.ready_at <= self.now)
                 });
                 if let Some(id) = unready {
-                    self.breaks(format!("{release} serves before {id} was ever ready"));
+                    self.breaks(&format!("{release} serves before {id} was ever ready"));
                 }
                 Ok(())
             }

@@ -194,9 +194,6 @@ fn a_deploy_survives_a_kill_at_every_step_there_is() {
         missing.is_empty(),
         "kinds of steps without their three rows: {missing:?}"
     );
-    for row in rows {
-        println!("{row}");
-    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Every mutant is caught, and the run says by what.
+#![expect(clippy::print_stdout, reason = "the run lists the mutants")]
 
 use mainstay_sim::mutant::{MUTANTS, control};
 

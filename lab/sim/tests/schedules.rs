@@ -1,4 +1,5 @@
 //! Ten thousand lives, each under its own seed.
+#![expect(clippy::print_stdout, reason = "the seeds are printed")]
 
 use mainstay_sim::Schedule;
 
