@@ -53,7 +53,7 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid.filter(|_| self.runs()) {
-            drop(kill_process(pid, signal));
+            kill_process(pid, signal).ok();
         }
     }
 }
