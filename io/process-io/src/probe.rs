@@ -212,7 +212,10 @@ impl ProbeFact {
             generation: watched.generation,
             ready: watched.ready.is_none() || watched.serves,
             live: true,
-            readiness: watched.ready.as_ref().map(|probe| side(probe, watched.serves)),
+            readiness: watched
+                .ready
+                .as_ref()
+                .map(|probe| side(probe, watched.serves)),
             liveness: watched.health.as_ref().map(|probe| side(probe, true)),
         }
     }
