@@ -38,6 +38,10 @@ pub struct Outcome {
     pub talk: String,
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "assertions first; the outcome is passed on for those who look further"
+)]
 impl Outcome {
     /// Panics unless the exit code is this one; passes itself on.
     #[track_caller]

@@ -24,14 +24,14 @@ impl Process {
         if matches!(fields.first(), None | Some(&("Z" | "X"))) {
             return None;
         }
-        let start = fields.get(19)?.parse().ok()?;
+        let born = fields.get(19)?.parse().ok()?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = line.split(|byte| *byte == 0);
         let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
         let command = words.join(" ").trim_end().to_owned();
         Some(Self {
             pid,
-            start,
+            start: born,
             command,
         })
     }

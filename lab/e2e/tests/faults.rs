@@ -296,12 +296,8 @@ fn an_unknown_key_changes_nothing_and_is_pointed_at() {
 #[test]
 fn an_instance_that_ends_by_itself_is_restarted_and_told() {
     let (platform, workloads) = serving("ends");
-    assert_eq!(
-        traffic::post(platform.port, "/fault?exit=3")
-            .map(|it| it.status)
-            .unwrap_or(200),
-        200
-    );
+    // It may end before it has answered.
+    drop(traffic::post(platform.port, "/fault?exit=3"));
     until("the end of the instance", || {
         (!workloads[0].runs()).then_some(())
     });
