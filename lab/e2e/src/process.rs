@@ -21,7 +21,9 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        if matches!(fields.first(), None | Some(&("Z" | "X"))) {
+        // The first thread may have ended before the others, which still hold its sockets.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        if matches!(fields.first(), None | Some(&("Z" | "X"))) && threads <= 1 {
             return None;
         }
         let born = fields.get(19)?.parse().ok()?;

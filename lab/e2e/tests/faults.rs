@@ -263,11 +263,10 @@ fn a_new_gateway_port_that_a_stranger_holds_changes_nothing() {
     platform.edit("hello", "good morning");
     let outcome = platform.run(&["deploy"]).exits(1);
     outcome.says(&[&port.to_string(), &std::process::id().to_string()]);
-    until("the first release to serve again", || {
-        platform
-            .front()
-            .starts_with("hello from web v1")
-            .then_some(())
+    until("the first release alone", || {
+        let status = platform.status()?;
+        let instances = status["services"][0]["instances"].as_array()?.len();
+        (instances == 1).then_some(())
     });
     serves_as_before(&platform, &workloads);
     drop(stranger);

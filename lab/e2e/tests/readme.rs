@@ -44,19 +44,22 @@ fn the_walk_stands_in_the_readme_and_works() {
         return skipped("README.md has no section `## Try it`");
     };
     assert_eq!(commands, WALK);
-    if !alone(&["true"]).is_ok_and(|mut command| command.status().is_ok_and(|it| it.success())) {
+    let works = alone(&["true"])
+        .status()
+        .is_ok_and(|status| status.success());
+    if !works {
         return skipped("`unshare -n` and `ip` need root and have to be there");
     }
     walk(&commands);
 }
 
 /// A command in a network of its own, where its ports are free.
-fn alone(words: &[&str]) -> std::io::Result<Command> {
+fn alone(words: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     let script = "ip link set lo up && exec \"$@\"";
     command.args(["-n", "sh", "-c", script, "sh"]).args(words);
     command.stdin(Stdio::null());
-    Ok(command)
+    command
 }
 
 fn walk(commands: &[String]) {
@@ -82,7 +85,7 @@ fn walk(commands: &[String]) {
         let command = command.replace("mainstay plan; echo $?", "mainstay plan || echo $?");
         writeln!(script, "echo '$ {}'\n{command}", command.replace('\'', "")).expect("a text");
     }
-    let mut command = alone(&["sh", "-c", &script]).expect("a command");
+    let mut command = alone(&["sh", "-c", &script]);
     command
         .current_dir(&clone)
         .env("HOME", platform.folder())
