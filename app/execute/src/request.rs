@@ -324,7 +324,9 @@ impl Engine {
         }
         let mut events = self.end_of_plan(PlanEnd::Superseded);
         events.push(Event::UpAsked);
-        self.record(world, by, events).map_err(Refusal::Record)
+        self.record(world, by, events).map_err(Refusal::Record)?;
+        self.moving_ended();
+        Ok(())
     }
 
     /// The plan that shipping these contents now would execute. Nothing is recorded.

@@ -207,7 +207,11 @@ impl Decider<'_> {
                 add(pool, instance);
             }
         }
-        let wide = self.observed.serving.routes.widened(routes);
+        let mut wide = self.observed.serving.routes.widened(routes);
+        if target.serves {
+            // Ports of a release that failed were perhaps never listened on: with them no table is taken.
+            wide.public.clone_from(&routes.public);
+        }
         if behind && self.observed.serving.generation.0 > 0 {
             self.draft.announce(pools, Some(wide));
         } else {

@@ -38,6 +38,10 @@ pub struct Outcome {
     pub talk: String,
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "assertions first; the outcome is passed on for those who look further"
+)]
 impl Outcome {
     /// Panics unless the exit code is this one; passes itself on.
     #[track_caller]
@@ -261,7 +265,15 @@ domains:
     /// Waits until the platform is steady with everything ready; its status.
     #[track_caller]
     pub fn steady(&self) -> Value {
-        until("a steady platform", || self.status().filter(is_steady))
+        let mut last = None;
+        until("a steady platform", || {
+            let status = self.status();
+            if status != last && std::env::var_os("E2E_SHOW").is_some() {
+                show(&format!("{status:?}"));
+            }
+            last = status;
+            last.clone().filter(is_steady)
+        })
     }
 
     /// The processes of instances, sorted: those that `status` names.
@@ -388,7 +400,7 @@ impl Drop for Platform {
         static QUIET: AtomicU32 = AtomicU32::new(0);
         if std::thread::panicking() && QUIET.fetch_add(1, Ordering::Relaxed) < 3 {
             let log = fs::read_to_string(self.state().join("logs/control-plane.log"));
-            eprint_log(&log.unwrap_or_default());
+            show(&format!("control plane log:\n{}", log.unwrap_or_default()));
         }
         if let Ok(mut child) = self
             .command(&["down"])
@@ -416,6 +428,6 @@ impl Drop for Platform {
     clippy::print_stderr,
     reason = "a failed test shows what the control plane said"
 )]
-fn eprint_log(log: &str) {
-    eprintln!("control plane log:\n{log}");
+fn show(text: &str) {
+    eprintln!("{text}");
 }

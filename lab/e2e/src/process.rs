@@ -21,17 +21,19 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        if matches!(fields.first(), None | Some(&("Z" | "X"))) {
+        // The first thread may have ended before the others, which still hold its sockets.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        if matches!(fields.first(), None | Some(&("Z" | "X"))) && threads <= 1 {
             return None;
         }
-        let start = fields.get(19)?.parse().ok()?;
+        let born = fields.get(19)?.parse().ok()?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = line.split(|byte| *byte == 0);
         let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
         let command = words.join(" ").trim_end().to_owned();
         Some(Self {
             pid,
-            start,
+            start: born,
             command,
         })
     }
@@ -53,7 +55,7 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid.filter(|_| self.runs()) {
-            drop(kill_process(pid, signal));
+            kill_process(pid, signal).ok();
         }
     }
 }

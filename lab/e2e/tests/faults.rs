@@ -263,11 +263,10 @@ fn a_new_gateway_port_that_a_stranger_holds_changes_nothing() {
     platform.edit("hello", "good morning");
     let outcome = platform.run(&["deploy"]).exits(1);
     outcome.says(&[&port.to_string(), &std::process::id().to_string()]);
-    until("the first release to serve again", || {
-        platform
-            .front()
-            .starts_with("hello from web v1")
-            .then_some(())
+    until("the first release alone", || {
+        let status = platform.status()?;
+        let instances = status["services"][0]["instances"].as_array()?.len();
+        (instances == 1).then_some(())
     });
     serves_as_before(&platform, &workloads);
     drop(stranger);
@@ -296,12 +295,8 @@ fn an_unknown_key_changes_nothing_and_is_pointed_at() {
 #[test]
 fn an_instance_that_ends_by_itself_is_restarted_and_told() {
     let (platform, workloads) = serving("ends");
-    assert_eq!(
-        traffic::post(platform.port, "/fault?exit=3")
-            .map(|it| it.status)
-            .unwrap_or(200),
-        200
-    );
+    // It may end before it has answered.
+    drop(traffic::post(platform.port, "/fault?exit=3"));
     until("the end of the instance", || {
         (!workloads[0].runs()).then_some(())
     });
