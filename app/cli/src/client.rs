@@ -28,6 +28,8 @@ pub(crate) struct Client {
 /// What came back instead of an answer.
 enum Trouble {
     Absent,
+    /// It went away while it was asked.
+    Gone(String),
     Other(Failure),
 }
 
@@ -44,7 +46,8 @@ impl Client {
         };
         match client.try_ask::<(), Version>(&Method::GET, "/v1/version", None) {
             Ok(version) => same_version(&version).map(|()| Some(client)),
-            Err(Trouble::Absent) => Ok(None),
+            // One that ends at this very moment is as good as absent.
+            Err(Trouble::Absent | Trouble::Gone(_)) => Ok(None),
             Err(Trouble::Other(failure)) => Err(failure),
         }
     }
@@ -83,6 +86,8 @@ impl Client {
             .map_err(|trouble| match trouble {
                 Trouble::Absent => Failure::operator("gone", "the control plane ended meanwhile")
                     .hint("`mainstay up` starts it; nothing is lost"),
+                Trouble::Gone(fault) => Failure::operator("gone", fault)
+                    .hint("`mainstay up` starts it; nothing is lost"),
                 Trouble::Other(failure) => failure,
             })
     }
@@ -118,7 +123,7 @@ impl Client {
                         }
                     },
                 )),
-                Ok(Err(Some(fault))) => Err(broken(fault)),
+                Ok(Err(Some(fault))) => Err(Trouble::Gone(fault)),
                 Ok(Err(None)) => Err(Trouble::Absent),
                 Err(_) => Err(broken("the control plane does not answer".into())),
             }

@@ -71,9 +71,11 @@ impl Routes {
         let mut wide = self.clone();
         wide.local
             .extend(next.local.iter().map(|(name, at)| (name.clone(), *at)));
-        if wide.public.is_empty() {
-            wide.public.clone_from(&next.public);
-        }
+        let new = next
+            .public
+            .iter()
+            .filter(|address| !self.public.contains(address));
+        wide.public.extend(new);
         wide
     }
 }

@@ -262,7 +262,8 @@ fn a_new_gateway_port_that_a_stranger_holds_changes_nothing() {
     );
     platform.edit("hello", "good morning");
     let outcome = platform.run(&["deploy"]).exits(1);
-    outcome.says(&[&port.to_string(), &std::process::id().to_string()]);
+    let outcome = outcome.says(&[&port.to_string(), &std::process::id().to_string()]);
+    assert!(!outcome.talk.contains("start web.v2.1"), "{}", outcome.talk);
     until("the first release alone", || {
         let status = platform.status()?;
         let instances = status["services"][0]["instances"].as_array()?.len();
