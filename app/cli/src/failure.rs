@@ -100,15 +100,3 @@ impl From<Problem> for Failure {
         }
     }
 }
-
-/// A fault with all that caused it, in one line.
-pub(crate) fn chain(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

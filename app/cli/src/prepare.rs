@@ -2,10 +2,10 @@
 
 use crate::argument::Arguments;
 use crate::context::{self, Place, PlatformFile};
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::terminal;
 use mainstay_atoms::{Digest, ServiceName};
-use mainstay_faults::{Fault, Move};
+use mainstay_faults::{Fault, Move, chain};
 use mainstay_plan::Contents;
 use mainstay_spec::{Resolved, Service};
 use mainstay_world::Artifacts;

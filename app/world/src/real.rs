@@ -6,6 +6,7 @@ use crate::state::State;
 use crate::{answer, clock, port};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
+use mainstay_faults::chain;
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
 use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
@@ -418,16 +419,4 @@ fn ran(fact: &InstanceFact) -> String {
         }
         InstanceState::Lost { reason } => reason.clone(),
     }
-}
-
-/// A fault with all that caused it, in one line.
-fn chain(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

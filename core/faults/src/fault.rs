@@ -103,3 +103,15 @@ impl Fault {
         self
     }
 }
+
+/// An error with all that caused it, in one line: sources are never part of a `Display`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

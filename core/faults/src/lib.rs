@@ -19,7 +19,7 @@ mod wire;
 
 pub use escape::escaped;
 pub use exit::{Exit, REFUSED_BY_POLICY};
-pub use fault::{Fault, MORE_FAULTS, Move, Place};
+pub use fault::{Fault, MORE_FAULTS, Move, Place, chain};
 pub use render::{render, render_all, summary};
 pub use source::Source;
 pub use style::{Role, Style};

@@ -2,8 +2,8 @@
 
 use crate::argument::Arguments;
 use crate::context;
-use crate::failure::{Failure, chain};
-use mainstay_faults::Exit;
+use crate::failure::Failure;
+use mainstay_faults::{Exit, chain};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let state = context::place(arguments)?.state();

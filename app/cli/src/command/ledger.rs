@@ -1,9 +1,9 @@
 //! `ledger verify [DIR]`: needs nothing but the folder.
 
 use crate::argument::{Arguments, LedgerAction};
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::{context, show, terminal};
-use mainstay_faults::{Exit, Fault, Move};
+use mainstay_faults::{Exit, Fault, Move, chain};
 use mainstay_world::verify_ledger;
 use std::path::PathBuf;
 

@@ -2,8 +2,8 @@
 
 use crate::argument::Arguments;
 use crate::context;
-use crate::failure::{Failure, chain};
-use mainstay_faults::{Exit, Fault, Move};
+use crate::failure::Failure;
+use mainstay_faults::{Exit, Fault, Move, chain};
 use mainstay_server::{Options, ServeFault, serve};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
