@@ -6,7 +6,7 @@
 //! last one was killed.
 //!
 //! Invariants: nothing is applied that was not recorded; a step's outcome is recorded before the next
-//! step; what is executed is what was planned; no plan is recorded that [`mainstay_plan::check`]
+//! step; what is executed is what was planned; no plan is recorded that [`mainstay_plan::check()`]
 //! objects to.
 
 mod answer;

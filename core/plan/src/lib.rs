@@ -2,7 +2,7 @@
 //!
 //! - [`decide`] is given the target release, the observation and the limits, and returns steps that
 //!   leave no choice: ids, addresses, generations and order are all named.
-//! - [`check`] is the second mind: it knows only invariants, shares no function with `decide`, and
+//! - [`check()`] is the second mind: it knows only invariants, shares no function with `decide`, and
 //!   looks at every plan before it is recorded.
 //! - [`judge`] says of a step that waits whether it is done, still waits, or failed.
 //! - [`Event`] and [`History`] are what the ledger holds and what a replay of it knows.
