@@ -14,6 +14,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A shim that no longer answers writes its end within this time.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The instances of one state folder.
 #[derive(Debug)]
@@ -155,8 +159,8 @@ impl Runtime {
                 generation,
             }),
             Ok(Reply::Malformed) => Err(silent(id, io::ErrorKind::InvalidData.into())),
-            // It ended between the question and the answer, or wrote its end and is about to be gone.
-            Err(_) if !observe::shim_lives(&dir) || dir.join("exit.json").exists() => Ok(()),
+            // It ended between the question and the answer.
+            Err(_) if is_ending(&dir) => Ok(()),
             Err(source) => Err(silent(id, source)),
         }
     }
@@ -211,6 +215,20 @@ impl Runtime {
     pub fn listener(&self, address: SocketAddr, id: &InstanceId) -> Listener {
         let members = observe::members(&self.layout.instance(id));
         listener::find(address, &members)
+    }
+}
+
+/// Whether a shim that broke off is about to be gone: it wrote its end, or does so in a moment.
+fn is_ending(dir: &Path) -> bool {
+    let deadline = Instant::now() + ENDING;
+    loop {
+        if !observe::shim_lives(dir) || dir.join("exit.json").exists() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
