@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::world::{Evidence, Seen, World};
-use mainstay_atoms::{Actor, Epoch, Moment, ReleaseNumber};
-use mainstay_plan::{Failure, History, Pace, Plan, Purpose, ReleaseRecord, Target, Wait};
+use mainstay_atoms::{Epoch, Moment, ReleaseNumber};
+use mainstay_plan::{Failure, History, Plan, Purpose, ReleaseRecord, Wait};
 use serde::{Deserialize, Serialize};
 
 /// The state of the whole, in one word.
@@ -72,37 +72,24 @@ impl Engine {
     }
 
     /// What is not as the serving release says, in words: who was killed, added or is not ready.
+    /// Nothing while a release moves or none serves.
     pub fn drift(&mut self, world: &mut impl World) -> Vec<String> {
+        if self.history.serving.is_none() || self.history.moving.is_some() {
+            return vec![];
+        }
         self.look(world);
-        let serving = self.serving.take();
-        let target = serving
-            .as_ref()
-            .zip(self.history.serving)
-            .map(|(record, release)| Target {
-                release,
-                record,
-                pace: Pace::Rolling,
-                serves: true,
-            });
-        let drift = match target {
-            Some(target) if self.history.moving.is_none() => {
-                let plan = self.plan(Some(target), Purpose::Heal, &Actor::itself(), world);
-                let steps = plan
-                    .steps
-                    .iter()
-                    .filter(|step| !step.waits())
-                    .map(ToString::to_string);
-                plan.report
-                    .waits
-                    .iter()
-                    .map(ToString::to_string)
-                    .chain(steps)
-                    .collect()
-            }
-            _ => vec![],
-        };
-        self.serving = serving;
-        drift
+        let plan = self.plan_back(Purpose::Heal, world);
+        let steps = plan
+            .steps
+            .iter()
+            .filter(|step| !step.waits())
+            .map(ToString::to_string);
+        plan.report
+            .waits
+            .iter()
+            .map(ToString::to_string)
+            .chain(steps)
+            .collect()
     }
 
     /// Why this engine does nothing any more, if a later one took over.

@@ -271,6 +271,18 @@ impl Engine {
     }
 
     fn heal(&mut self, world: &mut impl World) -> Plan {
+        let last = self.history.releases.values().next_back();
+        let fell = last.is_some_and(|made| Some(made.release) != self.history.serving);
+        let purpose = if fell && !self.steady {
+            Purpose::Return
+        } else {
+            Purpose::Heal
+        };
+        self.plan_back(purpose, world)
+    }
+
+    /// The plan that brings the world back to what the serving release says; to nothing without one.
+    pub(crate) fn plan_back(&mut self, purpose: Purpose, world: &mut impl World) -> Plan {
         let serving = self.serving.take();
         let target = serving
             .as_ref()
@@ -281,13 +293,6 @@ impl Engine {
                 pace: Pace::Rolling,
                 serves: true,
             });
-        let last = self.history.releases.values().next_back();
-        let fell = last.is_some_and(|made| Some(made.release) != self.history.serving);
-        let purpose = if fell && !self.steady {
-            Purpose::Return
-        } else {
-            Purpose::Heal
-        };
         let plan = self.plan(target, purpose, &Actor::itself(), world);
         self.serving = serving;
         plan
@@ -324,7 +329,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn plan(
+    fn plan(
         &mut self,
         target: Option<Target<'_>>,
         purpose: Purpose,
