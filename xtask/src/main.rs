@@ -7,7 +7,7 @@ mod walls;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const HELP: &str = "\
 cargo xtask TASK
@@ -56,21 +56,56 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// Longest run of one command: what hangs must fail, and say so, before those who wait give up.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
+
 /// Runs cargo in the repository, shown as it is typed.
 pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let began = Instant::now();
     say(&format!("$ cargo {}", arguments.join(" ")));
-    let status = Command::new(env!("CARGO"))
+    let mut child = Command::new(env!("CARGO"))
         .args(arguments)
         .envs(variables.iter().copied())
         .current_dir(root())
-        .status()
+        .spawn()
         .context("cargo cannot be run")?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if began.elapsed() > LONGEST {
+            end(child.id());
+            child.wait()?;
+            let minutes = LONGEST.as_secs() / 60;
+            bail!(
+                "`cargo {}` hung: ended after {minutes} minutes",
+                arguments.join(" ")
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     if !status.success() {
         bail!("`cargo {}` failed", arguments.join(" "));
     }
     say(&format!("  {:.0} s", began.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Kills a process and all that it started.
+fn end(pid: u32) {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    // One that is gone already needs no kill.
+    Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .ok();
+    for child in children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+    {
+        end(child);
+    }
 }
 
 fn ci() -> Result<()> {
