@@ -13,6 +13,7 @@ mod launch;
 mod name;
 mod probe;
 mod quantity;
+mod schedule;
 pub mod span;
 mod time;
 
@@ -22,5 +23,6 @@ pub use launch::{Launch, Size, Stop};
 pub use name::{EnvironmentName, HostName, MachineName, NameFault, PlatformName, ServiceName};
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
+pub use schedule::{Schedule, ScheduleFault};
 pub use span::SpanFault;
 pub use time::{Fact, Moment, Wall};
