@@ -152,7 +152,9 @@ impl Engine {
             index,
             failure: failure.clone(),
         });
-        let release = moving.filter(|_| matches!(purpose, Purpose::Deploy | Purpose::Rollback));
+        let ships = matches!(purpose, Purpose::Deploy | Purpose::Rollback);
+        let again = matches!(failure, Failure::Run { again: true, .. });
+        let release = moving.filter(|_| ships && !again);
         if let Some(release) = release {
             let end = ReleaseEnd::Failed {
                 why: failure.to_string(),

@@ -68,6 +68,18 @@ impl Schedule {
         u64::try_from(ms).ok().map(Wall)
     }
 
+    /// The last time at or before `until`: what a schedule is behind with, however long it slept.
+    pub fn last(&self, until: Wall) -> Option<Wall> {
+        let (cron, zone) = self.parts().ok()?;
+        let until = Timestamp::from_millisecond(i64::try_from(until.0).ok()?).ok()?;
+        let last = cron
+            .find_previous_occurrence(&until.to_zoned(zone), true)
+            .ok()?;
+        u64::try_from(last.timestamp().as_millisecond())
+            .ok()
+            .map(Wall)
+    }
+
     fn after(&self, after: Wall) -> Option<Zoned> {
         let (cron, zone) = self.parts().ok()?;
         let after = Timestamp::from_millisecond(i64::try_from(after.0).ok()?).ok()?;
@@ -155,6 +167,18 @@ mod tests {
             times("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
             [wall("2026-10-25T00:30:00Z"), wall("2026-10-26T01:30:00Z")]
         );
+    }
+
+    #[test]
+    fn the_last_time_is_found_from_any_distance() {
+        let schedule = Schedule::new("0 6 * * *", "Europe/Berlin").unwrap();
+        let last = |text: &str| schedule.last(wall(text)).unwrap();
+        assert_eq!(
+            last("2026-11-26T05:00:00.500Z"),
+            wall("2026-11-26T05:00:00Z")
+        );
+        assert_eq!(last("2026-11-26T05:00:00Z"), wall("2026-11-26T05:00:00Z"));
+        assert_eq!(last("2026-11-26T04:59:59Z"), wall("2026-11-25T05:00:00Z"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where data is kept: what a checked file says of one store.
 
-use mainstay_atoms::{Bytes, ServiceName};
+use mainstay_atoms::{Bytes, Server, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,71 @@ pub struct Redis {
     pub persist: bool,
 }
 
+/// Settings of PostgreSQL that take effect at its start only: those of context `postmaster` in
+/// `pg_settings` of 13 to 17.
+const AT_START: [&str; 51] = [
+    "archive_mode",
+    "autovacuum_freeze_max_age",
+    "autovacuum_max_workers",
+    "autovacuum_multixact_freeze_max_age",
+    "bonjour",
+    "bonjour_name",
+    "cluster_name",
+    "commit_timestamp_buffers",
+    "dynamic_shared_memory_type",
+    "event_source",
+    "hot_standby",
+    "huge_page_size",
+    "huge_pages",
+    "jit_provider",
+    "max_connections",
+    "max_files_per_process",
+    "max_locks_per_transaction",
+    "max_logical_replication_workers",
+    "max_notify_queue_pages",
+    "max_pred_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_replication_slots",
+    "max_wal_senders",
+    "max_worker_processes",
+    "min_dynamic_shared_memory",
+    "multixact_member_buffers",
+    "multixact_offset_buffers",
+    "notify_buffers",
+    "old_snapshot_threshold",
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+    "reserved_connections",
+    "serializable_buffers",
+    "shared_buffers",
+    "shared_memory_type",
+    "subtransaction_buffers",
+    "superuser_reserved_connections",
+    "track_activity_query_size",
+    "track_commit_timestamp",
+    "transaction_buffers",
+    "unix_socket_group",
+    "wal_buffers",
+    "wal_decode_buffer_size",
+    "wal_level",
+    "wal_log_hints",
+];
+
+impl Postgres {
+    /// The settings that take effect at the server's start only.
+    pub fn settings_at_start(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.settings
+            .iter()
+            .filter(|(name, _)| AT_START.contains(&name.as_str()))
+    }
+}
+
 impl StoreKind {
     /// As the file calls it.
     pub fn word(&self) -> &'static str {
@@ -67,16 +132,20 @@ impl StoreKind {
         }
     }
 
-    /// Whether a server runs for it, unless it is external.
-    pub fn has_server(&self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::Redis(_))
+    /// The server that runs for it, unless it is external.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Self::Postgres(postgres) => Some(Server::Postgres(postgres.version)),
+            Self::Redis(redis) => Some(Server::Redis(redis.version)),
+            Self::Sqlite | Self::Volume => None,
+        }
     }
 }
 
 impl Store {
-    /// Whether a server of this platform runs for it.
-    pub fn has_server(&self) -> bool {
-        self.external.is_none() && self.kind.has_server()
+    /// The server of this platform that runs for it.
+    pub fn server(&self) -> Option<Server> {
+        self.kind.server().filter(|_| self.external.is_none())
     }
 
     /// The variables that a service which needs the store is told.

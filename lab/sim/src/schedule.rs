@@ -153,7 +153,7 @@ impl Schedule {
                 let contents = contents(services, version);
                 if choice == 4 {
                     world.bad.extend(
-                        contents.service_digest(
+                        contents.digest_of(
                             contents
                                 .platform
                                 .services
@@ -203,7 +203,7 @@ impl Schedule {
             let waits = self
                 .engine
                 .as_ref()
-                .map(|engine| format!("{:?}", engine.waits()));
+                .map(|engine| format!("{:?}", engine.waits().collect::<Vec<_>>()));
             self.world
                 .broken
                 .push(format!("it does not converge: {phase:?}, waits {waits:?}"));

@@ -3,7 +3,9 @@
 use crate::kill::{Kill, KillPoint, kind};
 use crate::stage;
 use fastrand::Rng;
-use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Launch, Moment, ServiceName, Stop};
+use mainstay_atoms::{
+    Digest, Epoch, Generation, InstanceId, Launch, Moment, Role, ServiceName, Stop, Wall,
+};
 use mainstay_execute::{EffectFault, Entry, Order};
 use mainstay_plan::{Event, History, Publish, ReleaseRecord, Serving, Step};
 use mainstay_routing::Table;
@@ -41,6 +43,8 @@ struct Process {
     in_flight: u64,
     left_table: Option<Moment>,
     stop: Stop,
+    /// A run of a job ends by itself then, and so.
+    ends_at: Option<(Moment, i32)>,
 }
 
 /// Everything outside the engine.
@@ -87,6 +91,11 @@ pub struct World {
     /// Effects in the order in which they were ordered.
     pub applied: Vec<Step>,
     last_begun: Option<Step>,
+    /// Stores whose data was prepared.
+    prepared: BTreeSet<ServiceName>,
+    /// Runs of jobs that began, and the times of schedules that had theirs.
+    began: BTreeSet<InstanceId>,
+    due: BTreeSet<(ServiceName, Wall, u32)>,
     /// Events that this world forgets to write (mutants only).
     pub forgets: Option<fn(&Event) -> bool>,
 }
@@ -121,6 +130,9 @@ impl World {
             broken: Vec::new(),
             applied: Vec::new(),
             last_begun: None,
+            prepared: BTreeSet::new(),
+            began: BTreeSet::new(),
+            due: BTreeSet::new(),
             forgets: None,
         }
     }
@@ -143,6 +155,13 @@ impl World {
     pub fn alive(&self) -> BTreeMap<Run, Moment> {
         let alive = self.processes.iter().filter(|(_, one)| one.ended.is_none());
         alive.map(|(run, one)| (run.clone(), one.started)).collect()
+    }
+
+    /// Runs of services and stores, which are kept running.
+    pub fn kept_running(&self) -> BTreeMap<Run, Moment> {
+        let mut alive = self.alive();
+        alive.retain(|run, _| self.processes[run].launch.role() != Role::Job);
+        alive
     }
 
     /// What the gateway serves from.
@@ -239,7 +258,18 @@ impl World {
             }
             crashes |= self.crashing.contains(&process.launch.contents)
                 && now.since(process.started).as_millis() > 50;
-            if process.kill_at.is_some_and(|at| at <= now) && !immortal {
+            let (ends, code) = match process.ends_at {
+                Some((at, code)) => (at <= now, code),
+                None => (false, 0),
+            };
+            if ends {
+                let exit = Exit {
+                    code: Some(code),
+                    asked: process.kill_at.is_some(),
+                    ..Exit::default()
+                };
+                process.ended = Some((exit, now));
+            } else if process.kill_at.is_some_and(|at| at <= now) && !immortal {
                 let exit = Exit {
                     code: Some(0),
                     asked: true,
@@ -305,11 +335,18 @@ impl World {
         if taken || alive {
             self.breaks(&format!("{} starts over a living process", launch.instance));
         }
-        if launch.generation <= self.highest {
+        if launch.role() == Role::Job {
+            self.start_run(launch);
+        } else if launch.generation <= self.highest {
             let generation = launch.generation;
             self.breaks(&format!("generation {generation} is used a second time"));
         }
-        self.highest = self.highest.max(launch.generation);
+        if launch.role() != Role::Job {
+            self.highest = self.highest.max(launch.generation);
+        }
+        if launch.role() == Role::Store {
+            self.start_server(launch);
+        }
         // A restart takes the place of the run that ended.
         self.processes.retain(|(id, _), _| *id != launch.instance);
         let silent = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
@@ -327,8 +364,55 @@ impl World {
             in_flight: 0,
             left_table: Some(self.now),
             stop: launch.stop.clone(),
+            ends_at: (launch.role() == Role::Job).then(|| self.run_ends()),
         };
         self.processes.insert(run, process);
+    }
+
+    /// When and how a run of a job ends.
+    fn run_ends(&mut self) -> (Moment, i32) {
+        let long = self.chance(self.faults.stubborn);
+        let takes = if long { 60_000 } else { self.rng.u64(5..3000) };
+        let code = i32::from(self.chance(self.faults.crash * 20));
+        (Moment(self.now.0 + takes), code)
+    }
+
+    /// No run of a job begins twice, and none while another of it lives.
+    fn start_run(&mut self, launch: &Launch) {
+        let id = &launch.instance;
+        if !self.began.insert(id.clone()) {
+            self.breaks(&format!("{id} is run a second time"));
+        }
+        let mut processes = self.processes.iter();
+        let other =
+            processes.find(|((other, _), one)| other.service == id.service && one.ended.is_none());
+        if let Some(((other, _), _)) = other {
+            let other = other.clone();
+            self.breaks(&format!("{id} runs beside {other}"));
+        }
+        let due = launch
+            .job
+            .as_ref()
+            .and_then(|job| Some((job.due?, job.attempt)));
+        if let Some((due, attempt)) = due
+            && !self.due.insert((id.service.clone(), due, attempt))
+        {
+            self.breaks(&format!("{id} is for a time that had its run"));
+        }
+    }
+
+    /// A server has its data to itself, and finds it prepared.
+    fn start_server(&mut self, launch: &Launch) {
+        let id = &launch.instance;
+        let mut processes = self.processes.iter();
+        let other =
+            processes.any(|((other, _), one)| other.service == id.service && one.ended.is_none());
+        if other {
+            self.breaks(&format!("{id} is a second server on its data"));
+        }
+        if !self.prepared.contains(&id.service) {
+            self.breaks(&format!("{id} starts before its data is prepared"));
+        }
     }
 
     fn stop(&mut self, run: &Run, stop: &Stop) {
@@ -533,6 +617,21 @@ impl World {
                 }
                 self.processes.remove(&run);
                 Ok(())
+            }
+            Step::Prepare { order } => {
+                self.prepared.insert(order.store.clone());
+                Ok(())
+            }
+            Step::Provision { order } => {
+                let mut processes = self.processes.iter();
+                let up = processes.any(|((id, _), one)| {
+                    id.service == order.store && one.ended.is_none() && one.ready_at <= self.now
+                });
+                if up {
+                    Ok(())
+                } else {
+                    Err(EffectFault::Later("the server does not answer".into()))
+                }
             }
             Step::Serve { release } => {
                 let unready = self.serving.iter().flat_map(stage::due).find(|id| {

@@ -42,6 +42,7 @@ fn one(scene: &mut Scene, step: &Step) {
                 readiness: Readiness::Ready { since: NOW },
                 live: true,
                 stop: launch.stop.clone(),
+                role: launch.role(),
             });
         }
         Step::Publish(publish) => {
@@ -71,10 +72,14 @@ fn one(scene: &mut Scene, step: &Step) {
             let other = |one: &Instance| one.id != *instance || one.generation != *generation;
             seen.instances.retain(other);
         }
+        Step::Prepare { order } | Step::Provision { order } => {
+            seen.stores.insert(order.store.clone(), order.digest());
+        }
         Step::Serve { .. } => scene.purpose = Purpose::Heal,
         Step::AwaitReady { .. }
         | Step::AwaitAcknowledged { .. }
         | Step::AwaitDrained { .. }
-        | Step::AwaitStopped { .. } => {}
+        | Step::AwaitStopped { .. }
+        | Step::AwaitRun { .. } => {}
     }
 }

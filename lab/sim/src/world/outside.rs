@@ -40,6 +40,7 @@ impl mainstay_execute::World for World {
                 },
                 live: true,
                 stop: process.stop.clone(),
+                role: process.launch.role(),
             })
             .collect();
         let gateway = match (&self.table, self.gateway_back) {
