@@ -38,6 +38,7 @@ pub struct JobDecision {
 pub fn decide_jobs(record: Option<&ReleaseRecord>, observed: &Observed, wall: Wall) -> JobDecision {
     let mut lane = Lane {
         observed,
+        serves: record.is_some(),
         wall,
         decision: JobDecision::default(),
     };
@@ -87,6 +88,7 @@ pub(crate) fn run_of(job: &Job, cause: Cause, attempt: u32, due: Option<Wall>) -
 
 struct Lane<'a> {
     observed: &'a Observed,
+    serves: bool,
     wall: Wall,
     decision: JobDecision,
 }
@@ -96,7 +98,9 @@ impl Lane<'_> {
     fn tend(&mut self, run: &Run) {
         let Some(seen) = self.observed.run(&run.instance, run.generation) else {
             // It left no trace, so it never began: a crash came between the record and the start.
-            if let Some(launch) = &run.launch {
+            // Those around a release are begun by its plan, or not at all.
+            let own = matches!(run.job.cause, Cause::Schedule | Cause::Asked);
+            if let Some(launch) = run.launch.as_ref().filter(|_| own && self.serves) {
                 self.decision.steps.push(Step::Start {
                     launch: launch.clone(),
                 });

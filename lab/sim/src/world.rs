@@ -91,6 +91,8 @@ pub struct World {
     /// Effects in the order in which they were ordered.
     pub applied: Vec<Step>,
     last_begun: Option<Step>,
+    /// The same of runs of jobs, which go on beside a plan.
+    job_begun: Option<Step>,
     /// Stores whose data was prepared.
     prepared: BTreeSet<ServiceName>,
     /// Runs of jobs that began, and the times of schedules that had theirs.
@@ -130,6 +132,7 @@ impl World {
             broken: Vec::new(),
             applied: Vec::new(),
             last_begun: None,
+            job_begun: None,
             prepared: BTreeSet::new(),
             began: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -580,7 +583,8 @@ impl World {
 
     fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
         self.applied.push(order.step.clone());
-        if self.last_begun.as_ref() != Some(order.step) {
+        let begun = [self.last_begun.as_ref(), self.job_begun.as_ref()];
+        if !begun.contains(&Some(order.step)) {
             self.breaks(&format!(
                 "`{}` is done without being recorded first",
                 order.step

@@ -103,6 +103,9 @@ impl mainstay_execute::World for World {
                 return Err(killed());
             }
             self.learn(&entry.event);
+            if let Event::JobStep { step } = &entry.event {
+                self.job_begun = Some(step.clone());
+            }
             let begun = match &entry.event {
                 Event::StepBegun { step, .. } => Some(step.clone()),
                 _ => None,
