@@ -23,7 +23,9 @@ pub use mainstay_ledger::Halt;
 pub use mainstay_ledger_io::{
     OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger,
 };
-pub use mainstay_process_io::{Artifacts, Isolation, StoreFault};
+pub use mainstay_process_io::{
+    Artifacts, Isolation, RunsAs, StoreFault, cannot_change as cannot_change_user,
+};
 pub use open::{Halted, OpenedWorld, WorldFault, open};
 pub use real::RealWorld;
 pub use state::State;

@@ -10,6 +10,15 @@ pub mod story;
 pub mod traffic;
 
 pub use condition::until;
-pub use platform::{Outcome, Platform};
+pub use platform::{Outcome, Platform, is_steady};
 pub use process::Process;
 pub use traffic::{Load, get};
+
+/// Whether these tests may change users; those that need it are passed over otherwise, and say so.
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        platform::show("skipped: not root");
+    }
+    root
+}

@@ -4,6 +4,7 @@ use crate::argument::Arguments;
 use crate::failure::Failure;
 use crate::{context, terminal};
 use mainstay_faults::Exit;
+use mainstay_world::RunsAs;
 use rustix::process::geteuid;
 use serde::Serialize;
 use std::net::TcpListener;
@@ -157,15 +158,16 @@ fn cgroups() -> Finding {
 }
 
 fn user() -> Finding {
-    if geteuid().is_root() {
-        finding("user", "good", "root".into(), None)
-    } else {
-        finding(
-            "user",
-            "warn",
-            "not root: all services run as this user".into(),
-            None,
-        )
+    if !geteuid().is_root() {
+        let text = format!("services run {}", RunsAs::default());
+        return finding("user", "warn", text, None);
+    }
+    match mainstay_world::cannot_change_user() {
+        None => finding("user", "good", "each service runs as its own".into(), None),
+        Some(why) => {
+            let text = format!("services run {}", RunsAs::Root { why });
+            finding("user", "warn", text, None)
+        }
     }
 }
 
