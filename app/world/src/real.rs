@@ -395,6 +395,12 @@ impl World for RealWorld {
                 .map(|probe| answer::evidence(&probe))
                 .unwrap_or_default(),
             process: fact.map(ran),
+            ended: fact.is_some_and(|fact| {
+                matches!(
+                    fact.state,
+                    InstanceState::Exited(_) | InstanceState::Lost { .. }
+                )
+            }),
             log: lines
                 .iter()
                 .map(|line| String::from_utf8_lossy(&line.line).into_owned())
