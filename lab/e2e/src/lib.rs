@@ -18,7 +18,12 @@ pub use traffic::{Load, get};
 pub fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        platform::show("skipped: not root");
+        say("skipped: not root");
     }
     root
+}
+
+/// What a test wants read: that it was passed over, and why.
+pub fn say(text: &str) {
+    platform::show(text);
 }
