@@ -28,6 +28,7 @@ mod launch;
 mod layout;
 mod listener;
 mod log;
+mod machine;
 mod manifest;
 mod observe;
 mod probe;
@@ -46,6 +47,7 @@ pub use fault::{
 pub use isolation::{Holder, Isolation, KillBy};
 pub use launch::launch_main;
 pub use listener::Listener;
+pub use machine::{Kernel, holder, kernel, most_files, try_limits};
 pub use observe::{InstanceFact, InstanceState};
 pub use probe::{Answer, ProbeFact, ProbeSide, Prober, Watched};
 pub use reader::{Cursor, LogLine, LogSource, Stream};
