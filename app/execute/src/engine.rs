@@ -4,7 +4,9 @@ use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
-use mainstay_atoms::{Actor, Digest, Epoch, Moment, PlanId, ReleaseNumber, Wall};
+use mainstay_atoms::{
+    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
+};
 use mainstay_plan::{
     Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
     ReleaseRecord, Report, Target, Wait, check, decide,
@@ -29,6 +31,8 @@ pub struct Engine {
     pub(crate) run: Option<Run>,
     pub(crate) waits: Vec<(Wait, Moment)>,
     pub(crate) failure: Option<(ReleaseNumber, Failure, Evidence)>,
+    /// The run whose end that evidence does not tell yet.
+    pub(crate) ending: Option<(InstanceId, Generation)>,
     pub(crate) progress: Progress,
     pub(crate) retry: Option<(Moment, Duration)>,
     pub(crate) fenced: Option<String>,
@@ -123,6 +127,7 @@ impl Engine {
             run: None,
             waits: Vec::new(),
             failure: None,
+            ending: None,
             progress: Progress::default(),
             retry: None,
             fenced: None,
@@ -346,8 +351,7 @@ impl Engine {
                 why: seen,
                 instance: None,
             };
-            self.failure = Some((release, failure, Evidence::default()));
-            self.moving_ended();
+            self.failed(release, failure, Evidence::default());
         }
         Ok(())
     }
@@ -528,6 +532,7 @@ impl Engine {
         });
         self.retry = None;
         self.failure = None;
+        self.ending = None;
         self.steady = false;
     }
 
@@ -545,7 +550,16 @@ impl Engine {
     }
 
     pub(crate) fn failed(&mut self, release: ReleaseNumber, failure: Failure, evidence: Evidence) {
-        self.failure = Some((release, failure, evidence));
+        self.ending = failure
+            .instance()
+            .filter(|_| !evidence.ended)
+            .and_then(|id| {
+                let seen = self.seen.as_ref()?.instances.iter();
+                let mut own = seen.filter(|one| one.id == *id && one.runs());
+                own.next().map(|one| (id.clone(), one.generation))
+            });
+        let ended = self.ending.is_none();
+        self.failure = Some((release, failure, Evidence { ended, ..evidence }));
         self.moving_ended();
     }
 

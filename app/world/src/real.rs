@@ -11,8 +11,8 @@ use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
 use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
-    Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, Runtime,
-    StartFault, StopFault, Watched,
+    Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
+    Runtime, StartFault, StopFault, Watched,
 };
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ impl RealWorld {
     ) -> std::io::Result<Self> {
         Ok(Self {
             runtime: Runtime::new(state.dir(), binary),
-            prober: Prober::new()?,
+            prober: Prober::new(state.dir(), binary)?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             ledger,
@@ -110,13 +110,25 @@ impl RealWorld {
             .collect()
     }
 
-    /// What bounds an instance, where it is known.
+    /// What bounds an instance and whose rights it has, where it is known.
     pub fn isolation(&self, id: &InstanceId) -> Option<&Isolation> {
         self.facts
             .iter()
             .find(|fact| fact.id == *id)?
             .isolation
             .as_ref()
+    }
+
+    /// Services whose programs run as root, and why.
+    pub fn run_as_root(&self) -> Option<(String, String)> {
+        let root = |fact: &InstanceFact| match &fact.isolation.as_ref()?.user {
+            RunsAs::Root { why } => Some((fact.id.service.to_string(), why.clone())),
+            RunsAs::Own { .. } | RunsAs::Caller { .. } => None,
+        };
+        let found: BTreeMap<String, String> = self.facts.iter().filter_map(root).collect();
+        let why = found.values().next()?.clone();
+        let services: Vec<String> = found.into_keys().collect();
+        Some((services.join(", "), why))
     }
 
     fn watch(&mut self) {
@@ -140,8 +152,6 @@ impl RealWorld {
             ready: launch.ready.clone(),
             serves: self.before.serves(&launch.instance, launch.generation),
             health: launch.health.clone(),
-            env: launch.env.clone(),
-            cwd: self.artifacts.path(launch.artifact),
         }
     }
 
@@ -385,6 +395,12 @@ impl World for RealWorld {
                 .map(|probe| answer::evidence(&probe))
                 .unwrap_or_default(),
             process: fact.map(ran),
+            ended: fact.is_some_and(|fact| {
+                matches!(
+                    fact.state,
+                    InstanceState::Exited(_) | InstanceState::Lost { .. }
+                )
+            }),
             log: lines
                 .iter()
                 .map(|line| String::from_utf8_lossy(&line.line).into_owned())

@@ -64,6 +64,30 @@ pub enum StoreFault {
     },
 }
 
+/// Why a service got no user of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum UserFault {
+    /// All are given.
+    #[error("all {count} users for services are given (`{}`)", path.display())]
+    Exhausted {
+        /// Where it is written down.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+    /// The registry cannot be used.
+    #[error("the registry of users `{}` cannot be {action}", path.display())]
+    File {
+        /// Its folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// Why an instance was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
@@ -100,6 +124,14 @@ pub enum StartFault {
         instance: InstanceId,
         /// What it said.
         why: String,
+    },
+    /// Its service got no user of its own.
+    #[error("{instance} cannot run as a user of its own")]
+    User {
+        /// Which instance.
+        instance: InstanceId,
+        /// Why.
+        source: UserFault,
     },
     /// The kernel refuses.
     #[error("`{}` cannot be {action}", path.display())]

@@ -1,6 +1,8 @@
 //! Control groups: made by the shim, joined by the program, nested under the caller's own.
 
 use crate::isolation::{Holder, Isolation, KillBy};
+use crate::user::RunsAs;
+use crate::view::Reach;
 use mainstay_atoms::Size;
 use std::fs;
 use std::io;
@@ -119,6 +121,8 @@ fn without(size: &Size) -> Isolation {
         ),
         files: asked(size.files.is_some(), Holder::Rlimit),
         kill: KillBy::ProcessGroup,
+        user: RunsAs::default(),
+        reach: Reach::Open,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files between control plane and shim, each replaced as a whole.
 
 use crate::isolation::Isolation;
+use crate::user::RunsAs;
 use mainstay_atoms::{Epoch, Generation, Launch, Wall};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,12 @@ pub(crate) struct Orders {
     pub(crate) socket: String,
     /// Part of the control groups' names, so that two platforms never meet.
     pub(crate) group: String,
-    /// Run as this user, where the caller may.
-    pub(crate) uid: Option<u32>,
+    /// Whose rights it has.
+    #[serde(default)]
+    pub(crate) user: RunsAs,
+    /// `HOME` and `TMPDIR`.
+    #[serde(default)]
+    pub(crate) home: PathBuf,
 }
 
 /// `state.json`: who runs, written by the shim once the program was executed.

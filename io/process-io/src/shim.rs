@@ -5,11 +5,11 @@
 
 use crate::control::{REQUEST_LIMIT, Reply, Request};
 use crate::group::{self, Groups};
-use crate::isolation::KillBy;
+use crate::isolation::{Isolation, KillBy};
 use crate::layout::Door;
 use crate::log::{Lines, Writer};
 use crate::record::{self, Ended, Exit, Identity, Orders, State, wall_now};
-use crate::{process, reader};
+use crate::{launch, process, reader};
 use mainstay_atoms::{Epoch, Generation};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -151,7 +151,10 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
         shim: us,
         workload: us,
         at: wall_now(),
-        isolation: groups.isolation.clone(),
+        isolation: Isolation {
+            user: orders.user.clone(),
+            ..groups.isolation.clone()
+        },
         groups: groups.paths.clone(),
     };
     record::write(&dir.join("groups.json"), &state).map_err(said)?;
@@ -170,10 +173,15 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
     let pid = Pid::from_child(&child);
     state.workload = Identity::of(child.id()).ok_or("the process is not in /proc")?;
     record::write(&dir.join("state.json"), &state).map_err(said)?;
-    let mut why = String::new();
-    report.read_to_string(&mut why).map_err(said)?;
-    if !why.is_empty() {
+    let mut text = String::new();
+    report.read_to_string(&mut text).map_err(said)?;
+    let (reach, why) = launch::said(&text);
+    if let Some(why) = why {
         return Err(why);
+    }
+    if state.isolation.reach != reach {
+        state.isolation.reach = reach;
+        record::write(&dir.join("state.json"), &state).map_err(said)?;
     }
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     let pidfd = pidfd.map_err(|fault| fault.to_string())?;
