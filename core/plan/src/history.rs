@@ -4,6 +4,7 @@ use crate::event::{Event, PlanEnd, ReleaseEnd};
 use crate::run::Runs;
 use crate::serving::Serving;
 use crate::step::{Purpose, Step};
+use crate::store::order_digest;
 use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall,
 };
@@ -249,7 +250,8 @@ impl History {
             _ => return,
         };
         if order.kind.server().is_some() == server {
-            self.stores.insert(order.store.clone(), order.digest());
+            let digest = order_digest(&order);
+            self.stores.insert(order.store.clone(), digest);
         }
     }
 

@@ -43,4 +43,4 @@ pub use report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 pub use run::{Run, RunEnd, Runs};
 pub use serving::{Routes, Serving};
 pub use step::{Parent, Plan, Publish, Purpose, Step};
-pub use store::StoreOrder;
+pub use store::{order_digest, store_order};

@@ -2,11 +2,11 @@
 
 use crate::report::Report;
 use crate::serving::Routes;
-use crate::store::StoreOrder;
 use mainstay_atoms::{
     Actor, Digest, Generation, InstanceId, Launch, PlanId, ReleaseNumber, ServiceName, Stop, Wall,
 };
 use mainstay_routing::Pool;
+use mainstay_spec::StoreOrder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,56 +5,54 @@ use crate::report::{StoreAction, StoreLine};
 use crate::step::Step;
 use crate::{Contents, local_address};
 use mainstay_atoms::{Digest, ReleaseNumber, ServiceName};
-use mainstay_spec::StoreKind;
+use mainstay_spec::{StoreOrder, StoreUser};
 use mainstay_workload::{Census, Instance, Wanted, census};
-use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Longest wait for a store's server: it may have to replay its log first.
 pub(crate) const READY: Duration = Duration::from_secs(300);
 
-/// All that is wanted of one store: enough to make it, to set it and to let its users in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreOrder {
-    /// Its name.
-    pub store: ServiceName,
-    /// What it is, with its settings.
-    pub kind: StoreKind,
-    /// Where its server listens.
-    pub address: Option<SocketAddr>,
-    /// Services and jobs that use it; each has a login of its own.
-    pub users: Vec<ServiceName>,
+/// What a release wants of a store; none when somebody else runs it, or there is no such store.
+pub fn store_order(contents: &Contents, name: &ServiceName) -> Option<StoreOrder> {
+    let platform = &contents.platform;
+    let store = platform.stores.get(name)?;
+    if store.external.is_some() {
+        return None;
+    }
+    let mut users = BTreeMap::new();
+    let before: BTreeSet<_> = platform
+        .services
+        .values()
+        .flat_map(|service| &service.before)
+        .collect();
+    for (user, job) in &platform.jobs {
+        if job.needs.contains(name) {
+            users.insert(user.clone(), before.contains(user));
+        }
+    }
+    for (user, service) in &platform.services {
+        if service.needs.contains(name) {
+            users.insert(user.clone(), false);
+        }
+    }
+    // Without a migration of its own the schema belongs to all who use it.
+    let migrated = users.values().any(|owns| *owns);
+    let user = |(name, owns)| StoreUser {
+        name,
+        owns: owns || !migrated,
+    };
+    Some(StoreOrder {
+        store: name.clone(),
+        kind: store.kind.clone(),
+        address: local_address(platform, name),
+        users: users.into_iter().map(user).collect(),
+    })
 }
 
-impl StoreOrder {
-    /// What a release wants of a store; none when somebody else runs it, or there is no such store.
-    pub fn of(contents: &Contents, name: &ServiceName) -> Option<Self> {
-        let platform = &contents.platform;
-        let store = platform.stores.get(name)?;
-        if store.external.is_some() {
-            return None;
-        }
-        let services = platform.services.iter();
-        let services = services.map(|(user, service)| (user, &service.needs));
-        let jobs = platform.jobs.iter().map(|(user, job)| (user, &job.needs));
-        let uses = |(user, needs): (&ServiceName, &Vec<ServiceName>)| {
-            needs.contains(name).then(|| user.clone())
-        };
-        let mut users: Vec<_> = services.chain(jobs).filter_map(uses).collect();
-        users.sort();
-        Some(Self {
-            store: name.clone(),
-            kind: store.kind.clone(),
-            address: local_address(platform, name),
-            users,
-        })
-    }
-
-    /// Two equal digests want the same.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&serde_json::to_vec(self).expect("an order holds only what JSON can say"))
-    }
+/// Two orders of equal digest want the same.
+pub fn order_digest(order: &StoreOrder) -> Digest {
+    Digest::of(&serde_json::to_vec(order).expect("an order holds only what JSON can say"))
 }
 
 impl Decider<'_> {
@@ -62,10 +60,10 @@ impl Decider<'_> {
     pub(crate) fn stores(&mut self, target: Target<'_>) {
         let contents = &target.record.contents;
         for name in contents.platform.stores.keys() {
-            let Some(order) = StoreOrder::of(contents, name) else {
+            let Some(order) = store_order(contents, name) else {
                 continue;
             };
-            let applied = self.observed.stores.get(name) == Some(&order.digest());
+            let applied = self.observed.stores.get(name) == Some(&order_digest(&order));
             if order.kind.server().is_some() {
                 self.server(target, order, applied);
             } else if !applied {

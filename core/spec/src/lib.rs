@@ -51,5 +51,5 @@ pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
-pub use store::{Postgres, Redis, Store, StoreKind};
+pub use store::{Postgres, Redis, Store, StoreKind, StoreOrder, StoreUser};
 pub use tree::Tree;

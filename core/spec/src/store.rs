@@ -3,6 +3,7 @@
 use mainstay_atoms::{Bytes, Server, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// One store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,28 @@ pub struct Store {
     /// The secret that holds its address: nothing is started, and nothing is kept here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<String>,
+}
+
+/// All that is wanted of one store: enough to make it, to set it and to let its users in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreOrder {
+    /// Its name.
+    pub store: ServiceName,
+    /// What it is, with its settings.
+    pub kind: StoreKind,
+    /// Where its server listens.
+    pub address: Option<SocketAddr>,
+    /// Services and jobs that use it, by name.
+    pub users: Vec<StoreUser>,
+}
+
+/// Who uses a store, by a login of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreUser {
+    /// A service or a job.
+    pub name: ServiceName,
+    /// It may change the schema: it migrates, or nobody else does.
+    pub owns: bool,
 }
 
 /// What a store is, with its settings.

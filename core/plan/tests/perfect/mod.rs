@@ -2,7 +2,7 @@
 
 use crate::scene::{NOW, Scene};
 use mainstay_atoms::{Fact, Moment};
-use mainstay_plan::{GatewaySeen, Purpose, Step};
+use mainstay_plan::{GatewaySeen, Purpose, Step, order_digest};
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ fn one(scene: &mut Scene, step: &Step) {
             seen.instances.retain(other);
         }
         Step::Prepare { order } | Step::Provision { order } => {
-            seen.stores.insert(order.store.clone(), order.digest());
+            seen.stores.insert(order.store.clone(), order_digest(order));
         }
         Step::Serve { .. } => scene.purpose = Purpose::Heal,
         Step::AwaitReady { .. }

@@ -6,7 +6,7 @@ use mainstay_atoms::{
 };
 use mainstay_plan::{
     Contents, Decision, GatewaySeen, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
-    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, StoreOrder, Target, decide,
+    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, decide, order_digest, store_order,
 };
 use mainstay_routing::{Backend, Pool};
 use mainstay_spec::{
@@ -236,8 +236,8 @@ impl Reader {
         let generation = serving.generation;
         let order = |name: &String| {
             let name = ServiceName::new(name.as_str()).expect("a name");
-            let order = StoreOrder::of(&known.expect("a release").contents, &name);
-            (name, order.expect("the store is there").digest())
+            let order = store_order(&known.expect("a release").contents, &name);
+            (name, order_digest(&order.expect("the store is there")))
         };
         let stores = self.applied.iter().map(order).collect();
         let mut jobs: BTreeMap<ServiceName, Runs> = BTreeMap::new();
