@@ -313,11 +313,16 @@ pub(crate) fn kill(paths: &[PathBuf], patience: Duration) -> bool {
 
 /// KILL to one process; one that is gone already is what was wanted.
 pub(crate) fn kill_one(pid: u32) {
+    signal_one(pid, rustix::process::Signal::KILL);
+}
+
+/// A signal to one process.
+pub(crate) fn signal_one(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 
