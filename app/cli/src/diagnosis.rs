@@ -38,7 +38,7 @@ pub(crate) struct Finding {
 /// Everything that is judged.
 pub(crate) struct Facts {
     pub(crate) machine: Machine,
-    /// The control plane, if it answers.
+    /// The control plane, if one holds the ledger.
     pub(crate) control_plane: Option<u32>,
     /// A platform was started here before.
     pub(crate) started: bool,
@@ -292,6 +292,16 @@ fn ports(facts: &Facts) -> Finding {
 
 /// A proxied connection holds two descriptors; a control plane needs a few hundred.
 fn files(facts: &Facts) -> Finding {
+    let full = |(_, held, most): &&(&str, u64, u64)| *held >= most.saturating_sub(most / 16);
+    if let Some((name, held, most)) = facts.machine.held.iter().find(full) {
+        return bad(
+            "files",
+            format!(
+                "the {name} holds {held} open of {most} that it may, and can do nothing that takes another"
+            ),
+            "`prlimit --nofile=65536 --pid PID` gives it room at once; `LimitNOFILE=65536` in its unit for good",
+        );
+    }
     let Some(most) = facts.machine.files else {
         return good("files", "no limit of open files is known".into());
     };
@@ -405,7 +415,7 @@ fn processes(facts: &Facts) -> Finding {
         ),
         (None, Some(gateway)) => warn(
             "processes",
-            format!("the gateway serves as pid {gateway}, and no control plane answers"),
+            format!("the gateway serves as pid {gateway}, and no control plane runs"),
             up,
         ),
         (None, None) if facts.started => warn("processes", "nothing runs here".into(), up),

@@ -31,6 +31,7 @@ fn well() -> Facts {
             free_ports_from: 1024,
             gateway: Some(12),
             files: Some(65_536),
+            held: vec![("control plane", 30, 1024), ("gateway", 60, 65_536)],
             kernel: Kernel {
                 release: "6.1.0".into(),
                 pidfd: true,
@@ -181,6 +182,10 @@ fn a_port_is_ours_free_taken_or_refused() {
 fn few_open_files_bound_the_connections() {
     for (most, state) in [(64, State::Bad), (1024, State::Warn), (8192, State::Good)] {
         let (found, text) = after("files", |facts| facts.machine.files = Some(most));
+        assert_eq!(found, state, "{text}");
+    }
+    for (held, state) in [(959, State::Good), (960, State::Bad), (2000, State::Bad)] {
+        let (found, text) = after("files", |facts| facts.machine.held[0].1 = held);
         assert_eq!(found, state, "{text}");
     }
 }

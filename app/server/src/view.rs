@@ -42,6 +42,8 @@ impl Office {
                     .iter()
                     .map(|wait| waiting(wait, now))
                     .collect();
+                let blind = world.blind().map(ToOwned::to_owned);
+                status.attention.extend(blind);
                 status.attention.extend(world.ledger_faults());
                 status.attention.extend(world.gateway.faults());
                 status

@@ -23,7 +23,8 @@ pub use logs::{LogRow, Tail};
 pub use machine::{Disk, Machine, Port};
 pub use mainstay_ledger::Halt;
 pub use mainstay_ledger_io::{
-    OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger,
+    OpenFault, Report as LedgerReport, VerifyFault, holder as ledger_holder,
+    verify as verify_ledger,
 };
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,

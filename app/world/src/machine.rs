@@ -4,7 +4,8 @@ use crate::state::{State, anchors};
 use mainstay_atoms::Wall;
 use mainstay_gateway_io::Client;
 use mainstay_process_io::{
-    Isolation, Kernel, Listener, RunsAs, cannot_change, holder, kernel, most_files, try_limits,
+    Isolation, Kernel, Listener, RunsAs, cannot_change, holder, kernel, most_files, open_files,
+    try_limits,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +30,8 @@ pub struct Machine {
     pub gateway: Option<u32>,
     /// Files that the gateway may hold open, or one that is started from here.
     pub files: Option<u64>,
+    /// Files that each of our processes holds open, and may.
+    pub held: Vec<(&'static str, u64, u64)>,
     /// What the kernel offers.
     pub kernel: Kernel,
     /// The civil clock.
@@ -100,6 +103,10 @@ impl Machine {
                 .unwrap_or(1024),
             gateway,
             files: most_files(gateway),
+            held: [("control plane", control_plane), ("gateway", gateway)]
+                .into_iter()
+                .filter_map(|(name, pid)| Some((name, open_files(pid?)?, most_files(pid)?)))
+                .collect(),
             kernel: kernel(),
             now: crate::clock::wall(),
             signed: written(&state.ledger().join("checkpoint")),

@@ -41,6 +41,8 @@ pub struct RealWorld {
     ready: BTreeMap<Run, Moment>,
     /// What was seen last, for those who ask between two ticks.
     facts: Vec<InstanceFact>,
+    /// Why that is not what is there now, if so.
+    blind: Option<String>,
     watched: Vec<Watched>,
     /// What the gateway was told before this control plane began.
     before: Serving,
@@ -65,6 +67,7 @@ impl RealWorld {
             ended: BTreeMap::new(),
             ready: BTreeMap::new(),
             facts: Vec::new(),
+            blind: None,
             watched: Vec::new(),
             before,
             owned: BTreeMap::new(),
@@ -108,6 +111,11 @@ impl RealWorld {
             .into_iter()
             .chain(self.ledger.checkpoint_fault())
             .collect()
+    }
+
+    /// Why instances cannot be looked at now, in words.
+    pub fn blind(&self) -> Option<&str> {
+        self.blind.as_deref()
     }
 
     /// What bounds an instance and whose rights it has, where it is known.
@@ -269,11 +277,7 @@ impl RealWorld {
             .map_err(|fault| match &fault {
                 StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
                 StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
-                StartFault::File { source, .. }
-                    if source.kind() == std::io::ErrorKind::StorageFull =>
-                {
-                    EffectFault::Later(chain(&fault))
-                }
+                fault if fault.may_pass() => EffectFault::Later(chain(fault)),
                 _ => EffectFault::Never(chain(&fault)),
             })
     }
@@ -285,8 +289,10 @@ impl World for RealWorld {
     }
 
     fn observe(&mut self) -> Seen {
-        if let Ok(facts) = self.runtime.observe() {
-            self.facts = facts;
+        match self.runtime.observe() {
+            Ok(facts) => (self.facts, self.blind) = (facts, None),
+            // What was seen last still holds, as far as anybody knows.
+            Err(fault) => self.blind = Some(chain(&fault)),
         }
         self.watch();
         let probes = self.prober.facts();

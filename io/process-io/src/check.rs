@@ -1,5 +1,6 @@
 //! One question to one instance.
 
+use crate::fault::is_want;
 use crate::layout::Layout;
 use crate::probe::{Answer, Place, Watched};
 use http_body_util::{BodyExt as _, Empty};
@@ -49,6 +50,9 @@ pub(crate) async fn ask(place: &Place, watched: &Watched, probe: &Probe) -> Answ
 fn failed(fault: &io::Error) -> Answer {
     match fault.kind() {
         io::ErrorKind::ConnectionRefused => Answer::Refused,
+        _ if is_want(fault) => Answer::NotAsked {
+            why: fault.to_string(),
+        },
         _ => Answer::Failed {
             why: fault.to_string(),
         },

@@ -1,6 +1,7 @@
 //! What can go wrong, one enum a task.
 
 use mainstay_atoms::{Epoch, Generation, InstanceId};
+use rustix::io::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -228,4 +229,27 @@ pub enum LogFault {
         #[source]
         source: io::Error,
     },
+}
+
+/// This process lacks what the kernel would need to do it: descriptors, memory, or room for a process.
+pub(crate) fn is_want(fault: &io::Error) -> bool {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    wants
+        .iter()
+        .any(|want| fault.raw_os_error() == Some(want.raw_os_error()))
+}
+
+impl StartFault {
+    /// Whether the same order may work later: the disk is full, or descriptors are used up.
+    pub fn may_pass(&self) -> bool {
+        let (Self::File { source, .. }
+        | Self::User {
+            source: UserFault::File { source, .. },
+            ..
+        }) = self
+        else {
+            return false;
+        };
+        source.kind() == io::ErrorKind::StorageFull || is_want(source)
+    }
 }

@@ -47,7 +47,7 @@ pub use fault::{
 pub use isolation::{Holder, Isolation, KillBy};
 pub use launch::launch_main;
 pub use listener::Listener;
-pub use machine::{Kernel, holder, kernel, most_files, try_limits};
+pub use machine::{Kernel, holder, kernel, most_files, open_files, try_limits};
 pub use observe::{InstanceFact, InstanceState};
 pub use probe::{Answer, ProbeFact, ProbeSide, Prober, Watched};
 pub use reader::{Cursor, LogLine, LogSource, Stream};

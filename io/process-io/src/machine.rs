@@ -66,6 +66,12 @@ pub fn most_files(pid: Option<u32>) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// How many files a process holds open, where that may be seen.
+pub fn open_files(pid: u32) -> Option<u64> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    u64::try_from(files.count()).ok()
+}
+
 /// Who listens on an address: one of these processes, a stranger, or nobody.
 pub fn holder(address: SocketAddr, ours: &BTreeSet<u32>) -> Listener {
     listener::find(address, ours)

@@ -72,6 +72,12 @@ pub enum Answer {
         /// What happened.
         why: String,
     },
+    /// The question could not be put, for want of file descriptors or memory here: it says nothing about
+    /// the instance, and does not count.
+    NotAsked {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Answer {
@@ -81,7 +87,9 @@ impl Answer {
             Self::Status { code, .. } => (200..400).contains(code),
             Self::Connected => true,
             Self::Exit { code, .. } => *code == Some(0),
-            Self::Refused | Self::TimedOut { .. } | Self::Failed { .. } => false,
+            Self::Refused | Self::TimedOut { .. } | Self::Failed { .. } | Self::NotAsked { .. } => {
+                false
+            }
         }
     }
 }
@@ -232,6 +240,7 @@ impl ProbeFact {
 impl ProbeSide {
     /// Takes one answer; `counts` is false for failures that are still forgiven.
     fn take(&mut self, answer: Answer, probe: &Probe, counts: bool, now: Wall) {
+        let counts = counts && !matches!(answer, Answer::NotAsked { .. });
         if answer.passes() {
             self.failures = 0;
             self.successes = self.successes.saturating_add(1);
@@ -389,6 +398,8 @@ mod tests {
             seen.push(if side.holds { '1' } else { '0' });
         }
         assert_eq!(seen, "000111100001");
+        let why = String::from("too many open files");
+        side.take(Answer::NotAsked { why }, &probe, true, Wall(98));
         side.take(Answer::Refused, &probe, false, Wall(99));
         assert_eq!(
             (side.failures, side.holds, side.since),

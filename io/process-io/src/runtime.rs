@@ -210,8 +210,7 @@ impl Runtime {
             signal,
             grace_ms: u64::try_from(stop.grace.as_millis()).unwrap_or(u64::MAX),
         };
-        let answer = control::ask(&self.layout.run(), &Layout::socket(id), &request);
-        match answer {
+        match self.ask(&dir, id, &request) {
             Ok(Reply::Taken) => Ok(()),
             Ok(Reply::Stale { epoch, generation }) => Err(StopFault::Stale {
                 instance: id.clone(),
@@ -222,6 +221,22 @@ impl Runtime {
             // It ended between the question and the answer.
             Err(_) if is_ending(&dir) => Ok(()),
             Err(source) => Err(silent(id, source)),
+        }
+    }
+
+    /// Asks a shim; one whose socket was deleted is called first, and makes it anew.
+    fn ask(&self, dir: &Path, id: &InstanceId, request: &Request) -> io::Result<Reply> {
+        let (run, socket) = (self.layout.run(), Layout::socket(id));
+        match control::ask(&run, &socket, request) {
+            Err(fault) if is_absent(&fault) && observe::call(dir) => {
+                let deadline = Instant::now() + ENDING;
+                let awaited = || !run.join(&socket).exists() && !dir.join("exit.json").exists();
+                while awaited() && observe::shim_lives(dir) && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                control::ask(&run, &socket, request)
+            }
+            answer => answer,
         }
     }
 
@@ -276,6 +291,14 @@ impl Runtime {
         let members = observe::members(&self.layout.instance(id));
         listener::find(address, &members)
     }
+}
+
+/// Nobody listens there.
+fn is_absent(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// Whether a shim that broke off is about to be gone: it wrote its end, or does so in a moment.

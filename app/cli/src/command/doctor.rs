@@ -1,12 +1,10 @@
 //! `doctor`: what is missing on this machine, and the command that mends it.
 
 use crate::argument::Arguments;
-use crate::client::Client;
 use crate::diagnosis::{Facts, Finding, State, judge};
 use crate::failure::Failure;
 use crate::{context, terminal};
 use mainstay_faults::Exit;
-use mainstay_server::api::Version;
 use mainstay_world::Machine;
 
 /// Where a platform listens whose file says nothing else.
@@ -22,10 +20,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         .ok()
         .and_then(|file| file.resolve(arguments).ok())
         .map_or(PORT, |resolved| resolved.platform.gateway.http);
-    let client = Client::connect(&place).ok().flatten();
-    let version = client.and_then(|client| client.get::<Version>("/v1/version").ok());
     let state = place.state();
-    let control_plane = version.map(|version| version.pid);
+    // Asked of the kernel, because one that has no files left answers nobody.
+    let control_plane = mainstay_world::ledger_holder(&state.ledger()).map(|(pid, _)| pid);
     let findings = judge(&Facts {
         machine: Machine::look(&state, &[port], control_plane),
         control_plane,
