@@ -13,6 +13,7 @@
 mod actor;
 pub mod api;
 mod desk;
+mod job;
 mod openapi;
 mod route;
 mod serve;
@@ -35,7 +36,11 @@ pub fn short_path(folder: &File, path: &Path) -> PathBuf {
 
 /// Changes in a few words, as `history` shows them: `web: artifact, env.GREETING; search added`.
 pub(crate) fn view_reason(changes: &[Change]) -> String {
-    let short = |name: &str| name.strip_prefix("services.").unwrap_or(name).to_owned();
+    let maps = ["services.", "jobs.", "stores."];
+    let short = |name: &str| {
+        let bare = maps.iter().find_map(|map| name.strip_prefix(map));
+        bare.unwrap_or(name).to_owned()
+    };
     let parts: Vec<String> = changes
         .iter()
         .map(|change| match change.mark {

@@ -13,9 +13,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use mainstay_atoms::{Actor, ReleaseNumber};
+use mainstay_atoms::{Actor, ReleaseNumber, ServiceName};
 use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped};
-use mainstay_plan::changes;
+use mainstay_plan::{Contents, changes};
 use mainstay_world::RealWorld;
 use serde::Deserialize;
 
@@ -47,6 +47,9 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/v1/holds", get(holds))
         .route("/v1/holds/{release}", delete(lift))
         .route("/v1/leases", post(lease))
+        .route("/v1/jobs", get(jobs))
+        .route("/v1/jobs/{job}", get(job))
+        .route("/v1/jobs/{job}/runs", post(run_job))
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
         .fallback(|| async {
@@ -140,6 +143,37 @@ fn refused(refusal: &Refusal) -> Answer {
             StatusCode::CONFLICT,
             "no_previous",
             Some("`mainstay history` lists the releases".into()),
+            1,
+        ),
+        Refusal::OneWay { release, .. } => (
+            StatusCode::CONFLICT,
+            "one_way",
+            Some(format!(
+                "the data is {release}'s now; ship a release that understands it: `mainstay deploy`"
+            )),
+            4,
+        ),
+        Refusal::NothingServes => (
+            StatusCode::CONFLICT,
+            "nothing_serves",
+            Some("`mainstay deploy` ships the file".into()),
+            1,
+        ),
+        Refusal::UnknownJob { known, .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_job",
+            Some(if known.is_empty() {
+                "it has no jobs at all".into()
+            } else {
+                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                format!("its jobs: {}", known.join(", "))
+            }),
+            1,
+        ),
+        Refusal::TooMany { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many",
+            Some("`mainstay jobs` shows what runs".into()),
             1,
         ),
         Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
@@ -354,6 +388,7 @@ async fn plan(
     Body(proposal): Body<Proposal>,
 ) -> Answered<Planned> {
     working(&desk, move |engine, world| {
+        unobstructed(world, &proposal.contents)?;
         let before = engine
             .serving_record()
             .map(|record| record.contents.clone());
@@ -369,12 +404,30 @@ async fn plan(
     .await
 }
 
-/// Runs a request that puts a release under way.
+/// Refuses contents that this machine cannot run, before anything is started.
+fn unobstructed(world: &RealWorld, contents: &Contents) -> Result<(), Answer> {
+    let obstacles = world.obstacles(contents);
+    let Some(first) = obstacles.first() else {
+        return Ok(());
+    };
+    let messages: Vec<&str> = obstacles.iter().map(|one| one.message.as_str()).collect();
+    Err(problem(
+        StatusCode::CONFLICT,
+        "lacking",
+        &messages.join("; "),
+        Some(&first.hint),
+        1,
+    ))
+}
+
+/// Runs a request that puts a release under way; new contents are looked at first.
 async fn release(
     desk: &Desk,
+    contents: Option<Contents>,
     request: impl FnOnce(&mut Engine, &mut RealWorld) -> Result<Shipped, Refusal> + Send + 'static,
 ) -> Answered<Moving> {
     working(desk, move |engine, world| {
+        contents.map_or(Ok(()), |contents| unobstructed(world, &contents))?;
         let after = engine.progress().newest();
         let shipped = request(engine, world).map_err(|refusal| refused(&refusal))?;
         Ok(Moving {
@@ -396,7 +449,8 @@ async fn deploy(
             .await?
             .map_err(|fault| lease_refused(&fault))?;
     }
-    release(&desk, move |engine, world| {
+    let contents = Some(proposal.contents.clone());
+    release(&desk, contents, move |engine, world| {
         let before = engine.serving_record().map(|record| &record.contents);
         let reason = crate::view_reason(&changes(before, Some(&proposal.contents)));
         let Proposal {
@@ -447,7 +501,8 @@ async fn apply(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(saved): Body<SavedPlan>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    let contents = Some(saved.contents.clone());
+    release(&desk, contents, move |engine, world| {
         engine.apply_plan(saved.plan, saved.contents, &by, world)
     })
     .await
@@ -458,7 +513,7 @@ async fn rollback(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(asked): Body<RollbackAsked>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    release(&desk, None, move |engine, world| {
         engine.roll_back(asked.to, &by, world)
     })
     .await
@@ -468,7 +523,7 @@ async fn abort(
     State(desk): State<Desk>,
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    release(&desk, None, move |engine, world| {
         let release = engine.abort(&by, world)?;
         Ok(Shipped {
             release,
@@ -482,7 +537,7 @@ async fn retry(
     State(desk): State<Desk>,
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| engine.retry(&by, world)).await
+    release(&desk, None, move |engine, world| engine.retry(&by, world)).await
 }
 
 async fn lift(
@@ -503,6 +558,47 @@ async fn lift(
         engine
             .lift_hold(number, &by, world)
             .map_err(|refusal| refused(&refusal))
+    })
+    .await
+}
+
+async fn jobs(State(desk): State<Desk>) -> Answered<Vec<crate::api::JobRow>> {
+    working(&desk, |engine, world| Ok(crate::job::jobs(engine, world))).await
+}
+
+async fn job(
+    State(desk): State<Desk>,
+    Path(subject): Path<String>,
+) -> Answered<crate::api::JobDetail> {
+    working(&desk, move |engine, world| {
+        let found = crate::job::job(engine, world, &subject);
+        found.ok_or_else(|| {
+            let message = format!("`{subject}` is no job or run of the serving release");
+            problem(
+                StatusCode::NOT_FOUND,
+                "unknown_job",
+                &message,
+                Some("`mainstay jobs` lists them"),
+                1,
+            )
+        })
+    })
+    .await
+}
+
+async fn run_job(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Path(job): Path<String>,
+) -> Answered<crate::api::RunAsked> {
+    let name = ServiceName::new(job.as_str()).map_err(|fault| {
+        let message = format!("`{job}` cannot be a job: {fault}");
+        problem(StatusCode::BAD_REQUEST, "job", &message, None, 1)
+    })?;
+    working(&desk, move |engine, world| {
+        let number = engine.ask_run(&name, &by, world);
+        let number = number.map_err(|refusal| refused(&refusal))?;
+        Ok(crate::api::RunAsked { number })
     })
     .await
 }
