@@ -57,7 +57,7 @@ impl Decider<'_> {
         for run in under_way(&self.observed.jobs) {
             let name = &run.instance.service;
             let around = matches!(run.job.cause, Cause::Before | Cause::After);
-            if around || self.stands_around(target, name) {
+            if around || stands_around(target, name) {
                 let grace = jobs.get(name).map_or(Duration::ZERO, |job| job.stop.grace);
                 self.draft.steps.push(Step::AwaitRun {
                     instance: run.instance.clone(),
@@ -68,11 +68,11 @@ impl Decider<'_> {
             }
         }
     }
+}
 
-    fn stands_around(&self, target: Target<'_>, name: &ServiceName) -> bool {
-        let services = &target.record.contents.platform.services;
-        services
-            .values()
-            .any(|service| service.before.contains(name) || service.after.contains(name))
-    }
+fn stands_around(target: Target<'_>, name: &ServiceName) -> bool {
+    let services = &target.record.contents.platform.services;
+    services
+        .values()
+        .any(|service| service.before.contains(name) || service.after.contains(name))
 }

@@ -40,10 +40,12 @@ pub struct Field {
     pub after: Option<Value>,
 }
 
+/// One thing of a release as the file says it.
+type Of = fn(Option<&Contents>, &ServiceName) -> Option<Value>;
+
 /// What changes from one release to the next; `None` is nothing at all.
 pub fn changes(before: Option<&Contents>, after: Option<&Contents>) -> Vec<Change> {
     let mut changes = Vec::new();
-    type Of = fn(Option<&Contents>, &ServiceName) -> Option<Value>;
     let maps: [(&str, Of); 3] = [("services", service), ("jobs", job), ("stores", store)];
     for (map, of) in maps {
         for name in names(map, [before, after]) {

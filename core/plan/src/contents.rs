@@ -79,19 +79,15 @@ impl Contents {
     }
 
     /// What is told of each need: a service's port, or which kind of store it is.
-    fn needs_of<'a>(
-        &'a self,
-        needs: &'a [ServiceName],
-    ) -> Vec<(
-        &'a ServiceName,
-        Option<u16>,
-        Option<(&'a str, Option<&'a str>)>,
-    )> {
+    fn needs_of<'a>(&'a self, needs: &'a [ServiceName]) -> Vec<Need<'a>> {
         let told = |need: &'a ServiceName| {
-            let port = self.platform.services.get(need).and_then(|one| one.port);
             let store = self.platform.stores.get(need);
-            let store = store.map(|store| (store.kind.word(), store.external.as_deref()));
-            (need, port, store)
+            Need {
+                name: need,
+                port: self.platform.services.get(need).and_then(|one| one.port),
+                kind: store.map(|store| store.kind.word()),
+                external: store.and_then(|store| store.external.as_deref()),
+            }
         };
         needs.iter().map(told).collect()
     }
@@ -102,6 +98,15 @@ impl Contents {
         let services = platform.services.keys().chain(platform.jobs.keys());
         services.chain(platform.stores.keys())
     }
+}
+
+/// What is told of one need.
+#[derive(Serialize)]
+struct Need<'a> {
+    name: &'a ServiceName,
+    port: Option<u16>,
+    kind: Option<&'a str>,
+    external: Option<&'a str>,
 }
 
 /// What a store's server takes over at its start only.

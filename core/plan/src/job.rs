@@ -193,20 +193,9 @@ impl Lane<'_> {
         }
         let last = schedule.last(self.wall)?;
         let missed = self.wall > later(last, LATE);
-        let new = last > self.handled(job, runs);
+        let new = last > handled(job, runs);
         let wanted = new && !(missed && job.missed == Missed::Skip);
         wanted.then(|| run_of(job, Cause::Schedule, 1, Some(last)))
-    }
-
-    /// Times of the schedule up to here have had their run, or are not to have one.
-    fn handled(&self, job: &Job, runs: &Runs) -> Wall {
-        let handled = runs.due.unwrap_or_default().max(runs.since);
-        let ends = runs.kept.iter().filter_map(|run| run.end.as_ref());
-        match (job.overlap, ends.map(|end| end.at).max()) {
-            // What came due while it ran is skipped.
-            (Overlap::Forbid, Some(end)) => handled.max(end),
-            _ => handled,
-        }
     }
 
     /// Whether the last run is tried again: none when there is nothing to try again, `Some(None)`
@@ -254,4 +243,15 @@ impl Lane<'_> {
 
 fn later(at: Wall, wait: Duration) -> Wall {
     Wall(at.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Times of the schedule up to here have had their run, or are not to have one.
+fn handled(job: &Job, runs: &Runs) -> Wall {
+    let handled = runs.due.unwrap_or_default().max(runs.since);
+    let ends = runs.kept.iter().filter_map(|run| run.end.as_ref());
+    match (job.overlap, ends.map(|end| end.at).max()) {
+        // What came due while it ran is skipped.
+        (Overlap::Forbid, Some(end)) => handled.max(end),
+        _ => handled,
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) fn service_launch(
     let needs = Needs {
         contents,
         login: &id.service,
-        needs: &service.needs,
+        names: &service.needs,
         inject: &service.inject,
     };
     let mut env = service.env.clone();
@@ -59,7 +59,7 @@ pub(crate) fn job_launch(
     let needs = Needs {
         contents,
         login: &id.service,
-        needs: &job.needs,
+        names: &job.needs,
         inject: &job.inject,
     };
     let mut env = job.env.clone();
@@ -137,7 +137,7 @@ fn blank(record: &ReleaseRecord, id: &InstanceId, generation: Generation) -> Opt
 struct Needs<'a> {
     contents: &'a Contents,
     login: &'a ServiceName,
-    needs: &'a [ServiceName],
+    names: &'a [ServiceName],
     inject: &'a BTreeMap<String, Injection>,
 }
 
@@ -145,7 +145,7 @@ impl Needs<'_> {
     /// Addresses of the services that it calls.
     fn services(&self, env: &mut BTreeMap<String, String>) {
         let platform = &self.contents.platform;
-        let services = self.needs.iter();
+        let services = self.names.iter();
         for need in services.filter(|need| platform.services.contains_key(*need)) {
             if let Some(at) = local_address(platform, need) {
                 let name = need.variable();
@@ -160,7 +160,7 @@ impl Needs<'_> {
     fn stores(&self) -> BTreeMap<String, Told> {
         let platform = &self.contents.platform;
         let mut told = BTreeMap::new();
-        for need in self.needs {
+        for need in self.names {
             let Some(store) = platform.stores.get(need) else {
                 continue;
             };

@@ -99,13 +99,13 @@ impl Decider<'_> {
         self.draft.retire(&leaving, false);
         self.draft.clear(&census.leftover);
         self.draft.clear(&leaving);
-        let since = self.since(target, &name);
+        let made_by = since(target, &name);
         let order = Box::new(order);
         if away || due {
             self.draft.steps.push(Step::Prepare {
                 order: order.clone(),
             });
-            let started = self.draft.start_store(target.record, &name, since);
+            let started = self.draft.start_store(target.record, &name, made_by);
             let Some((id, generation)) = started.filter(|_| !target.serves) else {
                 return;
             };
@@ -130,15 +130,10 @@ impl Decider<'_> {
         }
     }
 
-    fn since(&self, target: Target<'_>, name: &ServiceName) -> ReleaseNumber {
-        let since = target.record.since.get(name);
-        since.copied().unwrap_or(target.release)
-    }
-
     fn store_census(&self, target: Target<'_>, name: &ServiceName) -> Option<Census> {
         let wanted = Wanted {
             service: name.clone(),
-            since: self.since(target, name),
+            since: since(target, name),
             contents: *target.record.digests.get(name)?,
             replicas: 1,
         };
@@ -180,4 +175,9 @@ impl Decider<'_> {
         let mut seen = seen.filter(|one| one.id.service == *name);
         seen.any(|one| one.ready_since().is_some())
     }
+}
+
+fn since(target: Target<'_>, name: &ServiceName) -> ReleaseNumber {
+    let since = target.record.since.get(name);
+    since.copied().unwrap_or(target.release)
 }

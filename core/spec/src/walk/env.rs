@@ -164,16 +164,15 @@ impl Walk<'_> {
         facts: &Facts<'t>,
         inject: Option<&BTreeMap<String, Injection>>,
     ) -> Option<(&'t str, Span)> {
-        let tells = |name: &str| match self.variables.get(name) {
-            Some(variables) => !chosen(name, inject) && variables.iter().any(|one| one == variable),
-            None => {
-                let stem = ["_URL", "_HOST", "_PORT"]
-                    .iter()
-                    .find_map(|end| variable.strip_suffix(end));
-                stem.is_some_and(|stem| {
-                    ServiceName::new(name).is_ok_and(|name| name.variable() == stem)
-                })
+        let tells = |name: &str| {
+            if let Some(variables) = self.variables.get(name) {
+                return !chosen(name, inject) && variables.iter().any(|one| one == variable);
             }
+            let ends = ["_URL", "_HOST", "_PORT"];
+            let stem = ends.iter().find_map(|end| variable.strip_suffix(end));
+            stem.is_some_and(|stem| {
+                ServiceName::new(name).is_ok_and(|name| name.variable() == stem)
+            })
         };
         facts.needs.iter().copied().find(|(name, _)| tells(name))
     }
