@@ -92,11 +92,14 @@ fn become_program(
     enter(&artifact)?;
     let mut command = Command::new(&program);
     if let Some(uid) = uid {
-        let reach = view::open(&[&artifact, &home]);
-        if !is_question {
+        let reach = if is_question {
+            same_view(dir)?
+        } else {
+            let reach = view::open(&[&artifact, &home]);
             tell(report, &reach).map_err(said("the shim"))?;
             own_output(uid).map_err(said("the output"))?;
-        }
+            reach
+        };
         match reach {
             Reach::Held { .. } => {
                 if let Ok(inside) = program.strip_prefix(&artifact) {
@@ -122,6 +125,18 @@ fn become_program(
         .envs(&orders.launch.env)
         .exec();
     Err(format!("`{}`: {fault}", program.display()))
+}
+
+/// A question sees what the program sees.
+fn same_view(dir: &Path) -> Result<Reach, String> {
+    let said = |fault: io::Error| format!("the program's view: {fault}");
+    let state: Option<State> = record::read(&dir.join("state.json")).map_err(said)?;
+    let state = state.filter(|state| state.workload.is_alive());
+    let state = state.ok_or("the program does not run")?;
+    if matches!(state.isolation.reach, Reach::View { .. }) {
+        view::join(state.workload.pid).map_err(said)?;
+    }
+    Ok(state.isolation.reach)
 }
 
 fn real(folder: &Path) -> Result<PathBuf, String> {

@@ -7,12 +7,12 @@
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,13 @@ pub(crate) fn open(folders: &[&Path]) -> Reach {
             ),
         },
     }
+}
+
+/// Enters the view that the program of this process has already.
+pub(crate) fn join(pid: u32) -> io::Result<()> {
+    let view = File::open(format!("/proc/{pid}/ns/mnt"))?;
+    let kind = Some(LinkNameSpaceType::Mount);
+    Ok(move_into_link_name_space(view.as_fd(), kind)?)
 }
 
 fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
