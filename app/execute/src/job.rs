@@ -5,7 +5,7 @@ use crate::look::same;
 use crate::request::Refusal;
 use crate::world::{EffectFault, Order, RecordFault, Seen, World};
 use mainstay_atoms::{Actor, Cause, Moment, ServiceName, Wall};
-use mainstay_plan::{Event, Run, Step, Wait, decide_jobs};
+use mainstay_plan::{Event, Run, Runs, Step, Wait, decide_jobs};
 use mainstay_workload::Exit;
 use std::time::Duration;
 
@@ -61,14 +61,14 @@ impl Engine {
         self.jobs.seen = self.seen.clone().filter(|_| decision.steps.is_empty());
         let busy = !decision.steps.is_empty();
         for step in decision.steps {
-            self.job_step(step, now, world)?;
+            self.job_step(&step, now, world)?;
         }
         Ok(busy)
     }
 
     fn job_step(
         &mut self,
-        step: Step,
+        step: &Step,
         now: Moment,
         world: &mut impl World,
     ) -> Result<(), RecordFault> {
@@ -76,7 +76,7 @@ impl Engine {
         self.record(world, &by, vec![Event::JobStep { step: step.clone() }])?;
         let order = Order {
             epoch: self.epoch(),
-            step: &step,
+            step,
             table: None,
         };
         match world.apply(&order) {
@@ -90,7 +90,7 @@ impl Engine {
                 self.jobs.retry = Some(now.after(RETRY));
             }
             Err(EffectFault::Never(_)) => {
-                if let Step::Start { launch } = &step {
+                if let Step::Start { launch } = step {
                     let exit = Exit {
                         code: Some(NOT_EXECUTED),
                         ..Exit::default()
@@ -124,7 +124,7 @@ impl Engine {
             let traced = traces.any(|one| one.id == run.instance);
             around && !traced && open != Some(&run.instance)
         };
-        let runs = self.history.jobs.values().flat_map(|runs| runs.running());
+        let runs = self.history.jobs.values().flat_map(Runs::running);
         let ended: Vec<Event> = runs
             .filter(never)
             .map(|run| Event::InstanceEnded {

@@ -93,21 +93,14 @@ fn become_program(
     let mut command = Command::new(&program);
     let told = told(is_question.then_some(groups.as_ref()).flatten());
     if let Some(uid) = uid {
-        let folders: Vec<PathBuf> = orders
-            .folders
-            .iter()
-            .map(|folder| real(folder))
-            .collect::<Result<_, _>>()?;
-        let own = [artifact.as_path(), home.as_path()];
-        let all: Vec<&Path> = own
-            .into_iter()
-            .chain(folders.iter().map(PathBuf::as_path))
-            .collect();
-        let reach = view::open(&all);
-        if !is_question {
+        let reach = if is_question {
+            same_view(dir)?
+        } else {
+            let reach = view::open(&own_folders(&orders, &artifact, &home)?);
             tell(report, &reach).map_err(said("the shim"))?;
             own_output(uid).map_err(said("the output"))?;
-        }
+            reach
+        };
         match reach {
             Reach::Held { .. } => {
                 if let Ok(inside) = program.strip_prefix(&artifact) {
@@ -149,6 +142,25 @@ fn told(asked_of: Option<&State>) -> Vec<(OsString, OsString)> {
         Some((text(&entry[..equals]), text(&entry[equals + 1..])))
     };
     bytes.split(|byte| *byte == 0).filter_map(pair).collect()
+}
+
+/// The folders that a program may reach.
+fn own_folders(orders: &Orders, artifact: &Path, home: &Path) -> Result<Vec<PathBuf>, String> {
+    let further = orders.folders.iter().map(|folder| real(folder));
+    let own = [Ok(artifact.to_owned()), Ok(home.to_owned())];
+    own.into_iter().chain(further).collect()
+}
+
+/// A question sees what the program sees.
+fn same_view(dir: &Path) -> Result<Reach, String> {
+    let said = |fault: io::Error| format!("the program's view: {fault}");
+    let state: Option<State> = record::read(&dir.join("state.json")).map_err(said)?;
+    let state = state.filter(|state| state.workload.is_alive());
+    let state = state.ok_or("the program does not run")?;
+    if matches!(state.isolation.reach, Reach::View { .. }) {
+        view::join(state.workload.pid).map_err(said)?;
+    }
+    Ok(state.isolation.reach)
 }
 
 fn real(folder: &Path) -> Result<PathBuf, String> {

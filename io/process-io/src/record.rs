@@ -100,6 +100,21 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 
 /// Replaces a record durably: write, sync, rename, sync folder.
 pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    replace(path, record, File::sync_all)?;
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    File::open(dir)?.sync_all()
+}
+
+/// Replaces a record about processes that live: a power cut ends them, so it need not outlast one.
+pub(crate) fn note<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    replace(path, record, |_| Ok(()))
+}
+
+fn replace<T: Serialize>(
+    path: &Path,
+    record: &T,
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
@@ -108,10 +123,8 @@ pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
         .mode(0o600)
         .open(&new)?;
     file.write_all(&serde_json::to_vec(record)?)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    File::open(dir)?.sync_all()
+    settle(&file)?;
+    fs::rename(&new, path)
 }
 
 /// Removes a file that may be gone already.

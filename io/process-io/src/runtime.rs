@@ -338,7 +338,14 @@ fn clear(dir: &Path) -> Result<(), StartFault> {
 /// deep, or made immutable); that is set aside and never in the way of the next run.
 fn clear_home(dir: &Path) -> io::Result<()> {
     let home = dir.join("home");
-    match artifact::remove_tree(&home) {
+    let removed = match fs::remove_dir_all(&home) {
+        // Folders of its own that it closed; root is not kept out by them.
+        Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => {
+            artifact::remove_tree(&home)
+        }
+        other => other,
+    };
+    match removed {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
             let aside = dir.with_file_name(format!(
                 ".left-{}-{}",

@@ -73,7 +73,7 @@ fn hold(dir: &Path) -> io::Result<()> {
         .open(dir.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let us = Identity::of(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
-    record::write(&dir.join("shim.json"), &us)?;
+    record::note(&dir.join("shim.json"), &us)?;
     let orders: Orders = record::read(&dir.join("launch.json"))?.ok_or(io::ErrorKind::NotFound)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let called = Arc::new(AtomicBool::new(false));
@@ -169,7 +169,7 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
         },
         groups: groups.paths.clone(),
     };
-    record::write(&dir.join("groups.json"), &state).map_err(said)?;
+    record::note(&dir.join("groups.json"), &state).map_err(said)?;
     let (mut report, reporter) = pipe()?;
     let (out, out_end) = pipe()?;
     let (err, err_end) = pipe()?;
@@ -184,7 +184,7 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
         .map_err(said)?;
     let pid = Pid::from_child(&child);
     state.workload = Identity::of(child.id()).ok_or("the process is not in /proc")?;
-    record::write(&dir.join("state.json"), &state).map_err(said)?;
+    record::note(&dir.join("state.json"), &state).map_err(said)?;
     let mut text = String::new();
     report.read_to_string(&mut text).map_err(said)?;
     let (reach, why) = launch::said(&text);
@@ -193,7 +193,7 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
     }
     if state.isolation.reach != reach {
         state.isolation.reach = reach;
-        record::write(&dir.join("state.json"), &state).map_err(said)?;
+        record::note(&dir.join("state.json"), &state).map_err(said)?;
     }
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     let pidfd = pidfd.map_err(|fault| fault.to_string())?;

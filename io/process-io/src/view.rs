@@ -7,12 +7,12 @@
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ pub(crate) fn closed(path: &Path) -> Option<&Path> {
 }
 
 /// Gives this process, before it changes its user, a way to these folders (real paths).
-pub(crate) fn open(folders: &[&Path]) -> Reach {
+pub(crate) fn open(folders: &[PathBuf]) -> Reach {
     let hidden: BTreeSet<&Path> = folders.iter().filter_map(|path| closed(path)).collect();
     let Some(outermost) = hidden.first() else {
         return Reach::Open;
@@ -79,7 +79,14 @@ pub(crate) fn open(folders: &[&Path]) -> Reach {
     }
 }
 
-fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
+/// Enters the view that the program of this process has already.
+pub(crate) fn join(pid: u32) -> io::Result<()> {
+    let view = File::open(format!("/proc/{pid}/ns/mnt"))?;
+    let kind = Some(LinkNameSpaceType::Mount);
+    Ok(move_into_link_name_space(view.as_fd(), kind)?)
+}
+
+fn cover(hidden: &BTreeSet<&Path>, folders: &[PathBuf]) -> io::Result<()> {
     unshare()?;
     // What is mounted outside later still arrives; what is mounted here stays here.
     let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
@@ -88,7 +95,7 @@ fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
         .iter()
         .map(|folder| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::open(*folder, flags, Mode::empty())
+            rustix::fs::open(folder, flags, Mode::empty())
         })
         .collect::<Result<_, _>>()?;
     for folder in hidden {
@@ -107,7 +114,7 @@ fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
                 .recursive(true)
                 .mode(0o711)
                 .create(folder)?;
-            mount_bind_recursive(format!("/proc/self/fd/{}", held.as_raw_fd()), *folder)?;
+            mount_bind_recursive(format!("/proc/self/fd/{}", held.as_raw_fd()), folder)?;
         }
     }
     Ok(())

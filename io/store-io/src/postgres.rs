@@ -78,7 +78,7 @@ fn first_data(folder: &Folder, programs: &Path) -> Result<(), StoreFault> {
         fs::remove_dir_all(&data).map_err(file(&data, "removed"))?;
     }
     let (place, user) = match folder.owner {
-        Some(_) => (open_place()?, Some(package_user()?)),
+        Some(_) => (open_place(), Some(package_user()?)),
         None => (folder.root.join("initdb"), None),
     };
     if place.exists() {
@@ -96,9 +96,8 @@ fn first_data(folder: &Folder, programs: &Path) -> Result<(), StoreFault> {
 
 /// `initdb` looks its user up by name and may not pass closed folders, so as root it works as the
 /// package's user in an open folder (measured: a bare uid and a 0700 parent both break it).
-fn open_place() -> Result<PathBuf, StoreFault> {
-    let place = PathBuf::from(format!("/var/tmp/mainstay-initdb-{}", std::process::id()));
-    Ok(place)
+fn open_place() -> PathBuf {
+    format!("/var/tmp/mainstay-initdb-{}", std::process::id()).into()
 }
 
 fn package_user() -> Result<(u32, u32), StoreFault> {
@@ -183,9 +182,7 @@ fn settle(place: &Path, data: &Path) -> Result<(), StoreFault> {
 fn identities() -> String {
     let mut text =
         String::from("# Written by mainstay; changes are overwritten.\nmainstay root mainstay\n");
-    let own = fs::metadata("/proc/self")
-        .map(|meta| meta.uid())
-        .unwrap_or(0);
+    let own = fs::metadata("/proc/self").map_or(0, |meta| meta.uid());
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

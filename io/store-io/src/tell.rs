@@ -17,7 +17,7 @@ pub(crate) fn value(
     secrets: &dyn Secrets,
 ) -> Result<Secret, StoreFault> {
     if let Some(name) = &told.external {
-        return external(told, secrets.get(name)?);
+        return Ok(external(told, secrets.get(name)?));
     }
     let (store, user) = (told.store.as_str(), told.login.as_str());
     let data = folder.join("data");
@@ -45,7 +45,7 @@ pub(crate) fn value(
 }
 
 /// What somebody else's address says: as it was given, or one part of it.
-fn external(told: &Told, given: Secret) -> Result<Secret, StoreFault> {
+fn external(told: &Told, given: Secret) -> Secret {
     let text = given.reveal();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -65,9 +65,9 @@ fn external(told: &Told, given: Secret) -> Result<Secret, StoreFault> {
         "PGDATABASE" => database.to_owned(),
         "PGUSER" => decoded(user),
         "PGPASSWORD" => decoded(password),
-        _ => return Ok(given),
+        _ => return given,
     };
-    Ok(Secret::new(part))
+    Secret::new(part)
 }
 
 /// A part of a URL without its escapes (RFC 3986, 2.1); a `%` that begins none stays.
@@ -79,15 +79,12 @@ fn decoded(text: &str) -> String {
             .get(..2)
             .and_then(|pair| std::str::from_utf8(pair).ok());
         let byte = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        if let (b'%', Some(byte)) = (first, byte) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -131,7 +131,9 @@ async fn body(request: Request<Incoming>) -> Bytes {
     let limited = Limited::new(request.into_body(), BODY_LIMIT)
         .collect()
         .await;
-    limited.map(|whole| whole.to_bytes()).unwrap_or_default()
+    limited
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default()
 }
 
 fn ready(app: &App) -> Response<Body> {
