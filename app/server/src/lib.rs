@@ -15,6 +15,7 @@ pub mod api;
 mod desk;
 mod job;
 mod openapi;
+mod refused;
 mod route;
 mod serve;
 mod view;

@@ -61,7 +61,7 @@ fn row(job: &JobRow) -> Vec<String> {
         },
         job.next_ms.map_or_else(|| "-".into(), time::ahead),
         last.map_or_else(|| "never".into(), |run| time::relative(run.begun_ms)),
-        last.map_or_else(|| "-".into(), |run| state(run)),
+        last.map_or_else(|| "-".into(), state),
         last.and_then(|run| run.ran_ms)
             .map_or_else(|| "-".into(), time::span),
     ]
@@ -125,22 +125,21 @@ fn ended(arguments: &Arguments, client: &Client, run: &RunRow) -> Result<Exit, F
             .ran_ms
             .map_or_else(String::new, |ms| format!(" after {}", time::span(ms)));
         terminal::say_out(&format!("{mark} {} {}{took}", run.run, state(run)));
-        for line in lines(client, &run.run)? {
+        for line in lines(client, &run.run) {
             terminal::say_out(&format!("  {line}"));
         }
     }
     Ok(if fine { Exit::Done } else { Exit::Yours })
 }
 
-fn lines(client: &Client, run: &str) -> Result<Vec<String>, Failure> {
-    match client.get::<Logs>(&format!("/v1/logs/{run}?lines={LINES}")) {
-        Ok(logs) => {
-            let lines = logs.lines.iter();
-            Ok(lines.map(|line| escaped(&line.line).into_owned()).collect())
-        }
-        // A run that wrote nothing left no log.
-        Err(_) => Ok(vec![]),
-    }
+/// The last lines of a run; one that wrote nothing left no log.
+fn lines(client: &Client, run: &str) -> Vec<String> {
+    let logs = client.get::<Logs>(&format!("/v1/logs/{run}?lines={LINES}"));
+    let lines = logs.map(|logs| logs.lines).unwrap_or_default();
+    lines
+        .iter()
+        .map(|line| escaped(&line.line).into_owned())
+        .collect()
 }
 
 fn show(arguments: &Arguments, client: &Client, subject: &str) -> Result<Exit, Failure> {
@@ -171,7 +170,7 @@ fn show(arguments: &Arguments, client: &Client, subject: &str) -> Result<Exit, F
     }
     terminal::say_out(&table.text());
     if detail.job.name != subject {
-        for line in lines(client, subject)? {
+        for line in lines(client, subject) {
             terminal::say_out(&format!("  {line}"));
         }
     }
