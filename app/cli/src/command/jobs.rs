@@ -98,7 +98,7 @@ fn run_now(
         let ending = format!(".{}", asked.number);
         let found = detail.runs.iter().find(|run| run.run.ends_with(&ending));
         match found {
-            Some(run) if run.state != "running" => return ended(arguments, client, run),
+            Some(run) if run.state != "running" => return Ok(ended(arguments, client, run)),
             Some(run) if !said && !arguments.json => {
                 terminal::say(&format!("  run      {} {}", terminal::mark("▸"), run.run));
                 said = true;
@@ -115,7 +115,7 @@ fn run_now(
     }
 }
 
-fn ended(arguments: &Arguments, client: &Client, run: &RunRow) -> Result<Exit, Failure> {
+fn ended(arguments: &Arguments, client: &Client, run: &RunRow) -> Exit {
     let fine = run.state == "ok";
     if arguments.json {
         terminal::json(run);
@@ -129,7 +129,7 @@ fn ended(arguments: &Arguments, client: &Client, run: &RunRow) -> Result<Exit, F
             terminal::say_out(&format!("  {line}"));
         }
     }
-    Ok(if fine { Exit::Done } else { Exit::Yours })
+    if fine { Exit::Done } else { Exit::Yours }
 }
 
 /// The last lines of a run; one that wrote nothing left no log.
