@@ -234,22 +234,8 @@ impl Reader {
             }
         };
         let generation = serving.generation;
-        let order = |name: &String| {
-            let name = ServiceName::new(name.as_str()).expect("a name");
-            let order = store_order(&known.expect("a release").contents, &name);
-            (name, order_digest(&order.expect("the store is there")))
-        };
-        let stores = self.applied.iter().map(order).collect();
-        let mut jobs: BTreeMap<ServiceName, Runs> = BTreeMap::new();
-        for name in self.beside[1].jobs.keys() {
-            jobs.entry(name.clone()).or_default();
-        }
-        for line in &self.runs {
-            let run = run(line);
-            let runs = jobs.entry(run.instance.service.clone()).or_default();
-            runs.last = runs.last.max(run.instance.ordinal);
-            runs.kept.push_back(run);
-        }
+        let stores = self.stores_applied(known);
+        let jobs = self.jobs_known();
         Scene {
             release: self.release,
             purpose: self.purpose.expect("the scene says what is asked"),
@@ -265,6 +251,28 @@ impl Reader {
                 jobs,
             },
         }
+    }
+
+    fn stores_applied(&self, known: Option<&ReleaseRecord>) -> BTreeMap<ServiceName, Digest> {
+        let order = |name: &String| {
+            let name = ServiceName::new(name.as_str()).expect("a name");
+            let order = store_order(&known.expect("a release").contents, &name);
+            (name, order_digest(&order.expect("the store is there")))
+        };
+        self.applied.iter().map(order).collect()
+    }
+
+    fn jobs_known(&self) -> BTreeMap<ServiceName, Runs> {
+        let names = self.beside[1].jobs.keys();
+        let mut jobs: BTreeMap<ServiceName, Runs> =
+            names.map(|name| (name.clone(), Runs::default())).collect();
+        for line in &self.runs {
+            let run = run(line);
+            let runs = jobs.entry(run.instance.service.clone()).or_default();
+            runs.last = runs.last.max(run.instance.ordinal);
+            runs.kept.push_back(run);
+        }
+        jobs
     }
 }
 
@@ -367,7 +375,7 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
                 service.needs = needs.collect();
             }
             Some(("before", text)) => {
-                service.before = vec![ServiceName::new(text).expect("a name")]
+                service.before = vec![ServiceName::new(text).expect("a name")];
             }
             Some(("after", text)) => service.after = vec![ServiceName::new(text).expect("a name")],
             Some(("surge", text)) => deploy.surge = count(text),
