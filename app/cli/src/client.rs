@@ -2,6 +2,7 @@
 
 use crate::context::Place;
 use crate::failure::Failure;
+use crate::terminal;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -11,10 +12,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most bytes of an answer.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// How long a control plane may take to make its socket: it looks after it every 50 ms.
+const SOCKET: Duration = Duration::from_secs(5);
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -54,10 +58,47 @@ impl Client {
 
     /// The control plane of this place; a failure that says how to start one when none answers.
     pub(crate) fn must(place: &Place) -> Result<Self, Failure> {
-        Self::connect(place)?.ok_or_else(|| {
+        Self::find(place)?.ok_or_else(|| {
             let message = format!("no control plane runs for `{}`", place.environment);
             Failure::you("not_running", message).hint("`mainstay up` starts it")
         })
+    }
+
+    /// The control plane of this place, if one runs. One that runs and is not to be found, because its
+    /// socket was deleted or is about to be made, is waited for.
+    pub(crate) fn find(place: &Place) -> Result<Option<Self>, Failure> {
+        let deadline = Instant::now() + SOCKET;
+        let mut missed = false;
+        loop {
+            if let Some(client) = Self::connect(place)? {
+                if missed {
+                    terminal::say("the control plane's socket was gone; it is there again");
+                }
+                return Ok(Some(client));
+            }
+            let Some((pid, _)) = mainstay_world::ledger_holder(&place.state().ledger()) else {
+                return Ok(None);
+            };
+            if Instant::now() > deadline {
+                let socket = place.state().control_socket();
+                let message = format!(
+                    "the control plane runs as pid {pid} and cannot be reached: `{}` {}",
+                    socket.display(),
+                    if socket.exists() {
+                        "does not answer"
+                    } else {
+                        "was deleted"
+                    },
+                );
+                let log = place.state().control_log();
+                return Err(Failure::operator("no_socket", message).hint(format!(
+                    "see its log `{}`; `kill {pid}` ends it, what runs goes on, and `mainstay up` takes it over",
+                    log.display()
+                )));
+            }
+            missed = true;
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -125,7 +166,10 @@ impl Client {
                 )),
                 Ok(Err(Some(fault))) => Err(Trouble::Gone(fault)),
                 Ok(Err(None)) => Err(Trouble::Absent),
-                Err(_) => Err(broken("the control plane does not answer".into())),
+                Err(_) => Err(Trouble::Other(
+                    Failure::operator("api", "the control plane does not answer within 30 s")
+                        .hint("`mainstay doctor` looks whether it lacks something"),
+                )),
             }
         })
     }

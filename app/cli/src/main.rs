@@ -8,6 +8,7 @@ mod argument;
 mod client;
 mod command;
 mod context;
+mod diagnosis;
 mod failure;
 mod prepare;
 mod show;

@@ -3,7 +3,9 @@
 use crate::look::same;
 use crate::progress::Progress;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
-use mainstay_atoms::{Actor, Digest, Epoch, Moment, PlanId, ReleaseNumber, Wall};
+use mainstay_atoms::{
+    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
+};
 use mainstay_plan::{
     Event, Failure, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
     ReleaseRecord, Target, Wait, check, decide,
@@ -28,6 +30,8 @@ pub struct Engine {
     pub(crate) run: Option<Run>,
     pub(crate) waits: Vec<(Wait, Moment)>,
     pub(crate) failure: Option<(ReleaseNumber, Failure, Evidence)>,
+    /// The run whose end that evidence does not tell yet.
+    pub(crate) ending: Option<(InstanceId, Generation)>,
     pub(crate) progress: Progress,
     pub(crate) retry: Option<(Moment, Duration)>,
     pub(crate) fenced: Option<String>,
@@ -120,6 +124,7 @@ impl Engine {
             run: None,
             waits: Vec::new(),
             failure: None,
+            ending: None,
             progress: Progress::default(),
             retry: None,
             fenced: None,
@@ -323,8 +328,7 @@ impl Engine {
                 why: seen,
                 instance: None,
             };
-            self.failure = Some((release, failure, Evidence::default()));
-            self.moving_ended();
+            self.failed(release, failure, Evidence::default());
         }
         Ok(())
     }
@@ -504,6 +508,7 @@ impl Engine {
         });
         self.retry = None;
         self.failure = None;
+        self.ending = None;
         self.steady = false;
     }
 
@@ -521,7 +526,16 @@ impl Engine {
     }
 
     pub(crate) fn failed(&mut self, release: ReleaseNumber, failure: Failure, evidence: Evidence) {
-        self.failure = Some((release, failure, evidence));
+        self.ending = failure
+            .instance()
+            .filter(|_| !evidence.ended)
+            .and_then(|id| {
+                let seen = self.seen.as_ref()?.instances.iter();
+                let mut own = seen.filter(|one| one.id == *id && one.runs());
+                own.next().map(|one| (id.clone(), one.generation))
+            });
+        let ended = self.ending.is_none();
+        self.failure = Some((release, failure, Evidence { ended, ..evidence }));
         self.moving_ended();
     }
 

@@ -4,11 +4,33 @@ use crate::engine::Engine;
 use crate::world::{RecordFault, Seen, World};
 use mainstay_atoms::{Actor, Fact};
 use mainstay_plan::{Event, Observed, Purpose};
-use mainstay_workload::Running;
+use mainstay_workload::{Instance, Running};
 
 impl Engine {
     pub(crate) fn look(&mut self, world: &mut impl World) {
         self.seen = Some(world.observe());
+        self.complete_evidence(world);
+    }
+
+    /// Adds how the process of a failed release ended, once it has and before its traces are cleared.
+    fn complete_evidence(&mut self, world: &mut impl World) {
+        let (Some((id, generation)), Some(seen)) = (&self.ending, &self.seen) else {
+            return;
+        };
+        let mut own = seen
+            .instances
+            .iter()
+            .filter(|one| one.id == *id && one.generation == *generation);
+        let found = own.next();
+        if found.is_some_and(Instance::runs) {
+            return;
+        }
+        let process = found.and_then(|_| world.evidence(id).process);
+        if let Some((_, _, evidence)) = &mut self.failure {
+            evidence.process = process.or_else(|| evidence.process.take());
+            evidence.ended = true;
+        }
+        self.ending = None;
     }
 
     pub(crate) fn observed(&mut self, world: &mut impl World) -> Observed {

@@ -93,6 +93,9 @@ pub struct Evidence {
     pub probe: Vec<String>,
     /// How the process ran and ended.
     pub process: Option<String>,
+    /// It has ended; until then the line above still changes.
+    #[serde(default)]
+    pub ended: bool,
     /// Its last log lines, oldest first; at most 30.
     pub log: Vec<String>,
 }

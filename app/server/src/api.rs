@@ -72,6 +72,9 @@ pub struct InstanceStatus {
     pub release: String,
     /// What bounds it: `cgroup v1`, `rlimits`.
     pub isolation: Option<String>,
+    /// Whose rights it has: `as user 70123, which no other service has`.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 /// Something that is waited for.

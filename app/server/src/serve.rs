@@ -67,7 +67,8 @@ pub fn serve(options: &Options) -> Result<(), ServeFault> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(ServeFault::Threads)?;
     }
-    let listener = listen(&state.control_socket())?;
+    let path = state.control_socket();
+    let listener = listen(&path)?;
     let clerk = Clerk {
         office,
         errands,
@@ -85,7 +86,9 @@ pub fn serve(options: &Options) -> Result<(), ServeFault> {
     let until = Arc::clone(&ended);
     let api = std::thread::Builder::new()
         .name("api".into())
-        .spawn(move || runtime.block_on(answer(listener, desk, until)))
+        .spawn(move || {
+            runtime.block_on(answer(listener, &path, &desk, &until));
+        })
         .map_err(ServeFault::Threads)?;
     let finished = engine.join();
     ended.store(true, Ordering::Relaxed);
@@ -155,7 +158,11 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
         Err(found) if found.kind() != std::io::ErrorKind::NotFound => return Err(fault(found)),
         _ => {}
     }
-    let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("."))).map_err(fault)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
+        .create(folder)
+        .map_err(fault)?;
+    let folder = std::fs::File::open(folder).map_err(fault)?;
     let short = crate::short_path(&folder, path);
     let listener = std::os::unix::net::UnixListener::bind(short).map_err(fault)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
@@ -163,20 +170,43 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
     Ok(listener)
 }
 
-async fn answer(listener: std::os::unix::net::UnixListener, desk: Desk, ended: Arc<AtomicBool>) {
-    let Ok(listener) = UnixListener::from_std(listener) else {
-        return;
-    };
-    let service = router(desk).into_make_service_with_connect_info::<Peer>();
-    let until = async move {
-        while !ended.load(Ordering::Relaxed) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+/// Answers until the end; a socket that was deleted is made anew.
+async fn answer(
+    mut listener: std::os::unix::net::UnixListener,
+    path: &Path,
+    desk: &Desk,
+    ended: &AtomicBool,
+) {
+    loop {
+        let Ok(listening) = UnixListener::from_std(listener) else {
+            return;
+        };
+        let service = router(desk.clone()).into_make_service_with_connect_info::<Peer>();
+        // Connections that linger are cut at the end: whoever watches connects again and finds nobody.
+        tokio::select! {
+            served = axum::serve(listening, service).into_future() => drop(served),
+            () = until(|| ended.load(Ordering::Relaxed)) => return,
+            () = until(|| !path.exists()) => {}
         }
-    };
-    // Connections that linger are cut: whoever watches connects again and finds nobody.
-    tokio::select! {
-        served = axum::serve(listener, service).into_future() => drop(served),
-        () = until => {}
+        listener = loop {
+            if ended.load(Ordering::Relaxed) {
+                return;
+            }
+            match listen(path) {
+                Ok(listener) => break listener,
+                // Its folder is gone, or descriptors are used up: tried again.
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        };
+    }
+}
+
+/// How often the API's thread looks whether it should end, and whether its socket is still there.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

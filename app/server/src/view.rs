@@ -42,6 +42,8 @@ impl Office {
                     .iter()
                     .map(|wait| waiting(wait, now))
                     .collect();
+                let blind = world.blind().map(ToOwned::to_owned);
+                status.attention.extend(blind);
                 status.attention.extend(world.ledger_faults());
                 status.attention.extend(world.gateway.faults());
                 status
@@ -163,6 +165,11 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
             attempts.ends
         ));
     }
+    if let Some((services, why)) = world.run_as_root() {
+        status
+            .attention
+            .push(format!("{services} run as root: {why}"));
+    }
     status
 }
 
@@ -251,6 +258,7 @@ fn instance(engine: &Engine, world: &mainstay_world::RealWorld, one: &Instance) 
         Running::Yes { pid } => Some(pid),
         Running::Ended { .. } => None,
     };
+    let isolation = world.isolation(&one.id);
     InstanceStatus {
         name: one.id.to_string(),
         address: one.address.map(|address| address.to_string()),
@@ -258,9 +266,8 @@ fn instance(engine: &Engine, world: &mainstay_world::RealWorld, one: &Instance) 
         detail,
         pid,
         release: one.id.release.to_string(),
-        isolation: world
-            .isolation(&one.id)
-            .map(|isolation| format!("{isolation}")),
+        isolation: isolation.map(ToString::to_string),
+        user: isolation.map(|isolation| format!("{}{}", isolation.user, isolation.reach)),
     }
 }
 
@@ -386,12 +393,12 @@ pub(crate) fn why(
                 format!("{}{detail}", one.state.replace('_', " ")),
             ));
         }
-        if let Some(one) = service
-            .instances
-            .first()
-            .and_then(|one| one.isolation.as_ref())
-        {
-            facts.push(("limits".into(), one.clone()));
+        if let Some(one) = service.instances.first() {
+            let mut fact = |name: &str, value: Option<&String>| {
+                facts.extend(value.map(|value| (name.to_owned(), value.clone())));
+            };
+            fact("runs", one.user.as_ref());
+            fact("limits", one.isolation.as_ref());
         }
         let made = service
             .release
@@ -439,5 +446,6 @@ fn instance_facts(facts: &mut Vec<(String, String)>, one: &InstanceStatus) {
     fact("seen", one.detail.clone());
     fact("address", one.address.clone());
     fact("process", one.pid.map(|pid| format!("pid {pid}")));
+    fact("runs", one.user.clone());
     fact("limits", one.isolation.clone());
 }

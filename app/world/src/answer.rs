@@ -35,6 +35,7 @@ fn short(answer: &Answer) -> String {
             format!("no answer within {}", mainstay_atoms::span::format(*after))
         }
         Answer::Failed { why } => why.clone(),
+        Answer::NotAsked { why } => format!("not asked: {why}"),
     }
 }
 

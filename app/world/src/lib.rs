@@ -12,6 +12,7 @@ mod blob;
 mod clock;
 mod gateway;
 mod logs;
+mod machine;
 mod open;
 mod port;
 mod real;
@@ -19,11 +20,15 @@ mod state;
 
 pub use gateway::Keeper;
 pub use logs::{LogRow, Tail};
+pub use machine::{Disk, Machine, Port};
 pub use mainstay_ledger::Halt;
 pub use mainstay_ledger_io::{
-    OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger,
+    OpenFault, Report as LedgerReport, VerifyFault, holder as ledger_holder,
+    verify as verify_ledger,
 };
-pub use mainstay_process_io::{Artifacts, Isolation, StoreFault};
+pub use mainstay_process_io::{
+    Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
+};
 pub use open::{Halted, OpenedWorld, WorldFault, open};
 pub use real::RealWorld;
 pub use state::State;

@@ -11,8 +11,8 @@ use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
 use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
-    Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, Runtime,
-    StartFault, StopFault, Watched,
+    Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
+    Runtime, StartFault, StopFault, Watched,
 };
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ pub struct RealWorld {
     ready: BTreeMap<Run, Moment>,
     /// What was seen last, for those who ask between two ticks.
     facts: Vec<InstanceFact>,
+    /// Why that is not what is there now, if so.
+    blind: Option<String>,
     watched: Vec<Watched>,
     /// What the gateway was told before this control plane began.
     before: Serving,
@@ -57,7 +59,7 @@ impl RealWorld {
     ) -> std::io::Result<Self> {
         Ok(Self {
             runtime: Runtime::new(state.dir(), binary),
-            prober: Prober::new()?,
+            prober: Prober::new(state.dir(), binary)?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             ledger,
@@ -65,6 +67,7 @@ impl RealWorld {
             ended: BTreeMap::new(),
             ready: BTreeMap::new(),
             facts: Vec::new(),
+            blind: None,
             watched: Vec::new(),
             before,
             owned: BTreeMap::new(),
@@ -110,13 +113,30 @@ impl RealWorld {
             .collect()
     }
 
-    /// What bounds an instance, where it is known.
+    /// Why instances cannot be looked at now, in words.
+    pub fn blind(&self) -> Option<&str> {
+        self.blind.as_deref()
+    }
+
+    /// What bounds an instance and whose rights it has, where it is known.
     pub fn isolation(&self, id: &InstanceId) -> Option<&Isolation> {
         self.facts
             .iter()
             .find(|fact| fact.id == *id)?
             .isolation
             .as_ref()
+    }
+
+    /// Services whose programs run as root, and why.
+    pub fn run_as_root(&self) -> Option<(String, String)> {
+        let root = |fact: &InstanceFact| match &fact.isolation.as_ref()?.user {
+            RunsAs::Root { why } => Some((fact.id.service.to_string(), why.clone())),
+            RunsAs::Own { .. } | RunsAs::Caller { .. } => None,
+        };
+        let found: BTreeMap<String, String> = self.facts.iter().filter_map(root).collect();
+        let why = found.values().next()?.clone();
+        let services: Vec<String> = found.into_keys().collect();
+        Some((services.join(", "), why))
     }
 
     fn watch(&mut self) {
@@ -140,8 +160,6 @@ impl RealWorld {
             ready: launch.ready.clone(),
             serves: self.before.serves(&launch.instance, launch.generation),
             health: launch.health.clone(),
-            env: launch.env.clone(),
-            cwd: self.artifacts.path(launch.artifact),
         }
     }
 
@@ -259,11 +277,7 @@ impl RealWorld {
             .map_err(|fault| match &fault {
                 StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
                 StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
-                StartFault::File { source, .. }
-                    if source.kind() == std::io::ErrorKind::StorageFull =>
-                {
-                    EffectFault::Later(chain(&fault))
-                }
+                fault if fault.may_pass() => EffectFault::Later(chain(fault)),
                 _ => EffectFault::Never(chain(&fault)),
             })
     }
@@ -275,8 +289,10 @@ impl World for RealWorld {
     }
 
     fn observe(&mut self) -> Seen {
-        if let Ok(facts) = self.runtime.observe() {
-            self.facts = facts;
+        match self.runtime.observe() {
+            Ok(facts) => (self.facts, self.blind) = (facts, None),
+            // What was seen last still holds, as far as anybody knows.
+            Err(fault) => self.blind = Some(chain(&fault)),
         }
         self.watch();
         let probes = self.prober.facts();
@@ -385,6 +401,12 @@ impl World for RealWorld {
                 .map(|probe| answer::evidence(&probe))
                 .unwrap_or_default(),
             process: fact.map(ran),
+            ended: fact.is_some_and(|fact| {
+                matches!(
+                    fact.state,
+                    InstanceState::Exited(_) | InstanceState::Lost { .. }
+                )
+            }),
             log: lines
                 .iter()
                 .map(|line| String::from_utf8_lossy(&line.line).into_owned())

@@ -197,8 +197,8 @@ keys! {
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
         /// What one instance may use.
         size: Option<SizeKeys>, default "{}", example "{ cpu: 500m, memory: 256Mi }";
-        /// Environment of the process, besides `PATH`, `HOME`, `LANG`, `TZ`, `PORT` and what `needs`
-        /// tells it.
+        /// Environment of the process, besides `PATH`, `HOME`, `TMPDIR`, `LANG`, `TZ`, `PORT` and what
+        /// `needs` tells it.
         env: Option<VariableNames>, default "{}", example "{ LOG_LEVEL: info }";
         /// How an instance is stopped.
         stop: Option<StopKeys>, default "{}", example "{ grace: 20s }";

@@ -136,7 +136,8 @@ pub(crate) struct Gateway {
 
 /// Connections to the control socket at one time.
 const CONTROLS: usize = 64;
-/// How often a listener that could not be bound at the start is tried again.
+/// How often a listener that could not be bound at the start is tried again, and the control socket
+/// looked at.
 const MEND: Duration = Duration::from_millis(200);
 
 impl Gateway {
@@ -198,10 +199,16 @@ impl Gateway {
         Ok(())
     }
 
-    async fn serve(self: Rc<Self>, listener: UnixListener) {
+    /// Answers whoever connects; a control socket that was deleted is made anew.
+    async fn serve(self: Rc<Self>, mut listener: UnixListener) {
         let room = Arc::new(Semaphore::new(CONTROLS));
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let accepted = tokio::time::timeout(MEND, listener.accept()).await;
+            let Ok(Ok((stream, _))) = accepted else {
+                if socket::is_gone(&self.config.socket) {
+                    // What cannot be made now is tried again; traffic needs no control socket.
+                    listener = open(&self.config).unwrap_or(listener);
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };

@@ -31,5 +31,6 @@ mod writer;
 
 pub use fault::{AppendFault, OpenFault, ReadFault, VerifyFault};
 pub use ledger::{Draft, Ledger, Opened, Receipt};
+pub use lock::holder;
 pub use reader::{Entries, Reader};
 pub use verify::{Finding, Report, verify};

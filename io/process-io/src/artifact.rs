@@ -197,7 +197,7 @@ fn seal(dir: &Path) -> io::Result<()> {
 }
 
 /// Removes a tree whose folders are read-only.
-fn remove_tree(dir: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

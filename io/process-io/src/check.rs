@@ -1,7 +1,8 @@
 //! One question to one instance.
 
-use crate::launch;
-use crate::probe::{Answer, Watched};
+use crate::fault::is_want;
+use crate::layout::Layout;
+use crate::probe::{Answer, Place, Watched};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
@@ -27,10 +28,10 @@ pub(crate) fn describe(check: &Check, address: Option<SocketAddr>) -> String {
 }
 
 /// Asks once, within the probe's timeout.
-pub(crate) async fn ask(watched: &Watched, probe: &Probe) -> Answer {
+pub(crate) async fn ask(place: &Place, watched: &Watched, probe: &Probe) -> Answer {
     let answer = async {
         match (&probe.check, watched.address) {
-            (Check::Exec(command), _) => exec(watched, command).await,
+            (Check::Exec(command), _) => exec(place, watched, command).await,
             (Check::Http(path), Some(address)) => http(address, path).await,
             (Check::Tcp, Some(address)) => TcpStream::connect(address)
                 .await
@@ -49,6 +50,9 @@ pub(crate) async fn ask(watched: &Watched, probe: &Probe) -> Answer {
 fn failed(fault: &io::Error) -> Answer {
     match fault.kind() {
         io::ErrorKind::ConnectionRefused => Answer::Refused,
+        _ if is_want(fault) => Answer::NotAsked {
+            why: fault.to_string(),
+        },
         _ => Answer::Failed {
             why: fault.to_string(),
         },
@@ -117,27 +121,28 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned()
 }
 
-async fn exec(watched: &Watched, command: &[String]) -> Answer {
-    let path = watched.env.get("PATH").map_or(launch::PATH, String::as_str);
-    let program = match launch::program(&watched.cwd, command, path) {
-        Ok(program) => program,
-        Err(why) => return Answer::Failed { why },
+/// Asked by a process of the instance's own: its user, folder, environment and limits.
+async fn exec(place: &Place, watched: &Watched, command: &[String]) -> Answer {
+    let layout = Layout {
+        state: place.state.clone(),
     };
-    let child = Command::new(program)
-        .args(&command[1..])
-        .current_dir(&watched.cwd)
+    let child = Command::new(&place.binary)
+        .arg("launch")
+        .arg(layout.instance(&watched.id))
+        .arg(std::process::id().to_string())
+        .args(command)
+        .current_dir("/")
         .env_clear()
-        .env("PATH", launch::PATH)
-        .envs(&watched.env)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
     let mut child = match child {
-        Ok(child) => child,
+        Ok(child) => Group(child),
         Err(fault) => return failed(&fault),
     };
+    let Group(child) = &mut child;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (out, err, status) = tokio::join!(beginning(out), beginning(err), child.wait());
     match status {
@@ -146,6 +151,19 @@ async fn exec(watched: &Watched, command: &[String]) -> Answer {
             output: text(&[out, err].concat()),
         },
         Err(fault) => failed(&fault),
+    }
+}
+
+/// A question that has no answer in time ends with everything it started.
+struct Group(tokio::process::Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = self.0.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+            // It leads a session of its own; before it does, there is nobody else to end.
+            rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).ok();
+        }
     }
 }
 

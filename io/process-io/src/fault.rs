@@ -1,6 +1,7 @@
 //! What can go wrong, one enum a task.
 
 use mainstay_atoms::{Epoch, Generation, InstanceId};
+use rustix::io::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -64,6 +65,30 @@ pub enum StoreFault {
     },
 }
 
+/// Why a service got no user of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum UserFault {
+    /// All are given.
+    #[error("all {count} users for services are given (`{}`)", path.display())]
+    Exhausted {
+        /// Where it is written down.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+    /// The registry cannot be used.
+    #[error("the registry of users `{}` cannot be {action}", path.display())]
+    File {
+        /// Its folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// Why an instance was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
@@ -100,6 +125,14 @@ pub enum StartFault {
         instance: InstanceId,
         /// What it said.
         why: String,
+    },
+    /// Its service got no user of its own.
+    #[error("{instance} cannot run as a user of its own")]
+    User {
+        /// Which instance.
+        instance: InstanceId,
+        /// Why.
+        source: UserFault,
     },
     /// The kernel refuses.
     #[error("`{}` cannot be {action}", path.display())]
@@ -196,4 +229,27 @@ pub enum LogFault {
         #[source]
         source: io::Error,
     },
+}
+
+/// This process lacks what the kernel would need to do it: descriptors, memory, or room for a process.
+pub(crate) fn is_want(fault: &io::Error) -> bool {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    wants
+        .iter()
+        .any(|want| fault.raw_os_error() == Some(want.raw_os_error()))
+}
+
+impl StartFault {
+    /// Whether the same order may work later: the disk is full, or descriptors are used up.
+    pub fn may_pass(&self) -> bool {
+        let (Self::File { source, .. }
+        | Self::User {
+            source: UserFault::File { source, .. },
+            ..
+        }) = self
+        else {
+            return false;
+        };
+        source.kind() == io::ErrorKind::StorageFull || is_want(source)
+    }
 }

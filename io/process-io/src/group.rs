@@ -1,6 +1,8 @@
 //! Control groups: made by the shim, joined by the program, nested under the caller's own.
 
 use crate::isolation::{Holder, Isolation, KillBy};
+use crate::user::RunsAs;
+use crate::view::Reach;
 use mainstay_atoms::Size;
 use std::fs;
 use std::io;
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 struct Hierarchy {
     /// `None` for version 2.
     controllers: Option<Vec<String>>,
+    /// Where it is mounted.
+    mount: PathBuf,
     own: PathBuf,
 }
 
@@ -27,7 +31,10 @@ const CPU_PERIOD_US: u64 = 100_000;
 impl Groups {
     /// Makes what this machine allows; a limit that no group holds falls to a resource limit.
     pub(crate) fn create(name: &str, size: &Size) -> Self {
-        let hierarchies = hierarchies();
+        Self::create_in(&hierarchies(), name, size)
+    }
+
+    fn create_in(hierarchies: &[Hierarchy], name: &str, size: &Size) -> Self {
         let mut groups = Self {
             paths: Vec::new(),
             isolation: without(size),
@@ -48,15 +55,9 @@ impl Groups {
     }
 
     fn add_v2(&mut self, hierarchy: &Hierarchy, name: &str, size: &Size) {
-        // Fails inside a group that has processes of its own; then another holder is named.
-        drop(fs::write(
-            hierarchy.own.join("cgroup.subtree_control"),
-            "+memory +pids +cpu",
-        ));
-        let path = hierarchy.own.join(name);
-        if make(&path).is_err() {
+        let Some(path) = hierarchy.make_v2(name) else {
             return;
-        }
+        };
         let listed = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
         let holds = |controller| listed.split_whitespace().any(|word| word == controller);
         let held = &mut self.isolation;
@@ -119,6 +120,32 @@ fn without(size: &Size) -> Isolation {
         ),
         files: asked(size.files.is_some(), Holder::Rlimit),
         kill: KillBy::ProcessGroup,
+        user: RunsAs::default(),
+        reach: Reach::Open,
+    }
+}
+
+/// What a version 2 group hands down to the groups in it.
+const SUBTREE: &str = "cgroup.subtree_control";
+
+impl Hierarchy {
+    /// Makes a version 2 group in the caller's own, or beside it: the kernel lets no group that has
+    /// processes hand controllers down, and a control plane in a session or a unit is such a process.
+    fn make_v2(&self, name: &str) -> Option<PathBuf> {
+        let hands_down = |group: &Path| {
+            let listed = fs::read_to_string(group.join(SUBTREE)).unwrap_or_default();
+            listed.split_whitespace().any(|word| word == "memory")
+        };
+        // One by one, because a list with one that is missing is refused as a whole.
+        for controller in ["+memory", "+pids", "+cpu"] {
+            drop(fs::write(self.own.join(SUBTREE), controller));
+        }
+        let beside = self.own.parent().filter(|_| self.own != self.mount);
+        let beside = beside.filter(|above| !hands_down(&self.own) && hands_down(above));
+        let places = beside.into_iter().chain([self.own.as_path()]);
+        places
+            .map(|place| place.join(name))
+            .find(|path| make(path).is_ok())
     }
 }
 
@@ -239,6 +266,7 @@ fn hierarchy(line: &str, own: &str) -> Option<Hierarchy> {
         .unwrap_or(group);
     Some(Hierarchy {
         controllers,
+        mount: PathBuf::from(mount),
         own: Path::new(mount).join(inside.trim_start_matches('/')),
     })
 }
@@ -309,11 +337,16 @@ pub(crate) fn kill(paths: &[PathBuf], patience: Duration) -> bool {
 
 /// KILL to one process; one that is gone already is what was wanted.
 pub(crate) fn kill_one(pid: u32) {
+    signal_one(pid, rustix::process::Signal::KILL);
+}
+
+/// A signal to one process.
+pub(crate) fn signal_one(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 
@@ -341,5 +374,98 @@ mod tests {
         assert_eq!(v2.own, Path::new("/sys/fs/cgroup/unified/"));
         assert!(v2.controllers.is_none());
         assert!(hierarchy("1 2 0:1 / /proc rw - proc proc rw", own).is_none());
+    }
+
+    fn size() -> Size {
+        use mainstay_atoms::{Bytes, Millicores, Range};
+        Size {
+            memory: Some(Range {
+                request: Bytes(64 << 20),
+                limit: Bytes(128 << 20),
+            }),
+            cpu: Some(Range::exactly(Millicores(500))),
+            processes: Some(50),
+            files: None,
+        }
+    }
+
+    /// A version 2 hierarchy in plain files, in which the caller's own group is `own`.
+    fn fixture(folder: &Path, own: &str) -> Hierarchy {
+        fs::create_dir_all(folder.join(own)).unwrap();
+        Hierarchy {
+            controllers: None,
+            mount: folder.to_owned(),
+            own: folder.join(own).components().collect(),
+        }
+    }
+
+    /// What the kernel puts into a new group.
+    fn born(group: &Path, controllers: &str) {
+        fs::create_dir_all(group).unwrap();
+        fs::write(group.join("cgroup.controllers"), controllers).unwrap();
+        fs::write(group.join("cgroup.kill"), "").unwrap();
+    }
+
+    #[test]
+    fn version_two_alone_holds_every_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let hierarchy = fixture(folder.path(), "");
+        let group = folder.path().join("web");
+        born(&group, "cpu memory pids\n");
+        let groups = Groups::create_in(&[hierarchy], "web", &size());
+        let held = &groups.isolation;
+        for holder in [&held.memory, &held.cpu, &held.processes] {
+            assert_eq!(*holder, Holder::CgroupV2);
+        }
+        assert_eq!(held.kill, KillBy::CgroupKill);
+        assert_eq!(groups.paths, std::slice::from_ref(&group));
+        for (file, wanted) in [
+            ("memory.max", "134217728"),
+            ("memory.low", "67108864"),
+            ("memory.swap.max", "0"),
+            ("pids.max", "50"),
+            ("cpu.max", "50000 100000"),
+            ("cpu.weight", "50"),
+        ] {
+            assert_eq!(
+                fs::read_to_string(group.join(file)).unwrap(),
+                wanted,
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_controller_that_is_not_handed_down_is_held_by_another_or_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let hierarchy = fixture(folder.path(), "");
+        born(&folder.path().join("web"), "pids\n");
+        let held = Groups::create_in(&[hierarchy], "web", &size()).isolation;
+        assert_eq!(held.processes, Holder::CgroupV2);
+        assert_eq!(held.memory, Holder::Rlimit);
+        assert!(matches!(held.cpu, Holder::Nobody { .. }), "{held}");
+    }
+
+    #[test]
+    fn beside_a_session_that_hands_nothing_down_the_limits_still_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let hierarchy = fixture(folder.path(), "user.slice/session.scope");
+        // The kernel refuses what is written here while the session has processes.
+        fs::create_dir(hierarchy.own.join(SUBTREE)).unwrap();
+        let slice = folder.path().join("user.slice");
+        fs::write(slice.join(SUBTREE), "cpu memory pids\n").unwrap();
+        born(&slice.join("web"), "cpu memory pids\n");
+        let groups = Groups::create_in(&[hierarchy], "web", &size());
+        assert_eq!(groups.paths, [slice.join("web")]);
+        assert_eq!(groups.isolation.memory, Holder::CgroupV2);
+    }
+
+    #[test]
+    fn without_any_hierarchy_resource_limits_are_what_is_left() {
+        let groups = Groups::create_in(&[], "web", &size());
+        assert_eq!(groups.paths, Vec::<PathBuf>::new());
+        assert_eq!(groups.isolation.memory, Holder::Rlimit);
+        assert_eq!(groups.isolation.kill, KillBy::ProcessGroup);
+        assert!(matches!(groups.isolation.processes, Holder::Nobody { .. }));
     }
 }

@@ -1,5 +1,7 @@
 //! Which mechanism holds which limit.
 
+use crate::user::RunsAs;
+use crate::view::Reach;
 use serde::{Deserialize, Serialize};
 
 /// Who enforces one limit.
@@ -47,10 +49,16 @@ pub struct Isolation {
     pub files: Holder,
     /// How it is ended.
     pub kill: KillBy,
+    /// Whose rights it has.
+    #[serde(default)]
+    pub user: RunsAs,
+    /// How it reaches its own folders.
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 impl std::fmt::Display for Isolation {
-    /// In one line, for `why`: `memory by cgroup v1, cpu not limited, …`.
+    /// Its limits in one line, for `why`: `memory by cgroup v1, cpu not limited, …`.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let limits = [
             ("memory", &self.memory),

@@ -2,6 +2,7 @@
 
 use crate::group;
 use crate::record::{self, Orders, State};
+use crate::view::{self, Reach};
 use mainstay_atoms::Size;
 use rustix::process::{Gid, Resource, Rlimit, Signal, Uid, setrlimit};
 use std::ffi::OsString;
@@ -16,22 +17,33 @@ use std::process::{Command, ExitCode};
 /// Where commands are looked for when the file declares no `PATH`.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Becomes the program of `launch.json` in the folder that follows `launch` on the command line.
-/// Returns only when that fails; the reason goes to the shim through the pipe on standard input.
+/// Becomes the program of `launch.json` in the folder that follows `launch` on the command line, or the
+/// command that follows the parent's number: a question asked as the program itself would. Returns only
+/// when that fails; the reason goes to the shim through the pipe on standard input, and that of a
+/// question to standard error.
 pub fn launch_main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(2);
-    let (Some(dir), Some(shim)) = (arguments.next(), arguments.next()) else {
+    let (Some(dir), Some(parent)) = (arguments.next(), arguments.next()) else {
         return ExitCode::FAILURE;
     };
-    let Ok(report) = take_report() else {
+    let question: Vec<String> = arguments
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let report = if question.is_empty() {
+        take_report()
+    } else {
+        rustix::io::fcntl_dupfd_cloexec(io::stderr().as_fd(), 3).map_err(Into::into)
+    };
+    let Ok(report) = report else {
         return ExitCode::FAILURE;
     };
-    let why = match become_program(Path::new(&dir), &shim) {
+    let mut report = File::from(report);
+    let why = match become_program(Path::new(&dir), &parent, &question, &mut report) {
         Ok(never) => match never {},
         Err(why) => why,
     };
     // Nobody reads when the shim is gone, and then this process is about to be killed as well.
-    drop(File::from(report).write_all(why.as_bytes()));
+    drop(report.write_all(why.as_bytes()));
     ExitCode::from(127)
 }
 
@@ -43,9 +55,21 @@ fn take_report() -> io::Result<OwnedFd> {
     Ok(report)
 }
 
+/// What stage two told the shim: how the program reaches its folders, and why it was not executed, if so.
+pub(crate) fn said(text: &str) -> (Reach, Option<String>) {
+    let (first, rest) = text.split_once('\n').unwrap_or(("", text));
+    let reach = serde_json::from_str(first).unwrap_or_default();
+    (reach, (!rest.is_empty()).then(|| rest.to_owned()))
+}
+
 enum Never {}
 
-fn become_program(dir: &Path, shim: &OsString) -> Result<Never, String> {
+fn become_program(
+    dir: &Path,
+    parent: &OsString,
+    question: &[String],
+    report: &mut File,
+) -> Result<Never, String> {
     let said = |what: &'static str| move |fault: io::Error| format!("{what}: {fault}");
     let orders: Orders = record::read(&dir.join("launch.json"))
         .map_err(said("launch.json"))?
@@ -55,33 +79,125 @@ fn become_program(dir: &Path, shim: &OsString) -> Result<Never, String> {
     if let Some(state) = &groups {
         group::join(&state.groups).map_err(said("joining the control groups"))?;
     }
-    let program = program(&orders.artifact, &orders.launch.run, path_of(&orders))?;
-    std::env::set_current_dir(&orders.artifact)
-        .map_err(|fault| format!("`{}`: {fault}", orders.artifact.display()))?;
+    let uid = orders.user.uid();
+    let artifact = real(&orders.artifact)?;
+    let home = real(&orders.home)?;
+    let is_question = !question.is_empty();
+    let run = if is_question {
+        question
+    } else {
+        &orders.launch.run
+    };
+    let program = program(&artifact, run, path_of(&orders))?;
+    enter(&artifact)?;
+    let mut command = Command::new(&program);
+    if let Some(uid) = uid {
+        let reach = if is_question {
+            same_view(dir)?
+        } else {
+            let reach = view::open(&[&artifact, &home]);
+            tell(report, &reach).map_err(said("the shim"))?;
+            own_output(uid).map_err(said("the output"))?;
+            reach
+        };
+        match reach {
+            Reach::Held { .. } => {
+                if let Ok(inside) = program.strip_prefix(&artifact) {
+                    command = Command::new(Path::new(".").join(inside));
+                }
+            }
+            Reach::Open | Reach::View { .. } => enter(&artifact)?,
+        }
+        reachable(&program, &artifact, uid)?;
+    }
     let rlimit_memory =
         groups.is_some_and(|state| state.isolation.memory == crate::isolation::Holder::Rlimit);
-    confine(&orders.launch.size, rlimit_memory, orders.uid, shim)
+    confine(&orders.launch.size, rlimit_memory, uid, parent)
         .map_err(said("confining the process"))?;
-    let fault = Command::new(&program)
-        .arg0(&orders.launch.run[0])
-        .args(&orders.launch.run[1..])
+    let fault = command
+        .arg0(&run[0])
+        .args(&run[1..])
         .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
-        .env("HOME", &orders.artifact)
+        .env("HOME", &home)
+        .env("TMPDIR", &home)
         .envs(&orders.launch.env)
         .exec();
     Err(format!("`{}`: {fault}", program.display()))
+}
+
+/// A question sees what the program sees.
+fn same_view(dir: &Path) -> Result<Reach, String> {
+    let said = |fault: io::Error| format!("the program's view: {fault}");
+    let state: Option<State> = record::read(&dir.join("state.json")).map_err(said)?;
+    let state = state.filter(|state| state.workload.is_alive());
+    let state = state.ok_or("the program does not run")?;
+    if matches!(state.isolation.reach, Reach::View { .. }) {
+        view::join(state.workload.pid).map_err(said)?;
+    }
+    Ok(state.isolation.reach)
+}
+
+fn real(folder: &Path) -> Result<PathBuf, String> {
+    folder
+        .canonicalize()
+        .map_err(|fault| format!("`{}`: {fault}", folder.display()))
+}
+
+fn enter(folder: &Path) -> Result<(), String> {
+    std::env::set_current_dir(folder).map_err(|fault| format!("`{}`: {fault}", folder.display()))
+}
+
+fn tell(report: &mut File, reach: &Reach) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reach)?;
+    line.push(b'\n');
+    report.write_all(&line)
+}
+
+/// A program may open `/dev/stdout` anew, which takes its own right to the pipe.
+fn own_output(uid: u32) -> io::Result<()> {
+    for output in [io::stdout().as_fd(), io::stderr().as_fd()] {
+        rustix::fs::fchown(output, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
+    }
+    Ok(())
+}
+
+/// A program outside the artifact must lie where its user may go.
+fn reachable(program: &Path, artifact: &Path, uid: u32) -> Result<(), String> {
+    if program.starts_with(artifact) {
+        return Ok(());
+    }
+    let shown = program.display();
+    match program.canonicalize() {
+        Ok(real) => view::closed(&real).map_or(Ok(()), |folder| {
+            Err(format!(
+                "`{shown}`: user {uid} may not pass `{}`; put it in the artifact",
+                folder.display()
+            ))
+        }),
+        // Below a folder that the view covers.
+        Err(_) => Err(format!(
+            "`{shown}`: user {uid} may not go there; put it in the artifact"
+        )),
+    }
 }
 
 fn path_of(orders: &Orders) -> &str {
     orders.launch.env.get("PATH").map_or(PATH, String::as_str)
 }
 
-/// Own session, resource limits, user, no new privileges, and death with the shim — in this order,
-/// because changing the user forgets the last.
-fn confine(size: &Size, rlimit_memory: bool, uid: Option<u32>, shim: &OsString) -> io::Result<()> {
+/// Own session, resource limits, user (and with it every capability), no new privileges, and death with
+/// the parent — in this order, because changing the user forgets the last.
+fn confine(
+    size: &Size,
+    rlimit_memory: bool,
+    uid: Option<u32>,
+    parent: &OsString,
+) -> io::Result<()> {
     rustix::process::setsid()?;
+    // What it makes is not closed to its own tools by the mask of whoever started the control plane.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     limit(Resource::Core, 0)?;
     if let Some(files) = size.files {
         limit(Resource::Nofile, u64::from(files))?;
@@ -97,9 +213,9 @@ fn confine(size: &Size, rlimit_memory: bool, uid: Option<u32>, shim: &OsString) 
     }
     rustix::thread::set_no_new_privs(true)?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let parent = rustix::process::getppid().map(|pid| pid.as_raw_pid().to_string());
-    if parent.as_deref().map(std::ffi::OsStr::new) != Some(shim) {
-        return Err(io::Error::other("the shim is gone"));
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_pid().to_string());
+    if now.as_deref().map(std::ffi::OsStr::new) != Some(parent) {
+        return Err(io::Error::other("whoever asked for it is gone"));
     }
     Ok(())
 }

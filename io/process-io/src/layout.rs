@@ -24,6 +24,11 @@ impl Layout {
         self.instances().join(id.to_string())
     }
 
+    /// `HOME` and `TMPDIR` of the run under way.
+    pub(crate) fn home(&self, id: &InstanceId) -> PathBuf {
+        self.instance(id).join("home")
+    }
+
     pub(crate) fn run(&self) -> PathBuf {
         self.state.join("run")
     }

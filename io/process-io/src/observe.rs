@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// One instance as it is.
@@ -68,27 +68,31 @@ pub(crate) fn all(layout: &Layout) -> Result<Vec<InstanceFact>, ObserveFault> {
         Err(source) => return Err(ObserveFault::File { path: dir, source }),
         Ok(entries) => entries,
     };
-    let mut facts: Vec<InstanceFact> = entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            name.to_str()
-                .is_some_and(|name| name.parse::<InstanceId>().is_ok())
-        })
-        .filter_map(|entry| fact(&entry.path()))
-        .collect();
+    let mut facts = Vec::new();
+    let unread = |path: PathBuf| move |source| ObserveFault::File { path, source };
+    for entry in entries {
+        let path = entry.map_err(unread(dir.clone()))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.parse::<InstanceId>().is_ok()) {
+            facts.extend(fact(&path).map_err(unread(path.clone()))?);
+        }
+    }
     facts.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(facts)
 }
 
-/// One instance; `None` for a folder that never had whole orders: its start has not happened.
-fn fact(dir: &Path) -> Option<InstanceFact> {
-    let orders: Orders = record::read(&dir.join("launch.json")).ok()??;
+/// One instance; `None` for a folder that never had whole orders: its start has not happened. What cannot
+/// be read now is a fault, never taken for what is not there.
+fn fact(dir: &Path) -> io::Result<Option<InstanceFact>> {
+    let Some(orders) = whole::<Orders>(&dir.join("launch.json"))? else {
+        return Ok(None);
+    };
     let generation = orders.launch.generation;
     // Asked first: a shim that ends meanwhile has written its record before.
     let alive = shim_lives(dir);
-    let state = state(dir).filter(|state| state.generation == generation);
-    let exit: Option<Exit> = record::read(&dir.join("exit.json")).ok().flatten();
+    let state: Option<State> = whole(&dir.join("state.json"))?;
+    let state = state.filter(|state| state.generation == generation);
+    let exit: Option<Exit> = whole(&dir.join("exit.json"))?;
     let exit = exit.filter(|exit| exit.generation == generation);
     let now = match exit {
         Some(exit) => InstanceState::Exited(exit),
@@ -99,7 +103,7 @@ fn fact(dir: &Path) -> Option<InstanceFact> {
     let executed =
         !matches!(&now, InstanceState::Exited(exit) if exit.ended == Ended::NeverStarted);
     let shown = state.as_ref().filter(|_| executed);
-    Some(InstanceFact {
+    Ok(Some(InstanceFact {
         generation,
         contents: orders.launch.contents,
         address: orders.launch.address,
@@ -111,7 +115,22 @@ fn fact(dir: &Path) -> Option<InstanceFact> {
         state: now,
         id: orders.launch.instance.clone(),
         launch: orders.launch,
-    })
+    }))
+}
+
+/// A record that is there and whole; half of one is none.
+fn whole<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match record::read(path) {
+        Err(fault) if is_form(&fault) => Ok(None),
+        other => other,
+    }
+}
+
+fn is_form(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 fn state(dir: &Path) -> Option<State> {
@@ -130,8 +149,19 @@ fn lost(dir: &Path, state: Option<&State>) -> InstanceState {
 /// Whether the shim that last took this instance still lives, by pid and start time. (Asking for its
 /// lock would take the lock for a moment, and a shim that starts just then would be refused.)
 pub(crate) fn shim_lives(dir: &Path) -> bool {
-    let shim = record::read::<Identity>(&dir.join("shim.json"));
-    shim.ok().flatten().is_some_and(Identity::is_alive)
+    // A record that cannot be read now says nothing, and nobody is killed for that.
+    whole::<Identity>(&dir.join("shim.json"))
+        .map_or(true, |shim| shim.is_some_and(Identity::is_alive))
+}
+
+/// Calls a shim that lives, so that it looks after its socket; whether there was one.
+pub(crate) fn call(dir: &Path) -> bool {
+    let shim = whole::<Identity>(&dir.join("shim.json")).ok().flatten();
+    let Some(shim) = shim.filter(|shim| shim.is_alive()) else {
+        return false;
+    };
+    group::signal_one(shim.pid, rustix::process::Signal::HUP);
+    true
 }
 
 /// Whether a run is over; waits for a shim that has written its record and is about to end.

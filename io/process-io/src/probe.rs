@@ -6,7 +6,7 @@ use mainstay_atoms::{Generation, InstanceId, Probe, Wall};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,10 +32,13 @@ pub struct Watched {
     pub serves: bool,
     /// When it is restarted; without one it counts as alive.
     pub health: Option<Probe>,
-    /// The whole environment of `exec` checks.
-    pub env: BTreeMap<String, String>,
-    /// Working folder of `exec` checks.
-    pub cwd: PathBuf,
+}
+
+/// Where `exec` checks find the instance, and what they are started from.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) state: PathBuf,
+    pub(crate) binary: PathBuf,
 }
 
 /// What one probe brought.
@@ -69,6 +72,12 @@ pub enum Answer {
         /// What happened.
         why: String,
     },
+    /// The question could not be put, for want of file descriptors or memory here: it says nothing about
+    /// the instance, and does not count.
+    NotAsked {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Answer {
@@ -78,7 +87,9 @@ impl Answer {
             Self::Status { code, .. } => (200..400).contains(code),
             Self::Connected => true,
             Self::Exit { code, .. } => *code == Some(0),
-            Self::Refused | Self::TimedOut { .. } | Self::Failed { .. } => false,
+            Self::Refused | Self::TimedOut { .. } | Self::Failed { .. } | Self::NotAsked { .. } => {
+                false
+            }
         }
     }
 }
@@ -138,8 +149,9 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Starts the thread.
-    pub fn new() -> io::Result<Self> {
+    /// Starts the thread. `exec` checks run as `binary launch …` beside the instances of a state folder, as
+    /// in [`crate::Runtime::new`].
+    pub fn new(state: &Path, binary: &Path) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -149,6 +161,10 @@ impl Prober {
             changes,
             facts: Arc::clone(&facts),
             running: BTreeMap::new(),
+            place: Arc::new(Place {
+                state: state.to_owned(),
+                binary: binary.to_owned(),
+            }),
         };
         let thread = thread::Builder::new()
             .name("prober".into())
@@ -224,6 +240,7 @@ impl ProbeFact {
 impl ProbeSide {
     /// Takes one answer; `counts` is false for failures that are still forgiven.
     fn take(&mut self, answer: Answer, probe: &Probe, counts: bool, now: Wall) {
+        let counts = counts && !matches!(answer, Answer::NotAsked { .. });
         if answer.passes() {
             self.failures = 0;
             self.successes = self.successes.saturating_add(1);
@@ -252,6 +269,7 @@ struct Supervisor {
     changes: watch::Receiver<Vec<Watched>>,
     facts: Arc<Facts>,
     running: BTreeMap<InstanceId, (Watched, JoinSet<()>)>,
+    place: Arc<Place>,
 }
 
 impl Supervisor {
@@ -264,8 +282,8 @@ impl Supervisor {
                     .any(|wanted| wanted.id == *id && wanted == known)
             });
             for wanted in watched {
-                let facts = &self.facts;
-                let start = || (wanted.clone(), start(&wanted, facts));
+                let (facts, place) = (&self.facts, &self.place);
+                let start = || (wanted.clone(), start(&wanted, facts, place));
                 self.running.entry(wanted.id.clone()).or_insert_with(start);
             }
         }
@@ -279,7 +297,7 @@ enum Side {
     Live,
 }
 
-fn start(watched: &Watched, facts: &Arc<Facts>) -> JoinSet<()> {
+fn start(watched: &Watched, facts: &Arc<Facts>, place: &Arc<Place>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     for (side, probe) in [(Side::Ready, &watched.ready), (Side::Live, &watched.health)] {
         if let Some(probe) = probe {
@@ -288,6 +306,7 @@ fn start(watched: &Watched, facts: &Arc<Facts>) -> JoinSet<()> {
                 probe: probe.clone(),
                 side,
                 facts: Arc::clone(facts),
+                place: Arc::clone(place),
             };
             loops.spawn(asker.run());
         }
@@ -301,6 +320,7 @@ struct Asker {
     probe: Probe,
     side: Side,
     facts: Arc<Facts>,
+    place: Arc<Place>,
 }
 
 impl Asker {
@@ -309,7 +329,7 @@ impl Asker {
         let mut eager = matches!(self.side, Side::Ready);
         loop {
             let begin = Instant::now();
-            let answer = check::ask(&self.watched, &self.probe).await;
+            let answer = check::ask(&self.place, &self.watched, &self.probe).await;
             let counts = match self.side {
                 Side::Ready => true,
                 Side::Live => start.elapsed() >= self.probe.after,
@@ -364,8 +384,6 @@ mod tests {
             ready: Some(probe.clone()),
             serves: false,
             health: None,
-            env: BTreeMap::new(),
-            cwd: PathBuf::new(),
         };
         let mut side = ProbeFact::new(&watched, Wall(0)).readiness.unwrap();
         let script = "+-++-+--+-++";
@@ -380,6 +398,8 @@ mod tests {
             seen.push(if side.holds { '1' } else { '0' });
         }
         assert_eq!(seen, "000111100001");
+        let why = String::from("too many open files");
+        side.take(Answer::NotAsked { why }, &probe, true, Wall(98));
         side.take(Answer::Refused, &probe, false, Wall(99));
         assert_eq!(
             (side.failures, side.holds, side.since),
@@ -401,8 +421,6 @@ mod tests {
             ready: Some(probe.clone()),
             serves: true,
             health: None,
-            env: BTreeMap::new(),
-            cwd: PathBuf::new(),
         };
         let fact = ProbeFact::new(&watched, Wall(0));
         assert!(fact.ready);

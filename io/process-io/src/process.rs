@@ -1,8 +1,10 @@
 //! What the kernel says about processes.
 
 use crate::record::Identity;
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 /// A line of `/proc/PID/stat`.
@@ -17,7 +19,17 @@ pub(crate) struct Stat {
 
 /// Reads one process; `None` when it is gone.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    read(pid).ok().flatten()
+}
+
+/// The same, telling one that is gone from one that cannot be looked at.
+fn read(pid: u32) -> io::Result<Option<Stat>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => Ok(parse(pid, &text)),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(fault) if fault.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The program's name stands in brackets and may hold anything, so fields count from the last bracket.
@@ -47,11 +59,12 @@ impl Identity {
         Some(Self { pid, start_ticks })
     }
 
-    /// Whether this process, and not a later one of the same number, still runs.
+    /// Whether this process, and not a later one of the same number, still runs. One that cannot be looked
+    /// at, for want of file descriptors, is taken to run: nobody is replaced or killed for that.
     pub(crate) fn is_alive(self) -> bool {
-        stat(self.pid).is_some_and(|stat| {
-            stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X')
-        })
+        let alive =
+            |stat: Stat| stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X');
+        read(self.pid).map_or(true, |stat| stat.is_some_and(alive))
     }
 }
 

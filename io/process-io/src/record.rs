@@ -1,6 +1,7 @@
 //! Files between control plane and shim, each replaced as a whole.
 
 use crate::isolation::Isolation;
+use crate::user::RunsAs;
 use mainstay_atoms::{Epoch, Generation, Launch, Wall};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,12 @@ pub(crate) struct Orders {
     pub(crate) socket: String,
     /// Part of the control groups' names, so that two platforms never meet.
     pub(crate) group: String,
-    /// Run as this user, where the caller may.
-    pub(crate) uid: Option<u32>,
+    /// Whose rights it has.
+    #[serde(default)]
+    pub(crate) user: RunsAs,
+    /// `HOME` and `TMPDIR`.
+    #[serde(default)]
+    pub(crate) home: PathBuf,
 }
 
 /// `state.json`: who runs, written by the shim once the program was executed.
@@ -89,6 +94,21 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 
 /// Replaces a record durably: write, sync, rename, sync folder.
 pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    replace(path, record, File::sync_all)?;
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    File::open(dir)?.sync_all()
+}
+
+/// Replaces a record about processes that live: a power cut ends them, so it need not outlast one.
+pub(crate) fn note<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    replace(path, record, |_| Ok(()))
+}
+
+fn replace<T: Serialize>(
+    path: &Path,
+    record: &T,
+    settle: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
@@ -97,10 +117,8 @@ pub(crate) fn write<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
         .mode(0o600)
         .open(&new)?;
     file.write_all(&serde_json::to_vec(record)?)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    File::open(dir)?.sync_all()
+    settle(&file)?;
+    fs::rename(&new, path)
 }
 
 /// Removes a file that may be gone already.

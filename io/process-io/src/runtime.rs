@@ -1,5 +1,6 @@
 //! Orders to instances and questions about them; every call blocks and is safe from any thread.
 
+use crate::artifact;
 use crate::control::{self, Reply, Request};
 use crate::fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault};
 use crate::layout::Layout;
@@ -7,7 +8,9 @@ use crate::listener::{self, Listener};
 use crate::observe::{self, InstanceFact};
 use crate::reader::{self, Cursor, LogLine, LogSource};
 use crate::record::{self, Orders, State};
-use mainstay_atoms::{Epoch, Generation, InstanceId, Launch, Stop};
+use crate::user::{self, RunsAs};
+use mainstay_atoms::{Epoch, Generation, InstanceId, Launch, ServiceName, Stop};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -28,6 +31,8 @@ pub struct Runtime {
     children: Mutex<Vec<Child>>,
     /// One order at a time.
     orders: Mutex<()>,
+    /// Whose rights each service has.
+    users: Mutex<BTreeMap<ServiceName, RunsAs>>,
 }
 
 impl Runtime {
@@ -41,6 +46,7 @@ impl Runtime {
             binary: binary.to_owned(),
             children: Mutex::default(),
             orders: Mutex::default(),
+            users: Mutex::default(),
         }
     }
 
@@ -63,16 +69,36 @@ impl Runtime {
             }
         }
         clear(&dir)?;
-        let orders = self.orders_for(launch, epoch);
-        for folder in [&dir, &orders.run, &orders.logs] {
+        let user = self.user(launch)?;
+        let orders = self.orders_for(launch, epoch, user);
+        for folder in [&dir, &orders.run, &orders.logs, &orders.home] {
             make_private(folder).map_err(fault(folder, "created"))?;
+        }
+        if let Some(uid) = orders.user.uid() {
+            let given = std::os::unix::fs::chown(&orders.home, Some(uid), Some(uid));
+            given.map_err(fault(&orders.home, "given to its user"))?;
         }
         let path = dir.join("launch.json");
         record::write(&path, &orders).map_err(fault(&path, "written"))?;
         self.spawn(&dir, id)
     }
 
-    fn orders_for(&self, launch: &Launch, epoch: Epoch) -> Orders {
+    /// Whose rights a service has; asked of the registry once, because the answer never changes.
+    fn user(&self, launch: &Launch) -> Result<RunsAs, StartFault> {
+        let service = &launch.instance.service;
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = users.get(service) {
+            return Ok(known.clone());
+        }
+        let found = user::of(&self.layout.state, service).map_err(|source| StartFault::User {
+            instance: launch.instance.clone(),
+            source,
+        })?;
+        users.insert(service.clone(), found.clone());
+        Ok(found)
+    }
+
+    fn orders_for(&self, launch: &Launch, epoch: Epoch, user: RunsAs) -> Orders {
         Orders {
             launch: launch.clone(),
             epoch,
@@ -81,7 +107,8 @@ impl Runtime {
             run: self.layout.run(),
             socket: Layout::socket(&launch.instance),
             group: self.layout.group(),
-            uid: None,
+            user,
+            home: self.layout.home(&launch.instance),
         }
     }
 
@@ -150,8 +177,7 @@ impl Runtime {
             signal,
             grace_ms: u64::try_from(stop.grace.as_millis()).unwrap_or(u64::MAX),
         };
-        let answer = control::ask(&self.layout.run(), &Layout::socket(id), &request);
-        match answer {
+        match self.ask(&dir, id, &request) {
             Ok(Reply::Taken) => Ok(()),
             Ok(Reply::Stale { epoch, generation }) => Err(StopFault::Stale {
                 instance: id.clone(),
@@ -162,6 +188,22 @@ impl Runtime {
             // It ended between the question and the answer.
             Err(_) if is_ending(&dir) => Ok(()),
             Err(source) => Err(silent(id, source)),
+        }
+    }
+
+    /// Asks a shim; one whose socket was deleted is called first, and makes it anew.
+    fn ask(&self, dir: &Path, id: &InstanceId, request: &Request) -> io::Result<Reply> {
+        let (run, socket) = (self.layout.run(), Layout::socket(id));
+        match control::ask(&run, &socket, request) {
+            Err(fault) if is_absent(&fault) && observe::call(dir) => {
+                let deadline = Instant::now() + ENDING;
+                let awaited = || !run.join(&socket).exists() && !dir.join("exit.json").exists();
+                while awaited() && observe::shim_lives(dir) && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                control::ask(&run, &socket, request)
+            }
+            answer => answer,
         }
     }
 
@@ -184,11 +226,11 @@ impl Runtime {
             });
         }
         observe::kill_leftover(&dir);
-        let removed = record::remove(&self.layout.run().join(Layout::socket(id))).and_then(|()| {
-            match fs::remove_dir_all(&dir) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
-                _ => Ok(()),
-            }
+        let socket = self.layout.run().join(Layout::socket(id));
+        let cleared = record::remove(&socket).and_then(|()| clear_home(&dir));
+        let removed = cleared.and_then(|()| match fs::remove_dir_all(&dir) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+            _ => Ok(()),
         });
         removed.map_err(|source| ForgetFault::File { path: dir, source })
     }
@@ -216,6 +258,14 @@ impl Runtime {
         let members = observe::members(&self.layout.instance(id));
         listener::find(address, &members)
     }
+}
+
+/// Nobody listens there.
+fn is_absent(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// Whether a shim that broke off is about to be gone: it wrote its end, or does so in a moment.
@@ -247,7 +297,32 @@ fn clear(dir: &Path) -> Result<(), StartFault> {
         let path = dir.join(name);
         record::remove(&path).map_err(fault(&path, "removed"))?;
     }
-    Ok(())
+    let home = dir.join("home");
+    clear_home(dir).map_err(fault(&home, "removed"))
+}
+
+/// Removes the home of an ended run. A program may have left there what cannot be removed at once (too
+/// deep, or made immutable); that is set aside and never in the way of the next run.
+fn clear_home(dir: &Path) -> io::Result<()> {
+    let home = dir.join("home");
+    let removed = match fs::remove_dir_all(&home) {
+        // Folders of its own that it closed; root is not kept out by them.
+        Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => {
+            artifact::remove_tree(&home)
+        }
+        other => other,
+    };
+    match removed {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+            let aside = dir.with_file_name(format!(
+                ".left-{}-{}",
+                dir.file_name().unwrap_or_default().display(),
+                record::wall_now().0
+            ));
+            fs::rename(&home, aside)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_stale(launch: &Launch, epoch: Epoch, known: &Orders) -> Result<(), StartFault> {
@@ -281,7 +356,7 @@ fn fault(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StartFa
     }
 }
 
-fn make_private(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new()
         .recursive(true)

@@ -5,11 +5,11 @@
 
 use crate::control::{REQUEST_LIMIT, Reply, Request};
 use crate::group::{self, Groups};
-use crate::isolation::KillBy;
+use crate::isolation::{Isolation, KillBy};
 use crate::layout::Door;
 use crate::log::{Lines, Writer};
 use crate::record::{self, Ended, Exit, Identity, Orders, State, wall_now};
-use crate::{process, reader};
+use crate::{launch, process, reader};
 use mainstay_atoms::{Epoch, Generation};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -21,6 +21,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Lines kept in the exit record, and most bytes of each.
@@ -71,13 +73,12 @@ fn hold(dir: &Path) -> io::Result<()> {
         .open(dir.join("lock"))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     let us = Identity::of(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
-    record::write(&dir.join("shim.json"), &us)?;
+    record::note(&dir.join("shim.json"), &us)?;
     let orders: Orders = record::read(&dir.join("launch.json"))?.ok_or(io::ErrorKind::NotFound)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let door = Door::open(&orders.run)?;
-    record::remove(&door.path(&orders.socket))?;
-    let listener = UnixListener::bind(door.path(&orders.socket))?;
-    listener.set_nonblocking(true)?;
+    let called = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(Signal::HUP.as_raw(), Arc::clone(&called))?;
+    let listener = listen(&orders)?;
     let mut log = Writer::open(&orders.logs)?;
     let launch = &orders.launch;
     let name = format!(
@@ -90,7 +91,7 @@ fn hold(dir: &Path) -> io::Result<()> {
             say("ok");
             let seen = (orders.epoch, launch.generation);
             let mut shim = Shim::new(workload, &groups, listener, seen);
-            shim.run(&mut log)?;
+            shim.run(&mut log, &orders, &called)?;
             (shim.status, shim.ended(), None)
         }
         Err(why) => (None, Ended::NeverStarted, Some(why)),
@@ -98,12 +99,23 @@ fn hold(dir: &Path) -> io::Result<()> {
     log.finish();
     let exit = exit(&orders, &groups, status, ended, fault);
     group::remove(&groups.paths);
-    record::remove(&door.path(&orders.socket))?;
+    // Its folder may be gone as well.
+    record::remove(&orders.run.join(&orders.socket)).ok();
     record::write(&dir.join("exit.json"), &exit)?;
     if let Some(why) = &exit.fault {
         say(&format!("program {why}"));
     }
     Ok(())
+}
+
+/// Listens in the run folder, whichever way it came to be missing.
+fn listen(orders: &Orders) -> io::Result<UnixListener> {
+    crate::runtime::make_private(&orders.run)?;
+    let door = Door::open(&orders.run)?;
+    record::remove(&door.path(&orders.socket))?;
+    let listener = UnixListener::bind(door.path(&orders.socket))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn exit(
@@ -151,10 +163,13 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
         shim: us,
         workload: us,
         at: wall_now(),
-        isolation: groups.isolation.clone(),
+        isolation: Isolation {
+            user: orders.user.clone(),
+            ..groups.isolation.clone()
+        },
         groups: groups.paths.clone(),
     };
-    record::write(&dir.join("groups.json"), &state).map_err(said)?;
+    record::note(&dir.join("groups.json"), &state).map_err(said)?;
     let (mut report, reporter) = pipe()?;
     let (out, out_end) = pipe()?;
     let (err, err_end) = pipe()?;
@@ -169,11 +184,16 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
         .map_err(said)?;
     let pid = Pid::from_child(&child);
     state.workload = Identity::of(child.id()).ok_or("the process is not in /proc")?;
-    record::write(&dir.join("state.json"), &state).map_err(said)?;
-    let mut why = String::new();
-    report.read_to_string(&mut why).map_err(said)?;
-    if !why.is_empty() {
+    record::note(&dir.join("state.json"), &state).map_err(said)?;
+    let mut text = String::new();
+    report.read_to_string(&mut text).map_err(said)?;
+    let (reach, why) = launch::said(&text);
+    if let Some(why) = why {
         return Err(why);
+    }
+    if state.isolation.reach != reach {
+        state.isolation.reach = reach;
+        record::note(&dir.join("state.json"), &state).map_err(said)?;
     }
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     let pidfd = pidfd.map_err(|fault| fault.to_string())?;
@@ -255,9 +275,15 @@ impl<'a> Shim<'a> {
     }
 
     /// Until the program ended, its group is gone and its pipes are read.
-    fn run(&mut self, log: &mut Writer) -> io::Result<()> {
+    fn run(&mut self, log: &mut Writer, orders: &Orders, called: &AtomicBool) -> io::Result<()> {
         while self.status.is_none() {
             let ready = self.wait(self.patience())?;
+            if called.swap(false, Ordering::Relaxed) {
+                // Somebody did not find the socket; whoever deleted it may do so again.
+                if let Ok(listener) = listen(orders) {
+                    self.listener = listener;
+                }
+            }
             self.read_streams(log);
             if ready {
                 self.accept();

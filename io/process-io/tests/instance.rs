@@ -1,5 +1,6 @@
 //! Instances on real processes: how they run, end, and are found again.
 
+#[expect(dead_code, reason = "the stage serves other tests too")]
 mod common;
 
 use common::{EPOCH, Stage, id, is_alive, launch, runtime, until};

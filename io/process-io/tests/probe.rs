@@ -1,10 +1,14 @@
 //! Probes against real listeners and commands.
 
+#[expect(dead_code, reason = "the stage serves other tests too")]
+mod common;
+
+use common::{EPOCH, Stage};
 use mainstay_atoms::{Check, Generation, Probe};
-use mainstay_process_io::{Answer, ProbeFact, Prober, Watched};
-use std::collections::BTreeMap;
+use mainstay_process_io::{Answer, Artifacts, ProbeFact, Prober, Watched};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -45,9 +49,11 @@ fn watched(check: Check, address: Option<SocketAddr>) -> Watched {
         ready: Some(Probe::readiness(check)),
         serves: false,
         health: None,
-        env: BTreeMap::new(),
-        cwd: "/".into(),
     }
+}
+
+fn prober() -> Prober {
+    common::prober(Path::new("/nowhere"))
 }
 
 fn until(prober: &Prober, what: &str, done: impl Fn(&ProbeFact) -> bool) -> ProbeFact {
@@ -75,7 +81,7 @@ fn an_instance_is_asked_eagerly_until_ready_and_keeps_its_last_answer() {
         slow,
         response("200 OK", "fine"),
     ]);
-    let prober = Prober::new().unwrap();
+    let prober = prober();
     let mut watched = watched(Check::Http("/ready".into()), Some(address));
     watched.ready.as_mut().unwrap().every = Duration::from_mins(10);
     prober.set(vec![watched]);
@@ -100,7 +106,7 @@ fn refused_and_timed_out_are_told_apart() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let prober = Prober::new().unwrap();
+    let prober = prober();
     prober.set(vec![watched(Check::Http("/".into()), Some(free))]);
     let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
     assert_eq!(answer(&fact), Some(&Answer::Refused));
@@ -122,7 +128,7 @@ fn a_listener_is_enough_for_tcp_and_its_end_takes_readiness_away() {
     let mut watched = watched(Check::Tcp, Some(listener.local_addr().unwrap()));
     let probe = watched.ready.as_mut().unwrap();
     (probe.every, probe.fail) = (Duration::from_millis(5), 3);
-    let prober = Prober::new().unwrap();
+    let prober = prober();
     prober.set(vec![watched]);
     until(&prober, "ready", |fact| fact.ready);
     drop(listener);
@@ -131,16 +137,17 @@ fn a_listener_is_enough_for_tcp_and_its_end_takes_readiness_away() {
 }
 
 #[test]
-fn a_command_is_asked_in_its_folder_with_its_environment() {
-    let folder = tempfile::tempdir().unwrap();
-    let prober = Prober::new().unwrap();
-    let script = "echo $WORD; pwd; yes | head -c 100000; exit 3";
-    let mut watched = watched(
-        Check::Exec(vec!["sh".into(), "-c".into(), script.into()]),
-        None,
-    );
-    watched.cwd = folder.path().canonicalize().unwrap();
-    watched.env.insert("WORD".into(), "hello".into());
+fn a_command_is_asked_as_the_instance_itself_would() {
+    let stage = Stage::new();
+    let mut launch = stage.script("echo as $(id -u); sleep 1000");
+    launch.env.insert("WORD".into(), "hello".into());
+    launch.size.files = Some(77);
+    stage.runtime.start(&launch, EPOCH).unwrap();
+    let uid = stage.line("as ")["as ".len()..].to_owned();
+    let prober = common::prober(&stage.state);
+    let script = "echo $WORD $(id -u) $(ulimit -n); pwd; yes | head -c 100000; exit 3";
+    let ask = |words: &[&str]| Check::Exec(words.iter().map(|&word| word.into()).collect());
+    let mut watched = watched(ask(&["sh", "-c", script]), None);
     prober.set(vec![watched.clone()]);
     let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
     let Some(Answer::Exit {
@@ -150,19 +157,47 @@ fn a_command_is_asked_in_its_folder_with_its_environment() {
     else {
         panic!("{fact:?}");
     };
-    assert!(
-        output.starts_with(&format!("hello\n{}\ny\n", watched.cwd.display())),
-        "{output}"
-    );
+    let cwd = Artifacts::new(&stage.state).path(launch.artifact);
+    let begin = format!("hello {uid} 77\n{}\ny\n", cwd.display());
+    assert!(output.starts_with(&begin), "{output}");
     assert_eq!(output.len(), 1024);
-    watched.ready = Some(Probe::readiness(Check::Exec(vec!["true".into()])));
+    watched.ready = Some(Probe::readiness(ask(&["true"])));
     prober.set(vec![watched.clone()]);
     until(&prober, "ready", |fact| fact.ready);
-    watched.ready = Some(Probe::readiness(Check::Exec(vec!["./missing".into()])));
+    watched.ready = Some(Probe::readiness(ask(&["./missing"])));
     watched.generation = Generation(2);
     prober.set(vec![watched]);
     let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
-    assert!(matches!(answer(&fact), Some(Answer::Failed { why }) if why.contains("missing")));
+    let Some(Answer::Exit { code, output }) = answer(&fact) else {
+        panic!("{fact:?}");
+    };
+    assert_eq!(*code, Some(127));
+    assert!(output.contains("missing"), "{output}");
+}
+
+#[test]
+fn a_command_without_an_answer_in_time_ends_with_all_it_started() {
+    let stage = Stage::new();
+    let launch = stage.script("sleep 1000");
+    stage.runtime.start(&launch, EPOCH).unwrap();
+    let script = "sleep 4321 & sleep 4321; true";
+    let mut watched = watched(
+        Check::Exec(vec!["sh".into(), "-c".into(), script.into()]),
+        None,
+    );
+    let probe = watched.ready.as_mut().unwrap();
+    (probe.timeout, probe.every) = (Duration::from_secs(1), Duration::from_hours(1));
+    let (timeout, prober) = (probe.timeout, common::prober(&stage.state));
+    prober.set(vec![watched]);
+    let fact = until(&prober, "an answer", |fact| answer(fact).is_some());
+    assert_eq!(answer(&fact), Some(&Answer::TimedOut { after: timeout }));
+    drop(prober);
+    common::until("the end of what it started", || {
+        let left = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x004321\0")
+        });
+        (!left).then_some(())
+    });
 }
 
 #[test]
@@ -176,7 +211,7 @@ fn early_failures_of_liveness_are_forgiven_and_later_ones_count() {
     let mut probe = Probe::liveness(Check::Tcp);
     (probe.every, probe.after) = (Duration::from_millis(5), Duration::from_hours(1));
     watched.health = Some(probe);
-    let prober = Prober::new().unwrap();
+    let prober = prober();
     prober.set(vec![watched.clone()]);
     let refused = |fact: &ProbeFact| fact.liveness.as_ref().is_some_and(|side| side.repeated > 5);
     let fact = until(&prober, "several failures", refused);
@@ -190,7 +225,7 @@ fn early_failures_of_liveness_are_forgiven_and_later_ones_count() {
 #[test]
 fn what_is_no_longer_watched_is_forgotten_and_asked_no_more() {
     let (address, _) = server(vec![response("200 OK", "")]);
-    let prober = Prober::new().unwrap();
+    let prober = prober();
     prober.set(vec![watched(Check::Tcp, Some(address))]);
     until(&prober, "ready", |fact| fact.ready);
     prober.set(Vec::new());

@@ -10,6 +10,20 @@ pub mod story;
 pub mod traffic;
 
 pub use condition::until;
-pub use platform::{Outcome, Platform};
+pub use platform::{Outcome, Platform, is_steady};
 pub use process::Process;
 pub use traffic::{Load, get};
+
+/// Whether these tests may change users; those that need it are passed over otherwise, and say so.
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        say("skipped: not root");
+    }
+    root
+}
+
+/// What a test wants read: that it was passed over, and why.
+pub fn say(text: &str) {
+    platform::show(text);
+}

@@ -428,6 +428,6 @@ impl Drop for Platform {
     clippy::print_stderr,
     reason = "a failed test shows what the control plane said"
 )]
-fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     eprintln!("{text}");
 }

@@ -114,7 +114,7 @@ fn a_program_that_is_never_ready_fails_with_the_probe_and_its_answer() {
         "503",
         "not ready",
         "listens on",
-        "process",
+        "process  ran until we stopped it; exit",
         "hint: `mainstay logs web.v2.1`",
     ]);
 }
@@ -129,7 +129,9 @@ fn a_failed_release_is_told_in_json_too() {
         (&false.into(), &"v2".into())
     );
     assert_eq!(told["failure"]["instance"], "web.v2.1");
+    assert_eq!(told["failure"]["evidence"]["ended"], true);
     let evidence = told["failure"]["evidence"].to_string();
+    assert!(evidence.contains("ran until we stopped it"), "{evidence}");
     assert!(
         evidence.contains("503") && evidence.contains("listens on"),
         "{evidence}"

@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// The control plane of a place: the one that runs, or a new one.
 fn start(place: &Place) -> Result<Client, Failure> {
-    if let Some(client) = Client::connect(place)? {
+    if let Some(client) = Client::find(place)? {
         return Ok(client);
     }
     let state = place.state();

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// How often a release is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long the end of a failed process is waited for: the usual grace, and a little.
+const ENDING: Duration = Duration::from_secs(15);
+
 /// Cells of a bar.
 const BAR: u32 = 12;
 
@@ -80,6 +83,7 @@ fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Resu
     let mut after = moving.after;
     let mut drawn = 0;
     let mut before = None;
+    let mut last = None;
     loop {
         let path = format!("/v1/progress?after={after}&release={}", moving.release);
         let progress: Progress = client.get(&path)?;
@@ -92,9 +96,23 @@ fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Resu
         after = progress.newest;
         match &progress.state {
             Some(ReleaseState::Moving) | None => std::thread::sleep(LOOK),
+            Some(_)
+                if is_ending(&progress)
+                    && Instant::now() < *last.get_or_insert(Instant::now() + ENDING) =>
+            {
+                std::thread::sleep(LOOK);
+            }
             Some(state) => return end(&progress, state, moving, ending, began, json),
         }
     }
+}
+
+/// The process of a failed release was asked to stop, and how it ends belongs to what is told.
+fn is_ending(progress: &Progress) -> bool {
+    progress
+        .failure
+        .as_ref()
+        .is_some_and(|failed| !failed.evidence.ended)
 }
 
 fn end(

@@ -3,7 +3,9 @@
 use mainstay_atoms::{
     Digest, Epoch, Generation, InstanceId, Launch, ReleaseNumber, ServiceName, Size, Stop,
 };
-use mainstay_process_io::{Artifacts, Exit, InstanceFact, InstanceState, LogSource, Runtime};
+use mainstay_process_io::{
+    Artifacts, Exit, InstanceFact, InstanceState, LogSource, Prober, Runtime,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,6 +31,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join(path);
         fs::create_dir_all(&state).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
         Self {
             runtime: runtime(&state),
             state,
@@ -99,6 +102,10 @@ impl Drop for Stage {
     }
 }
 
+pub(crate) fn prober(state: &Path) -> Prober {
+    Prober::new(state, Path::new(env!("CARGO_BIN_EXE_mainstay-shim"))).unwrap()
+}
+
 pub(crate) fn runtime(state: &Path) -> Runtime {
     Runtime::new(state, Path::new(env!("CARGO_BIN_EXE_mainstay-shim")))
 }
@@ -145,4 +152,9 @@ pub(crate) fn is_alive(pid: u32) -> bool {
             .rsplit_once(") ")
             .is_some_and(|(_, rest)| rest.starts_with('Z'))
     })
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
 }
