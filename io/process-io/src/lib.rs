@@ -28,6 +28,7 @@ mod listener;
 mod log;
 mod manifest;
 mod observe;
+mod presence;
 mod probe;
 mod process;
 mod reader;
