@@ -19,12 +19,12 @@ mod state;
 
 pub use gateway::Keeper;
 pub use logs::{LogRow, Tail};
-pub use mainstay_ledger::Halt;
+pub use mainstay_ledger::{Halt, Loss};
 pub use mainstay_ledger_io::{
-    OpenFault, Report as LedgerReport, VerifyFault, verify as verify_ledger,
+    OpenFault, Report as LedgerReport, ResumeFault, VerifyFault, verify as verify_ledger,
 };
 pub use mainstay_process_io::{Artifacts, Isolation, StoreFault};
-pub use open::{Halted, OpenedWorld, WorldFault, open};
+pub use open::{Halted, OpenedWorld, WorldFault, open, resume};
 pub use real::RealWorld;
 pub use state::State;
 

@@ -34,6 +34,24 @@ struct Gathering {
     closed: bool,
 }
 
+/// A request under way.
+#[derive(Debug)]
+#[must_use = "an entry counts once its wait is over"]
+pub struct Pending {
+    outcome: Arc<OnceLock<Outcome>>,
+    place: usize,
+}
+
+impl Pending {
+    /// Waits until the request is durable or failed; the receipts of its entries, in their order.
+    pub fn wait(self) -> Result<Vec<Receipt>, AppendFault> {
+        match self.outcome.wait() {
+            Ok(receipts) => Ok(receipts[self.place].clone()),
+            Err(fault) => Err(fault.clone()),
+        }
+    }
+}
+
 /// Requests that the writer took. Whatever happens to the writer, everybody gets an answer.
 pub(crate) struct Batch {
     pub(crate) requests: Vec<Rows>,
@@ -48,8 +66,8 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request and waits until it is durable or failed.
-    pub(crate) fn append(&self, rows: Rows) -> Result<Vec<Receipt>, AppendFault> {
+    /// Adds a request; waits only while too many wait already.
+    pub(crate) fn submit(&self, rows: Rows) -> Result<Pending, AppendFault> {
         let full = |state: &mut Gathering| state.rows >= BATCH_ROWS && !state.closed;
         let waited = self.emptied.wait_while(self.lock(), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -64,10 +82,7 @@ impl Queue {
         if place == 0 {
             self.filled.notify_one();
         }
-        match outcome.wait() {
-            Ok(receipts) => Ok(receipts[place].clone()),
-            Err(fault) => Err(fault.clone()),
-        }
+        Ok(Pending { outcome, place })
     }
 
     /// The next batch; `None` once the queue is closed and empty. When the last one served several
