@@ -13,6 +13,7 @@
 mod actor;
 pub mod api;
 mod desk;
+mod ledger;
 mod openapi;
 mod route;
 mod serve;

@@ -2,10 +2,11 @@
 
 use crate::actor::Peer;
 use crate::api::{
-    LeaseAsked, LeaseGiven, LogLine, Logs, Moving, Planned, Problem, Proposal, RollbackAsked,
-    SavedPlan, Version,
+    LeaseAsked, LeaseGiven, LedgerLoss, LedgerResumed, LogLine, Logs, LossAccepted, Moving,
+    Planned, Problem, Proposal, RollbackAsked, SavedPlan, Version,
 };
 use crate::desk::{Desk, DeskFault, Office, Standing};
+use crate::ledger;
 use crate::view;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, State};
@@ -47,6 +48,8 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/v1/holds", get(holds))
         .route("/v1/holds/{release}", delete(lift))
         .route("/v1/leases", post(lease))
+        .route("/v1/ledger/loss", get(ledger_loss))
+        .route("/v1/ledger/resume", post(ledger_resume))
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
         .fallback(|| async {
@@ -87,7 +90,13 @@ impl IntoResponse for Answer {
     }
 }
 
-fn problem(status: StatusCode, code: &str, message: &str, hint: Option<&str>, exit: u8) -> Answer {
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+    exit: u8,
+) -> Answer {
     let (code, message, hint) = (code.into(), message.into(), hint.map(Into::into));
     Answer(
         status,
@@ -505,6 +514,20 @@ async fn lift(
             .map_err(|refusal| refused(&refusal))
     })
     .await
+}
+
+async fn ledger_loss(State(desk): State<Desk>) -> Answered<LedgerLoss> {
+    desk.ask(ledger::loss).await?.map(Json)
+}
+
+async fn ledger_resume(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(accepted): Body<LossAccepted>,
+) -> Answered<LedgerResumed> {
+    desk.ask(move |office| ledger::resume(office, accepted, &by))
+        .await?
+        .map(Json)
 }
 
 async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {

@@ -30,6 +30,7 @@ mod listener;
 mod metrics;
 mod pool;
 mod prepare;
+mod presence;
 mod series;
 mod serving;
 mod socket;
