@@ -2,28 +2,22 @@
 
 use crate::answer;
 use crate::connection::ClientState;
+use crate::piece;
 use crate::series::{Failure, Ledger};
 use hyper::rt::ReadBufCursor;
 use mainstay_routing::{Scanner, Then};
-use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 /// What an HTTP/2 client says first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PIECE: usize = 64 * 1024;
 /// What is read on behind a refusal, at most.
 const LINGER: usize = 1024 * 1024;
-
-thread_local! {
-    /// What a read fills, shared by all connections of a worker: nothing stays in it between reads.
-    static PIECES: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
-}
 
 /// A client's socket. What it sends passes [`Scanner`] first; an HTTP/2 or upgraded connection passes
 /// unread. A refusal is written when the library closes, after the answers to earlier requests.
@@ -75,7 +69,7 @@ impl ClientIo {
                 self.judge(0);
                 return Ok(true);
             }
-            if std::future::poll_fn(|context| self.poll_more(context, PIECE)).await? == 0 {
+            if std::future::poll_fn(|context| self.poll_more(context, piece::SIZE)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -83,22 +77,20 @@ impl ClientIo {
 
     /// Reads what is there into the window, at most `limit` bytes.
     fn poll_more(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
-        PIECES.with_borrow_mut(|piece| {
-            let count = ready!(poll_piece(
-                &mut self.stream,
-                context,
-                &mut piece[..limit.min(PIECE)]
-            ))?;
-            self.note_read(count);
-            self.window.extend_from_slice(&piece[..count]);
-            Poll::Ready(Ok(count))
-        })
+        let (stream, window) = (&mut self.stream, &mut self.window);
+        let was_empty = window.is_empty();
+        let count = ready!(piece::poll(stream, context, limit, |piece| {
+            window.extend_from_slice(piece);
+            piece.len()
+        }))?;
+        self.note_read(count, was_empty);
+        Poll::Ready(Ok(count))
     }
 
-    fn note_read(&self, count: usize) {
+    fn note_read(&self, count: usize, first: bool) {
         let now = crate::worker::now_ms();
         self.state.read_ms.store(now, Relaxed);
-        if count > 0 && self.window.is_empty() && self.state.head_ms.load(Relaxed) == 0 {
+        if count > 0 && first && self.state.head_ms.load(Relaxed) == 0 {
             self.state.head_ms.store(now, Relaxed);
         }
     }
@@ -177,25 +169,21 @@ impl ClientIo {
         context: &mut Context<'_>,
         cursor: &mut ReadBufCursor<'_>,
     ) -> Poll<io::Result<usize>> {
-        PIECES.with_borrow_mut(|piece| {
-            let limit = cursor.remaining().min(PIECE);
-            let count = ready!(poll_piece(&mut self.stream, context, &mut piece[..limit]))?;
-            self.note_read(count);
-            let bytes = &piece[..count];
-            let passed = match &mut self.scanner {
-                None => count,
-                Some(scanner) => {
-                    let scan = scanner.scan(bytes);
-                    cursor.put_slice(&bytes[..scan.pass]);
-                    self.window.extend_from_slice(&bytes[scan.pass..]);
-                    self.settle(scan.then);
-                    return Poll::Ready(Ok(count));
-                }
-            };
-            cursor.put_slice(&bytes[..passed]);
-            self.state.head_ms.store(0, Relaxed);
-            Poll::Ready(Ok(count))
-        })
+        let limit = cursor.remaining();
+        let (stream, scanner, window) = (&mut self.stream, &mut self.scanner, &mut self.window);
+        let (count, then) = ready!(piece::poll(stream, context, limit, |bytes| {
+            let scan = scanner.as_mut().map(|scanner| scanner.scan(bytes));
+            let pass = scan.map_or(bytes.len(), |scan| scan.pass);
+            cursor.put_slice(&bytes[..pass]);
+            window.extend_from_slice(&bytes[pass..]);
+            (bytes.len(), scan.map(|scan| scan.then))
+        }))?;
+        self.note_read(count, true);
+        match then {
+            Some(then) => self.settle(then),
+            None => self.state.head_ms.store(0, Relaxed),
+        }
+        Poll::Ready(Ok(count))
     }
 
     fn poll_judged(
@@ -261,11 +249,8 @@ impl ClientIo {
                 }
                 Farewell::Lingering { left } => {
                     let left = *left;
-                    let count = ready!(PIECES.with_borrow_mut(|piece| poll_piece(
-                        &mut self.stream,
-                        context,
-                        piece
-                    )))?;
+                    let (stream, length) = (&mut self.stream, |piece: &[u8]| piece.len());
+                    let count = ready!(piece::poll(stream, context, piece::SIZE, length))?;
                     self.farewell = match left.checked_sub(count) {
                         Some(left) if count > 0 => Farewell::Lingering { left },
                         _ => Farewell::Said,
@@ -304,16 +289,6 @@ impl ClientIo {
             _ => {}
         }
     }
-}
-
-fn poll_piece(
-    stream: &mut TcpStream,
-    context: &mut Context<'_>,
-    piece: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(piece);
-    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 impl Drop for ClientIo {

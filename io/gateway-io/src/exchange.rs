@@ -1,19 +1,23 @@
 //! One request: where it goes, what it carries, and what becomes of it.
 
 use crate::answer;
-use crate::body::{Own, Upload};
 use crate::connection::{ClientState, Seat};
 use crate::download::{Active, Download, Flight};
-use crate::pool::{Lost, Wire};
-use crate::prepare;
+use crate::link::{self, Lost};
+use crate::outgoing::Outgoing;
+use crate::own::Own;
+use crate::prepare::{self, Ours};
+use crate::reply::Reply;
 use crate::series::Failure;
 use crate::serving::{Pool, Serving};
 use crate::tunnel::Tunnel;
-use crate::upstream::{Sending, Ticket, Upstream};
+use crate::upload::{Broken, Upload};
+use crate::upstream::{Ticket, Upstream};
 use crate::worker::{self, Worker};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use mainstay_routing::{Host, Reason, path, retry};
@@ -39,22 +43,18 @@ struct Way {
     label: u32,
     pool: Rc<Pool>,
     host: HeaderValue,
+    /// The target, where it is not the client's own.
+    target: Option<String>,
     websocket: bool,
 }
 
 /// The gateway answers itself, for a reason that is counted.
 struct Instead(Box<Response<Own>>, Failure);
 
-/// A request on its way, between two attempts.
-struct Attempt {
-    parts: Parts,
-    body: Upload,
-}
-
 /// Why an attempt brought no answer, and what can be sent again.
 struct Missed {
     failure: retry::Failure,
-    again: Option<Attempt>,
+    again: Option<Outgoing>,
 }
 
 impl Exchange {
@@ -118,29 +118,34 @@ impl Exchange {
         begun: Instant,
     ) -> Result<Response<Answered>, Instead> {
         let (mut parts, incoming) = request.into_parts();
-        let way = self.find(&mut parts)?;
+        let way = self.find(&parts)?;
         let upgrade = way
             .websocket
             .then(|| parts.extensions.remove::<OnUpgrade>())
             .flatten();
-        prepare::request(&mut parts, way.host.clone(), &self.peer, way.websocket);
-        let broken = Rc::new(Cell::new(false));
         let idempotent = parts.method.is_idempotent();
-        let body = Upload::new(incoming, &self.state, idempotent, &broken).await;
-        if !body.is_sized() {
-            prepare::chunked(&mut parts.headers);
-        }
-        if broken.get() {
-            return Err(self.broken_body());
-        }
-        let found = self
-            .attempts(&way.pool, Attempt { parts, body }, idempotent, &broken)
-            .await?;
+        let body = Upload::new(incoming, &self.state, idempotent).await;
+        let body = body.map_err(|Broken| self.broken_body())?;
+        let outgoing = self.outgoing(&parts, body, &way);
+        let found = self.attempts(&way.pool, outgoing, idempotent).await?;
         self.answered(found, &way, upgrade, begun)
     }
 
-    /// Checks host, path and method, and finds who answers; rewrites the target.
-    fn find(&self, parts: &mut Parts) -> Result<Way, Instead> {
+    fn outgoing(&self, parts: &Parts, body: Upload, way: &Way) -> Outgoing {
+        let given = || parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let ours = Ours {
+            host: &way.host,
+            peer: &self.peer,
+            target: way.target.as_deref().unwrap_or_else(given),
+            websocket: way.websocket,
+            length: body.length(),
+        };
+        let head = prepare::request(parts, &ours);
+        Outgoing::new(head, body, parts.method == Method::HEAD)
+    }
+
+    /// Checks host, path and method, and finds who answers.
+    fn find(&self, parts: &Parts) -> Result<Way, Instead> {
         let websocket = parts.headers.contains_key(UPGRADE) && prepare::wants_websocket(parts);
         let value = host_of(parts).map_err(refused)?;
         let host = Host::parse(value.as_bytes()).map_err(|_| refused(Reason::OddHost))?;
@@ -150,13 +155,11 @@ impl Exchange {
         let path = path::normalise(parts.uri.path()).map_err(|_| refused(Reason::Target))?;
         let serving = self.worker.serving();
         let (label, pool) = self.route(&serving, &host, &path)?;
-        if let Some(target) = prepare::target(&parts.uri, &path) {
-            parts.uri = target;
-        }
         Ok(Way {
             label,
             pool,
             host: value,
+            target: prepare::target(&parts.uri, &path),
             websocket,
         })
     }
@@ -186,23 +189,20 @@ impl Exchange {
     async fn attempts(
         &self,
         pool: &Rc<Pool>,
-        attempt: Attempt,
+        mut outgoing: Outgoing,
         idempotent: bool,
-        broken: &Rc<Cell<bool>>,
     ) -> Result<Found, Instead> {
         let now = worker::moment();
         change(&pool.budget, |budget| budget.request(now));
-        let (mut tried, mut attempt) = (Vec::new(), attempt);
+        let mut tried = Vec::new();
         loop {
             let upstream = self.pick(pool, &tried)?;
-            let missed = match self.attempt(&upstream, attempt, idempotent).await {
+            let missed = match Self::attempt(&self.worker, &upstream, outgoing).await {
                 Ok(found) => return Ok(found),
-                Err(missed) => missed,
+                Err(Some(missed)) => missed,
+                Err(None) => return Err(self.broken_body()),
             };
-            if broken.get() {
-                return Err(self.broken_body());
-            }
-            attempt = Self::again(pool, &upstream, missed, idempotent)?;
+            outgoing = Self::again(pool, &upstream, missed, idempotent)?;
             tried.push(upstream);
         }
     }
@@ -217,38 +217,28 @@ impl Exchange {
             .ok_or_else(|| no_instance(&format!("`{}`", pool.service)))
     }
 
+    /// Sends a request to one instance; no fault at all when it was the client that broke off.
     async fn attempt(
-        &self,
+        worker: &Worker,
         upstream: &Rc<Upstream>,
-        attempt: Attempt,
-        idempotent: bool,
-    ) -> Result<Found, Missed> {
+        outgoing: Outgoing,
+    ) -> Result<Found, Option<Missed>> {
         let ticket = Ticket::new(upstream);
-        let mut wire = match upstream.pooled() {
-            Some(wire) => wire,
-            None => match upstream.connect(&self.worker).await {
-                Ok(wire) => wire,
+        let link = match upstream.pooled() {
+            Some(link) => link,
+            None => match upstream.connect(worker).await {
+                Ok(link) => link,
                 Err(_) => {
-                    return Err(Missed {
+                    return Err(Some(Missed {
                         failure: retry::Failure::Connect,
-                        again: Some(attempt),
-                    });
+                        again: Some(outgoing),
+                    }));
                 }
             },
         };
-        let spare = (wire.reused && idempotent)
-            .then(|| attempt.again())
-            .flatten();
-        match wire
-            .send(Sending::from_parts(attempt.parts, attempt.body))
-            .await
-        {
-            Ok(response) => Ok(Found {
-                response,
-                wire,
-                ticket,
-            }),
-            Err(lost) => Err(missed(lost, spare, wire.reused)),
+        match link.send(outgoing).await {
+            Ok(answer) => Ok(Found { answer, ticket }),
+            Err(lost) => Err(missed(lost)),
         }
     }
 
@@ -257,7 +247,7 @@ impl Exchange {
         upstream: &Upstream,
         missed: Missed,
         idempotent: bool,
-    ) -> Result<Attempt, Instead> {
+    ) -> Result<Outgoing, Instead> {
         let now = worker::moment();
         let stale = matches!(
             missed.failure,
@@ -276,7 +266,7 @@ impl Exchange {
         let allowed = retry::decide(missed.failure, idempotent, left)
             && change(&pool.budget, |budget| budget.take(now));
         match missed.again {
-            Some(attempt) if allowed => Ok(attempt),
+            Some(outgoing) if allowed => Ok(outgoing),
             _ => Err(failed(missed.failure)),
         }
     }
@@ -288,48 +278,44 @@ impl Exchange {
         upgrade: Option<OnUpgrade>,
         begun: Instant,
     ) -> Result<Response<Answered>, Instead> {
-        let Found {
-            mut response,
-            wire,
-            ticket,
-        } = found;
-        let code = response.status().as_u16();
-        let upstream = ticket.upstream.clone();
+        let Found { answer, ticket } = found;
+        let code = answer.status.as_u16();
+        let upstream = &ticket.upstream;
         upstream.answered(code, worker::moment());
         let series = upstream.series(way.label, &self.worker);
         let flight = Flight {
             worker: self.worker.clone(),
             ticket,
-            wire: Some(wire),
             series,
             code,
             begun,
         };
-        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let instance = switching
-            .then(|| response.extensions_mut().remove::<OnUpgrade>())
-            .flatten();
-        // The client is answered in its own version, whatever the instance speaks.
-        *response.version_mut() = Version::HTTP_11;
-        prepare::response(response.headers_mut(), switching);
-        match (switching, upgrade, instance) {
-            (false, ..) => Ok(response.map(|incoming| Answered::Whole(incoming, flight))),
-            (true, Some(client), Some(instance)) => {
-                self.begin_tunnel(client, instance, flight);
-                Ok(response.map(|_| Answered::Upgrade))
+        let switching = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+        let body = match (switching, upgrade) {
+            (false, _) if is_events(&answer.fields) => Answered::Events(answer.reply, flight),
+            (false, _) => Answered::Whole(answer.reply, flight),
+            (true, Some(client)) => {
+                self.begin_tunnel(client, answer.reply, flight);
+                Answered::Upgrade
             }
-            (true, ..) => Err(failed(retry::Failure::Died { reused: false })),
-        }
-        .map(classify)
+            (true, None) => return Err(failed(retry::Failure::Died { reused: false })),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.fields;
+        prepare::response(response.headers_mut(), switching);
+        Ok(response)
     }
 
-    fn begin_tunnel(&self, client: OnUpgrade, instance: OnUpgrade, mut flight: Flight) {
+    fn begin_tunnel(&self, client: OnUpgrade, reply: Reply, mut flight: Flight) {
         flight.record();
         flight.ticket = flight.ticket.into_stream();
         self.state.tunnel.store(true, Relaxed);
+        let (instance, early) = reply.into_tunnel();
         let tunnel = Tunnel {
             client,
             instance,
+            early,
             flight,
             seat: self.seat.upgrade(),
         };
@@ -349,68 +335,43 @@ impl Exchange {
     }
 }
 
-/// The head of an answer, and what it came by.
+/// An answer, and what counts it.
 struct Found {
-    response: Response<Incoming>,
-    wire: Wire,
+    answer: link::Answer,
     ticket: Ticket,
 }
 
 /// The body of an answer, before it is known whose request waits.
 enum Answered {
-    Whole(Incoming, Flight),
-    Events(Incoming, Flight),
+    Whole(Reply, Flight),
+    Events(Reply, Flight),
     Upgrade,
 }
 
 impl Answered {
     fn into_download(self, active: Active) -> Download {
         match self {
-            Self::Whole(incoming, flight) => Download::relay(incoming, flight, active),
-            Self::Events(incoming, flight) => Download::stream(incoming, flight, active),
+            Self::Whole(reply, flight) => Download::relay(reply, flight, active),
+            Self::Events(reply, flight) => Download::stream(reply, flight, active),
             Self::Upgrade => Download::upgrade(),
         }
     }
 }
 
 /// Tells event streams from other answers, by their type.
-fn classify(response: Response<Answered>) -> Response<Answered> {
-    let kind = response.headers().get(CONTENT_TYPE);
-    let events = kind.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    response.map(|body| match body {
-        Answered::Whole(incoming, flight) if events => Answered::Events(incoming, flight),
-        other => other,
-    })
+fn is_events(fields: &HeaderMap) -> bool {
+    let kind = fields.get(CONTENT_TYPE);
+    kind.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
 }
 
-impl Attempt {
-    fn again(&self) -> Option<Self> {
-        let body = self.body.again()?;
-        Some(Self {
-            parts: self.parts.clone(),
-            body,
-        })
-    }
-}
-
-fn missed(lost: Lost, spare: Option<Attempt>, reused: bool) -> Missed {
-    match lost {
-        Lost::Late => Missed {
-            failure: retry::Failure::Slow,
-            again: None,
-        },
-        Lost::Broken(Some(unsent)) => {
-            let (parts, body) = (*unsent).into_parts();
-            Missed {
-                failure: retry::Failure::Unsent,
-                again: Some(Attempt { parts, body }),
-            }
-        }
-        Lost::Broken(None) => Missed {
-            failure: retry::Failure::Died { reused },
-            again: spare,
-        },
-    }
+fn missed(lost: Lost) -> Option<Missed> {
+    let (failure, again) = match lost {
+        Lost::Client => return None,
+        Lost::Late => (retry::Failure::Slow, None),
+        Lost::Unsent(outgoing) => (retry::Failure::Unsent, Some(outgoing)),
+        Lost::Died { stale, again } => (retry::Failure::Died { reused: stale }, again),
+    };
+    Some(Missed { failure, again })
 }
 
 /// The host a request names: `Host`, or in HTTP/2 `:authority`, which must agree with it.

@@ -2,14 +2,17 @@
 
 use crate::connection::Seat;
 use crate::download::Flight;
+use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use mainstay_routing::Frames;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Chain, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Close, 1001 "going away" (RFC 6455, 7.4.1), as a server sends it.
 const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
@@ -20,7 +23,9 @@ const PIECE: usize = 16 * 1024;
 /// The task of one WebSocket.
 pub(crate) struct Tunnel {
     pub(crate) client: OnUpgrade,
-    pub(crate) instance: OnUpgrade,
+    pub(crate) instance: TcpStream,
+    /// What the instance sent behind its head.
+    pub(crate) early: Bytes,
     pub(crate) flight: Flight,
     pub(crate) seat: Option<Rc<Seat>>,
 }
@@ -30,15 +35,16 @@ impl Tunnel {
         let Self {
             client,
             instance,
+            early,
             flight,
             seat,
         } = self;
         let over = Box::pin(flight.ticket.upstream.streams_over());
-        if let (Ok(client), Ok(instance)) = (client.await, instance.await) {
+        if let Ok(client) = client.await {
             let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-            let (from_instance, to_instance) = tokio::io::split(TokioIo::new(instance));
+            let (from_instance, to_instance) = instance.into_split();
             let down = Down {
-                from: from_instance,
+                from: Cursor::new(early).chain(from_instance),
                 to: to_client,
                 frames: Frames::default(),
                 over,
@@ -63,10 +69,7 @@ async fn join(
     }
 }
 
-async fn pump(
-    mut from: ReadHalf<TokioIo<Upgraded>>,
-    mut to: WriteHalf<TokioIo<Upgraded>>,
-) -> io::Result<()> {
+async fn pump(mut from: ReadHalf<TokioIo<Upgraded>>, mut to: OwnedWriteHalf) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         let count = from.read(&mut piece).await?;
@@ -79,7 +82,7 @@ async fn pump(
 
 /// From the instance to the client.
 struct Down {
-    from: ReadHalf<TokioIo<Upgraded>>,
+    from: Chain<Cursor<Bytes>, OwnedReadHalf>,
     to: WriteHalf<TokioIo<Upgraded>>,
     frames: Frames,
     over: Pin<Box<dyn Future<Output = ()>>>,

@@ -3,7 +3,7 @@
 use crate::accept::{Acceptor, Stop};
 use crate::config::Limits;
 use crate::connection::{ClientState, Order};
-use crate::pool::Lifeline;
+use crate::lifeline::Lifeline;
 use crate::series::Ledger;
 use crate::serving::{Compiled, Serving};
 use crate::sweep::Sweeper;
