@@ -177,23 +177,14 @@ impl Stream {
     }
 }
 
-impl Body for Download {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
-        match &mut self.kind {
-            Kind::Own(own) => {
-                let frame = own.0.take().map(|bytes| Ok(Frame::data(bytes)));
-                Poll::Ready(frame)
-            }
-            Kind::Relay(relay) => relay.poll(context),
-            Kind::Stream(stream) => stream.poll(context),
-            Kind::Upgrade => Poll::Ready(None),
-        }
+impl Download {
+    /// Whether an instance has no part in it.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.kind, Kind::Own(_))
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Whether nothing more is to come.
+    pub(crate) fn is_over(&self) -> bool {
         match &self.kind {
             Kind::Own(own) => own.0.is_none(),
             Kind::Relay(Relay(under_way)) => {
@@ -204,13 +195,66 @@ impl Body for Download {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        let length = match &self.kind {
+    /// What is still to come, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.kind {
             Kind::Own(own) => Some(own.length()),
             Kind::Relay(Relay(Some((reply, _)))) => reply.length(),
             Kind::Stream(_) => None,
             Kind::Relay(Relay(None)) | Kind::Upgrade => Some(0),
-        };
-        length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        match &mut self.kind {
+            Kind::Own(own) => Poll::Ready(own.0.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Relay(relay) => relay.poll(context),
+            Kind::Stream(stream) => stream.poll(context),
+            Kind::Upgrade => Poll::Ready(None),
+        }
+    }
+
+    /// Goes on with a request that is not over, while nobody takes the answer.
+    pub(crate) fn push(&mut self, context: &mut Context<'_>) {
+        match &mut self.kind {
+            Kind::Relay(Relay(Some((reply, _)))) => reply.push(context),
+            Kind::Stream(stream) => stream.reply.push(context),
+            Kind::Relay(Relay(None)) | Kind::Own(_) | Kind::Upgrade => {}
+        }
+    }
+
+    /// The next piece, without trailers.
+    pub(crate) fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            match ready!(self.poll(context)).transpose()? {
+                None => return Poll::Ready(None),
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        self.poll(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

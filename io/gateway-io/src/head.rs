@@ -1,9 +1,10 @@
 //! The head of an instance's answer, and how its body ends.
 
+use crate::fields::Fields;
+use crate::name::Name;
 use crate::unchunk::Unchunk;
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use httparse::{ParserConfig, Response, Status};
 use std::mem::MaybeUninit;
 
@@ -11,7 +12,7 @@ use std::mem::MaybeUninit;
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    pub(crate) fields: HeaderMap,
+    pub(crate) fields: Fields,
     pub(crate) framing: Framing,
     /// The connection may carry another request once the body has ended.
     pub(crate) keeps: bool,
@@ -52,7 +53,7 @@ pub(crate) fn take(read: &mut Bytes, bodiless: bool) -> Result<Option<Head>, Gar
             Ok(Status::Partial) => return Ok(None),
             Ok(Status::Complete(length)) => length,
         };
-        let head = head(&response, read, bodiless)?;
+        let head = head(&response, read.slice(..length), bodiless)?;
         read.advance(length);
         if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Some(head));
@@ -61,26 +62,16 @@ pub(crate) fn take(read: &mut Bytes, bodiless: bool) -> Result<Option<Head>, Gar
     Ok(None)
 }
 
-fn head(response: &Response<'_, '_>, read: &Bytes, bodiless: bool) -> Result<Head, Garbled> {
+fn head(response: &Response<'_, '_>, text: Bytes, bodiless: bool) -> Result<Head, Garbled> {
     let status = StatusCode::from_u16(response.code.unwrap_or(0)).map_err(|_| Garbled)?;
-    let mut fields = HeaderMap::with_capacity(response.headers.len());
-    for field in response.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Garbled)?;
-        let value = HeaderValue::from_maybe_shared(read.slice_ref(field.value));
-        fields.append(name, value.map_err(|_| Garbled)?);
-    }
+    let fields = Fields::read(text, response.headers);
     let old = response.version == Some(0);
     let empty = bodiless || status.is_informational() || status == 204 || status == 304;
-    let framing = framing(&mut fields, old, empty)?;
-    let says = |what: &[u8]| {
-        let lists = fields.get_all(CONNECTION).into_iter();
-        let mut elements = lists.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(what))
-    };
+    let framing = framing(&fields, old, empty)?;
     let keeps = if old {
-        says(b"keep-alive")
+        fields.lists(Name::Connection, b"keep-alive")
     } else {
-        !says(b"close")
+        !fields.lists(Name::Connection, b"close")
     };
     Ok(Head {
         status,
@@ -92,43 +83,32 @@ fn head(response: &Response<'_, '_>, read: &Bytes, bodiless: bool) -> Result<Hea
 
 /// RFC 9112, 6.3, but what the RFC lets one repair is refused: a length beside a coding, two lengths
 /// that differ, a coding in HTTP/1.0 or one that does not end in `chunked`.
-fn framing(fields: &mut HeaderMap, old: bool, empty: bool) -> Result<Framing, Garbled> {
-    let coded = fields.contains_key(TRANSFER_ENCODING);
+fn framing(fields: &Fields, old: bool, empty: bool) -> Result<Framing, Garbled> {
+    let mut codings = fields.all(Name::TransferEncoding);
+    let (coding, more) = (codings.next(), codings.next().is_some());
     let length = length(fields)?;
-    if coded && (old || length.is_some()) {
-        return Err(Garbled);
+    match coding {
+        Some(_) if old || length.is_some() => Err(Garbled),
+        _ if empty => Ok(Framing::Length(0)),
+        Some(value) if value.eq_ignore_ascii_case(b"chunked") && !more => {
+            Ok(Framing::Chunked(Unchunk::Size))
+        }
+        Some(_) => Err(Garbled),
+        None => Ok(length.map_or(Framing::Close, Framing::Length)),
     }
-    if empty {
-        return Ok(Framing::Length(0));
-    }
-    if coded {
-        let mut lines = fields.get_all(TRANSFER_ENCODING).into_iter();
-        let only = lines.next().filter(|_| lines.next().is_none());
-        let chunked = only.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        return chunked
-            .then_some(Framing::Chunked(Unchunk::Size))
-            .ok_or(Garbled);
-    }
-    Ok(length.map_or(Framing::Close, Framing::Length))
 }
 
-/// The length that is said, and said once from here on.
-fn length(fields: &mut HeaderMap) -> Result<Option<u64>, Garbled> {
-    let mut lines = fields.get_all(CONTENT_LENGTH).into_iter();
-    let Some(first) = lines.next().cloned() else {
+/// The length that is said, however often the same.
+fn length(fields: &Fields) -> Result<Option<u64>, Garbled> {
+    let mut lengths = fields.all(Name::ContentLength);
+    let Some(first) = lengths.next() else {
         return Ok(None);
     };
-    if lines.any(|other| other != first) {
+    let digits = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    if !digits || lengths.any(|other| other != first) {
         return Err(Garbled);
     }
-    if fields.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
-        fields.insert(CONTENT_LENGTH, first.clone());
-    }
-    let digits = first.as_bytes();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Garbled);
-    }
-    let text = std::str::from_utf8(digits).map_err(|_| Garbled)?;
+    let text = std::str::from_utf8(first).map_err(|_| Garbled)?;
     text.parse().map(Some).map_err(|_| Garbled)
 }
 

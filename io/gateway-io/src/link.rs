@@ -1,5 +1,6 @@
 //! A connection to an instance: HTTP/1.1, one request at a time, driven by whoever waits for the answer.
 
+use crate::fields::Fields;
 use crate::head::{self, Head};
 use crate::lifeline::Lifeline;
 use crate::outgoing::{Outgoing, Stop};
@@ -7,7 +8,7 @@ use crate::piece;
 use crate::reply::Reply;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -30,20 +31,19 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) fields: HeaderMap,
+    pub(crate) fields: Fields,
     pub(crate) reply: Reply,
 }
 
 /// Why no answer came.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Lost {
     /// The connection was dead, and no byte of the request went out.
-    Unsent(Outgoing),
-    /// The connection broke or brought nonsense; the request comes back if it can be sent again.
+    Unsent,
+    /// The connection broke or brought nonsense.
     Died {
         /// Not one byte came, on a connection that had carried a request before.
         stale: bool,
-        again: Option<Outgoing>,
     },
     /// The head took too long.
     Late,
@@ -55,18 +55,18 @@ pub(crate) enum Lost {
 const LARGE: usize = 16 * 1024;
 
 impl Link {
-    pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, worker: &Worker) -> io::Result<Box<Self>> {
         let connecting = TcpStream::connect(address);
         let stream = tokio::time::timeout(worker.limits.connect, connecting).await??;
         stream.set_nodelay(true)?;
         let lifeline = Rc::<Lifeline>::default();
         worker.watch(&lifeline);
-        Ok(Self {
+        Ok(Box::new(Self {
             stream,
             read: Bytes::new(),
             lifeline,
             reused: false,
-        })
+        }))
     }
 
     /// Whether nothing came since the last answer: neither the end nor bytes that nobody asked for.
@@ -76,45 +76,37 @@ impl Link {
         self.read.is_empty() && read.is_err_and(|fault| fault.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(crate) async fn send(mut self, mut outgoing: Outgoing) -> Result<Answer, Lost> {
+    /// Sends a request and waits for the head of the answer; the request may not be over then.
+    pub(crate) async fn send(mut self: Box<Self>, outgoing: &mut Outgoing) -> Result<Answer, Lost> {
         self.lifeline.waiting_ms.set(crate::worker::now_ms());
-        let found = poll_fn(|context| self.poll_answer(context, &mut outgoing)).await;
+        let head = poll_fn(|context| self.poll_answer(context, outgoing)).await;
         self.lifeline.waiting_ms.set(0);
-        match found {
-            Ok(head) => Ok(self.answer(head, outgoing)),
-            Err(Ending::Late) => Err(Lost::Late),
-            Err(Ending::Client) => Err(Lost::Client),
-            Err(Ending::Broken) if !outgoing.has_begun() => Err(Lost::Unsent(outgoing)),
-            Err(Ending::Broken) => Err(Lost::Died {
-                stale: self.reused && self.read.is_empty(),
-                again: outgoing.again(),
-            }),
-        }
-    }
-
-    fn answer(self, head: Head, outgoing: Outgoing) -> Answer {
-        let unsent = (!outgoing.is_over()).then_some(outgoing);
-        Answer {
-            status: head.status,
-            fields: head.fields,
-            reply: Reply::new(self, head.framing, unsent, head.keeps),
-        }
+        let Head {
+            status,
+            fields,
+            framing,
+            keeps,
+        } = head?;
+        Ok(Answer {
+            status,
+            fields,
+            reply: Reply::new(self, framing, keeps),
+        })
     }
 
     fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
         outgoing: &mut Outgoing,
-    ) -> Poll<Result<Head, Ending>> {
+    ) -> Poll<Result<Head, Lost>> {
         self.lifeline.remember(context.waker());
         if self.lifeline.is_expired() {
-            return Poll::Ready(Err(Ending::Late));
+            return Poll::Ready(Err(Lost::Late));
         }
         match outgoing.poll(context, &mut self.stream) {
-            Poll::Ready(Err(Stop::Client)) => return Poll::Ready(Err(Ending::Client)),
+            Poll::Ready(Err(Stop::Client)) => return Poll::Ready(Err(Lost::Client)),
             Poll::Ready(Err(Stop::Instance)) if !outgoing.has_begun() => {
-                return Poll::Ready(Err(Ending::Broken));
+                return Poll::Ready(Err(Lost::Unsent));
             }
             // One that stops reading may have answered why.
             Poll::Ready(_) | Poll::Pending => {}
@@ -123,12 +115,21 @@ impl Link {
             match head::take(&mut self.read, outgoing.bodiless) {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Ok(None) => {}
-                Err(head::Garbled) => return Poll::Ready(Err(Ending::Broken)),
+                Err(head::Garbled) => return Poll::Ready(Err(Lost::Died { stale: false })),
             }
             match ready!(self.poll_more(context, 0)) {
                 Ok(count) if count > 0 => {}
-                Ok(_) | Err(_) => return Poll::Ready(Err(Ending::Broken)),
+                Ok(_) | Err(_) => return Poll::Ready(Err(self.died(outgoing))),
             }
+        }
+    }
+
+    fn died(&self, outgoing: &Outgoing) -> Lost {
+        if outgoing.has_begun() {
+            let stale = self.reused && self.read.is_empty();
+            Lost::Died { stale }
+        } else {
+            Lost::Unsent
         }
     }
 
@@ -167,11 +168,4 @@ impl Link {
             }
         }
     }
-}
-
-/// How waiting for a head can end without one.
-enum Ending {
-    Late,
-    Client,
-    Broken,
 }

@@ -1,25 +1,19 @@
-//! A request on its way to an instance: its head and body, and how much of them is written.
+//! A request on its way to an instance: its head and body, and what of it can be sent again.
 
+use crate::pieces::Pieces;
 use crate::upload::{Broken, Streaming, Upload};
-use bytes::Bytes;
-use std::io::{self, IoSlice, Write};
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll, ready};
-use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-/// A request. What is there already goes out in one write, head and body together.
+/// A request.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// The head and, of a body in chunks, the line before `data`.
-    front: Vec<u8>,
-    data: Bytes,
-    back: &'static [u8],
-    /// How many bytes of those three are written.
-    written: usize,
+    pieces: Pieces,
     rest: Option<Rest>,
     /// The body is kept, so all of it can be written once more.
     kept: bool,
+    /// Something may have been written.
     begun: bool,
     /// The answer has no body, because the method is HEAD.
     pub(crate) bodiless: bool,
@@ -55,16 +49,16 @@ impl From<io::Error> for Stop {
 impl Outgoing {
     /// `head` says the length of `body`, or that it comes in chunks.
     pub(crate) fn new(head: Vec<u8>, body: Upload, bodiless: bool) -> Self {
-        let (left, kept) = (body.length(), matches!(body, Upload::Kept(_)));
-        let (data, rest) = match body {
-            Upload::Kept(bytes) => (bytes, None),
-            Upload::Stream(stream) => (Bytes::new(), Some(Rest { stream, left })),
+        let (left, mut pieces) = (body.length(), Pieces::new(head));
+        let (kept, rest) = match body {
+            Upload::Kept(bytes) => {
+                pieces.add(bytes);
+                (true, None)
+            }
+            Upload::Stream(stream) => (false, Some(Rest { stream, left })),
         };
         Self {
-            front: head,
-            data,
-            back: b"",
-            written: 0,
+            pieces,
             rest,
             kept,
             begun: false,
@@ -79,20 +73,17 @@ impl Outgoing {
 
     /// Whether every byte was written.
     pub(crate) fn is_over(&self) -> bool {
-        self.rest.is_none() && self.written == self.length()
+        self.rest.is_none() && self.pieces.is_over()
     }
 
-    fn length(&self) -> usize {
-        self.front.len() + self.data.len() + self.back.len()
-    }
-
-    /// The same once more, if nothing of it is spent.
-    pub(crate) fn again(mut self) -> Option<Self> {
-        if self.begun && !self.kept {
-            return None;
+    /// From the start once more; whether nothing of it is spent.
+    pub(crate) fn rewind(&mut self) -> bool {
+        let whole = !self.begun || self.kept;
+        if whole {
+            self.pieces.rewind();
+            self.begun = false;
         }
-        (self.written, self.begun) = (0, false);
-        Some(self)
+        whole
     }
 
     /// Writes what can be written.
@@ -102,25 +93,15 @@ impl Outgoing {
         stream: &mut TcpStream,
     ) -> Poll<Result<(), Stop>> {
         while !self.is_over() {
-            if self.written == self.length() {
-                self.clear();
+            let waits = self.pieces.has_room() && self.load(context)?.is_pending();
+            if waits && self.pieces.is_over() {
+                return Poll::Pending;
             }
-            if self.written == 0 && self.data.is_empty() {
-                let loaded = self.load(context)?;
-                if loaded.is_pending() && self.front.is_empty() {
-                    return Poll::Pending;
-                }
-            }
-            ready!(self.write(context, stream))?;
+            let written = self.pieces.poll(context, stream);
+            self.begun |= self.pieces.written() > 0;
+            ready!(written)?;
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn clear(&mut self) {
-        self.front.clear();
-        self.data = Bytes::new();
-        self.back = b"";
-        self.written = 0;
     }
 
     /// Fetches the next piece of the body.
@@ -132,38 +113,23 @@ impl Outgoing {
             return Ok(Poll::Pending);
         };
         let next = next.transpose()?;
-        let size = next.as_ref().map_or(0, Bytes::len);
+        let ended = next.is_none();
+        let data = next.unwrap_or_default();
         if let Some(left) = &mut rest.left {
             // The head has promised a length.
-            *left = left.checked_sub(size as u64).ok_or(Broken)?;
-            if next.is_none() && *left > 0 {
+            *left = left.checked_sub(data.len() as u64).ok_or(Broken)?;
+            if ended && *left > 0 {
                 return Err(Broken);
             }
+            if !ended {
+                self.pieces.add(data);
+            }
         } else {
-            write!(self.front, "{size:x}\r\n").expect("writing to a Vec cannot fail");
-            self.back = b"\r\n";
+            self.pieces.add_chunk(data);
         }
-        match next {
-            Some(data) => self.data = data,
-            None => self.rest = None,
+        if ended {
+            self.rest = None;
         }
         Ok(Poll::Ready(()))
-    }
-
-    fn write(&mut self, context: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<()>> {
-        let slices = [&self.front[..], &self.data[..], self.back];
-        let mut slices = slices.map(IoSlice::new);
-        let mut slices = &mut slices[..];
-        IoSlice::advance_slices(&mut slices, self.written);
-        if slices.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let count = ready!(Pin::new(stream).poll_write_vectored(context, slices))?;
-        if count == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.written += count;
-        self.begun = true;
-        Poll::Ready(Ok(()))
     }
 }

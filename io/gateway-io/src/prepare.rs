@@ -1,70 +1,22 @@
 //! Fields on their way through: what ends here goes first, then ours are set.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use crate::date;
+use crate::fields::{Field, Fields};
+use crate::name::Name;
+use crate::pieces::SMALL;
+use crate::request::Request;
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use std::io::Write;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
-const UPGRADING: HeaderValue = HeaderValue::from_static("upgrade");
-
-/// Fields that concern one connection only (RFC 9110, 7.6.1).
-fn ends_here(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == TE
-        || *name == TRAILER
-        || *name == PROXY_AUTHENTICATE
-        || *name == PROXY_AUTHORIZATION
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
-        || *name == HTTP2_SETTINGS
-}
-
-/// Fields by which a stranger could pretend to be a gateway, and the expectation that we meet ourselves.
-fn is_ours(name: &HeaderName) -> bool {
-    *name == FORWARDED
-        || *name == EXPECT
-        || *name == REAL_IP
-        || name.as_str().starts_with("x-forwarded-")
-}
-
-/// Whether a `Connection` of these fields names one; `close` and `keep-alive` are no fields, and
-/// `Keep-Alive` goes anyway.
-fn nominates(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let lists = headers.get_all(CONNECTION).into_iter();
-    let mut elements = lists.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let name = name.as_str().as_bytes();
-    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(name))
-}
-
-/// Whether a WebSocket is asked for (RFC 6455, 4.1), by the same rule as `mainstay_routing::Scanner`.
-pub(crate) fn wants_websocket(parts: &Parts) -> bool {
-    let upgrade = parts.headers.get(UPGRADE);
-    parts.version == Version::HTTP_11
-        && parts.method == Method::GET
-        && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && nominates(&parts.headers, &UPGRADE)
-}
+/// The length of most heads.
+const HEAD: usize = 512;
 
 /// What a request to an instance says besides the client's own fields.
 pub(crate) struct Ours<'a> {
     /// The value of `Host`.
-    pub(crate) host: &'a HeaderValue,
+    pub(crate) host: &'a [u8],
     /// The client's address.
-    pub(crate) peer: &'a HeaderValue,
+    pub(crate) peer: &'a str,
     /// The target: origin form, normalised.
     pub(crate) target: &'a str,
     pub(crate) websocket: bool,
@@ -74,85 +26,168 @@ pub(crate) struct Ours<'a> {
 
 /// Makes a client's request ours, as the bytes of a head in HTTP/1.1: hop-by-hop and spoofed fields
 /// gone, forwarding fields set.
-pub(crate) fn request(parts: &Parts, ours: &Ours<'_>) -> Vec<u8> {
-    let mut head = Text::default();
-    head.put(&[parts.method.as_str(), " ", ours.target, " HTTP/1.1\r\n"]);
-    head.field(&HOST, ours.host);
-    let listed = parts.headers.contains_key(CONNECTION);
-    for (name, value) in &parts.headers {
-        let placed = *name == HOST || *name == COOKIE;
-        let gone = ends_here(name) || is_ours(name) || listed && nominates(&parts.headers, name);
-        if !placed && !gone {
-            head.field(name, value);
-        }
+pub(crate) fn request(request: &Request, ours: &Ours<'_>) -> Vec<u8> {
+    let mut head = Text::with_room_for(ours.length);
+    for part in [request.method.as_str(), " ", ours.target, " HTTP/1.1\r\n"] {
+        head.put(part.as_bytes());
     }
-    head.cookies(&parts.headers);
-    head.field(&FORWARDED_FOR, ours.peer);
-    head.field(&FORWARDED_PROTO, &HTTP);
-    head.field(&FORWARDED_HOST, ours.host);
+    head.own("host: ", ours.host);
+    let mut sized = false;
+    head.fields(&request.fields, |name| {
+        sized |= name == Name::ContentLength;
+        name.is_ours() || matches!(name, Name::Host | Name::Cookie)
+    });
+    head.cookies(&request.fields);
+    head.own("x-forwarded-for: ", ours.peer.as_bytes());
+    head.own("x-forwarded-proto: ", b"http");
+    head.own("x-forwarded-host: ", ours.host);
     if ours.websocket {
-        head.field(&CONNECTION, &UPGRADING);
-        head.field(&UPGRADE, &WEBSOCKET);
+        head.upgrade();
     }
     match ours.length {
-        None => head.field(&TRANSFER_ENCODING, &CHUNKED),
-        Some(length) if length > 0 && !parts.headers.contains_key(CONTENT_LENGTH) => {
-            head.field(&CONTENT_LENGTH, &HeaderValue::from(length));
-        }
+        None => head.own("transfer-encoding: ", b"chunked"),
+        Some(length) if length > 0 && !sized => head.length(length),
         Some(_) => {}
     }
-    head.put(&["\r\n"]);
+    head.put(b"\r\n");
     head.0
+}
+
+/// How an answer to an HTTP/1.1 client ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// With its head, whatever that says of a length.
+    None,
+    Length(u64),
+    Chunked,
+    /// With the connection.
+    Close,
+    /// It does not: the connection is a WebSocket from here on.
+    Switch,
+}
+
+/// Makes an instance's answer, or one of our own, the bytes of a head for an HTTP/1.1 client.
+pub(crate) fn answer(
+    status: StatusCode,
+    fields: &Fields,
+    framing: Framing,
+    keeps: bool,
+    old: bool,
+) -> Vec<u8> {
+    let body = match framing {
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    let mut head = Text::with_room_for(body);
+    let reason = status.canonical_reason().unwrap_or("");
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        head.put(part.as_bytes());
+    }
+    let (mut dated, mut sized) = (false, false);
+    head.fields(fields, |name| {
+        let length = name == Name::ContentLength;
+        let again = length && sized;
+        dated |= name == Name::Date;
+        sized |= length;
+        again
+    });
+    if !dated {
+        date::put(&mut head.0);
+    }
+    match framing {
+        Framing::Length(length) if !sized => head.length(length),
+        Framing::Chunked => head.own("transfer-encoding: ", b"chunked"),
+        Framing::Switch => head.upgrade(),
+        Framing::None | Framing::Length(_) | Framing::Close => {}
+    }
+    if !keeps {
+        head.own("connection: ", b"close");
+    } else if old {
+        head.own("connection: ", b"keep-alive");
+    }
+    head.put(b"\r\n");
+    head.0
+}
+
+/// Makes an instance's answer one for an HTTP/2 client.
+pub(crate) fn answer_two(fields: Fields) -> HeaderMap {
+    let gone = fields
+        .iter()
+        .filter(|field| field.known.ends_here() || fields.lists(Name::Connection, field.name));
+    let gone: Vec<_> = gone
+        .filter_map(|field| HeaderName::from_bytes(field.name).ok())
+        .collect();
+    let mut map = fields.into_map();
+    for name in gone {
+        map.remove(name);
+    }
+    map
 }
 
 /// A head under way.
 struct Text(Vec<u8>);
 
-impl Default for Text {
-    fn default() -> Self {
-        Self(Vec::with_capacity(512))
-    }
-}
-
 impl Text {
-    fn put(&mut self, texts: &[&str]) {
-        for text in texts {
-            self.0.extend_from_slice(text.as_bytes());
+    /// With room for a usual head, and for a small body behind it.
+    fn with_room_for(body: Option<u64>) -> Self {
+        let small = body.map_or(0, |length| length.min(SMALL as u64));
+        Self(Vec::with_capacity(
+            HEAD + usize::try_from(small).unwrap_or(0),
+        ))
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        self.0.extend_from_slice(text);
+    }
+
+    /// A field of ours.
+    fn own(&mut self, name: &str, value: &[u8]) {
+        self.put(name.as_bytes());
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    /// A field of a peer's, its name in lower case.
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.0.len();
+        self.put(name);
+        self.0[start..].make_ascii_lowercase();
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    /// All fields but those that end here, those that `Connection` names, and those left out.
+    fn fields(&mut self, fields: &Fields, mut leave: impl FnMut(Name) -> bool) {
+        let listed = fields.get(Name::Connection).is_some();
+        for Field { known, name, value } in fields.iter() {
+            let gone = known.ends_here() || listed && fields.lists(Name::Connection, name);
+            if !leave(known) && !gone {
+                self.field(name, value);
+            }
         }
     }
 
-    fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.0.extend_from_slice(name.as_str().as_bytes());
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value.as_bytes());
-        self.0.extend_from_slice(b"\r\n");
+    fn length(&mut self, length: u64) {
+        write!(self.0, "content-length: {length}\r\n").expect("writing to a Vec cannot fail");
+    }
+
+    fn upgrade(&mut self) {
+        self.own("connection: ", b"upgrade");
+        self.own("upgrade: ", b"websocket");
     }
 
     /// HTTP/2 may cut one cookie field into several; HTTP/1.1 must not see that (RFC 9113, 8.2.3).
-    fn cookies(&mut self, headers: &HeaderMap) {
+    fn cookies(&mut self, fields: &Fields) {
         let mut before = "cookie: ";
-        for crumb in headers.get_all(COOKIE) {
-            self.put(&[before]);
-            self.0.extend_from_slice(crumb.as_bytes());
+        for crumb in fields.all(Name::Cookie) {
+            self.put(before.as_bytes());
+            self.put(crumb);
             before = "; ";
         }
         if before == "; " {
-            self.put(&["\r\n"]);
+            self.put(b"\r\n");
         }
-    }
-}
-
-/// Makes an instance's answer ours.
-pub(crate) fn response(headers: &mut HeaderMap, websocket: bool) {
-    let listed = headers.contains_key(CONNECTION);
-    let gone = |name: &&HeaderName| ends_here(name) || (listed && nominates(headers, name));
-    let gone: Vec<HeaderName> = headers.keys().filter(gone).cloned().collect();
-    for name in gone {
-        headers.remove(name);
-    }
-    if websocket {
-        headers.insert(CONNECTION, UPGRADING);
-        headers.insert(UPGRADE, WEBSOCKET);
     }
 }
 
@@ -172,24 +207,24 @@ pub(crate) fn target(uri: &Uri, path: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parts(fields: &[(&str, &str)]) -> Parts {
+    fn asked(fields: &[(&str, &str)]) -> Request {
         let mut request = http::Request::get("/");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap().into_parts().0
+        Request::two(request.body(()).unwrap().into_parts().0)
     }
 
     /// The lines of the head, in order of the alphabet.
-    fn lines(parts: &Parts, length: Option<u64>) -> Vec<String> {
+    fn lines(asked: &Request, length: Option<u64>) -> Vec<String> {
         let ours = Ours {
-            host: &HeaderValue::from_static("a"),
-            peer: &HeaderValue::from_static("1.2.3.4"),
+            host: b"a",
+            peer: "1.2.3.4",
             target: "/",
             websocket: false,
             length,
         };
-        let head = String::from_utf8(request(parts, &ours)).unwrap();
+        let head = String::from_utf8(request(asked, &ours)).unwrap();
         let head = head.strip_suffix("\r\n\r\n").unwrap();
         let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
         lines.sort();
@@ -198,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_a_stranger_claims_is_replaced() {
-        let parts = parts(&[
+        let asked = asked(&[
             ("host", "a"),
             ("x-forwarded-for", "6.6.6.6"),
             ("X-Forwarded-For", "7.7.7.7"),
@@ -221,27 +256,27 @@ mod tests {
             "x-forwarded-host: a",
             "x-forwarded-proto: http",
         ];
-        assert_eq!(lines(&parts, Some(0)), expected);
+        assert_eq!(lines(&asked, Some(0)), expected);
     }
 
     #[test]
     fn cookie_crumbs_are_one_field() {
-        let parts = parts(&[("cookie", "a=1"), ("cookie", "b=2")]);
-        assert!(lines(&parts, Some(0)).contains(&"cookie: a=1; b=2".into()));
+        let asked = asked(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        assert!(lines(&asked, Some(0)).contains(&"cookie: a=1; b=2".into()));
     }
 
     #[test]
     fn a_body_is_framed_once() {
-        let sized = parts(&[("content-length", "5")]);
-        let framing = |parts: &Parts, length| {
-            let lines = lines(parts, length).into_iter();
+        let sized = asked(&[("content-length", "5")]);
+        let framing = |asked: &Request, length| {
+            let lines = lines(asked, length).into_iter();
             let framing = |line: &String| line.contains("length") || line.contains("encoding");
             lines.filter(framing).collect::<Vec<_>>()
         };
         assert_eq!(framing(&sized, Some(5)), ["content-length: 5"]);
-        assert_eq!(framing(&parts(&[]), Some(5)), ["content-length: 5"]);
-        assert_eq!(framing(&parts(&[]), None), ["transfer-encoding: chunked"]);
-        assert!(framing(&parts(&[]), Some(0)).is_empty());
+        assert_eq!(framing(&asked(&[]), Some(5)), ["content-length: 5"]);
+        assert_eq!(framing(&asked(&[]), None), ["transfer-encoding: chunked"]);
+        assert!(framing(&asked(&[]), Some(0)).is_empty());
     }
 
     #[test]

@@ -13,21 +13,26 @@ use tokio::net::TcpStream;
 /// A body under way.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    link: Link,
+    link: Box<Link>,
     framing: Framing,
     /// The answer began before the request was over.
-    unsent: Option<Outgoing>,
+    unsent: Option<Box<Outgoing>>,
     keeps: bool,
 }
 
 impl Reply {
-    pub(crate) fn new(link: Link, framing: Framing, unsent: Option<Outgoing>, keeps: bool) -> Self {
+    pub(crate) fn new(link: Box<Link>, framing: Framing, keeps: bool) -> Self {
         Self {
             link,
             framing,
-            unsent,
+            unsent: None,
             keeps,
         }
+    }
+
+    /// The answer began before this request was over: it goes on as the answer is read.
+    pub(crate) fn send_on(&mut self, unsent: Outgoing) {
+        self.unsent = Some(Box::new(unsent));
     }
 
     /// Whether all of it was read.
@@ -47,7 +52,7 @@ impl Reply {
     }
 
     /// The connection, if it may carry another request.
-    pub(crate) fn into_link(mut self) -> Option<Link> {
+    pub(crate) fn into_link(mut self) -> Option<Box<Link>> {
         let whole = self.is_over() && self.unsent.is_none();
         let keeps = whole && self.keeps && self.link.read.is_empty();
         // Empty, it may still hold on to what it was cut from.
@@ -65,12 +70,7 @@ impl Reply {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some(unsent) = &mut self.unsent
-            && unsent.poll(context, &mut self.link.stream).is_ready()
-            && unsent.is_over()
-        {
-            self.unsent = None;
-        }
+        self.push(context);
         loop {
             if self.is_over() {
                 return Poll::Ready(None);
@@ -95,6 +95,16 @@ impl Reply {
                 }
                 self.framing = Framing::Length(0);
             }
+        }
+    }
+
+    /// Goes on with a request that is not over.
+    pub(crate) fn push(&mut self, context: &mut Context<'_>) {
+        if let Some(unsent) = &mut self.unsent
+            && unsent.poll(context, &mut self.link.stream).is_ready()
+            && unsent.is_over()
+        {
+            self.unsent = None;
         }
     }
 

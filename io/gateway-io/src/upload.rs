@@ -1,10 +1,14 @@
 //! The body of a request on its way to an instance; trailers stay behind.
 
 use crate::connection::ClientState;
+use crate::source::Source;
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +33,54 @@ pub(crate) struct Streaming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Broken;
 
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// The connection of an HTTP/1.1 client.
+    One(Rc<RefCell<Source>>),
+    /// A stream of an HTTP/2 client.
+    Two(hyper::body::Incoming),
+}
+
+impl Incoming {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::One(source) => source.borrow().is_over(),
+            Self::Two(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::One(source) => source.borrow().length(),
+            Self::Two(incoming) => incoming.size_hint().exact(),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        let incoming = match self {
+            Self::One(source) => return source.borrow_mut().poll_body(context),
+            Self::Two(incoming) => incoming,
+        };
+        loop {
+            match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                    Ok(_) | Err(_) => {}
+                },
+                Some(Err(_)) => return Poll::Ready(Some(Err(Broken))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
 /// Bodies up to this size may be kept for another attempt.
 const KEEP: u64 = 64 * 1024;
 
@@ -39,7 +91,7 @@ impl Upload {
         state: &Arc<ClientState>,
         keep: bool,
     ) -> Result<Self, Broken> {
-        if incoming.is_end_stream() {
+        if incoming.is_over() {
             return Ok(Self::Kept(Bytes::new()));
         }
         state.upload_begins();
@@ -67,7 +119,7 @@ impl Upload {
 
 impl Streaming {
     fn length(&self) -> Option<u64> {
-        self.incoming.size_hint().exact()
+        self.incoming.length()
     }
 
     async fn collect(mut self) -> Result<Bytes, Broken> {
@@ -83,18 +135,11 @@ impl Streaming {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Broken>>> {
-        loop {
-            let next = match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                    Ok(_) | Err(_) => continue,
-                },
-                Some(Err(_)) => Some(Err(Broken)),
-                None => None,
-            };
+        let next = ready!(self.incoming.poll(context));
+        if !matches!(next, Some(Ok(_))) {
             self.finish();
-            return Poll::Ready(next);
         }
+        Poll::Ready(next)
     }
 
     fn finish(&mut self) {

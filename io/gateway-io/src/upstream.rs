@@ -22,7 +22,7 @@ pub(crate) struct Upstream {
     pub(crate) backend: Backend,
     pub(crate) traffic: Arc<Traffic>,
     outlier: Cell<Outlier>,
-    idle: RefCell<Vec<(Link, u64)>>,
+    idle: RefCell<Vec<(Box<Link>, u64)>>,
     series: RefCell<Vec<(u32, Arc<Series>)>>,
     left: Cell<bool>,
     streams_end: watch::Sender<Option<Instant>>,
@@ -101,7 +101,7 @@ impl Upstream {
     }
 
     /// The connection used last that still can be; those found dead before it are closed.
-    pub(crate) fn pooled(&self) -> Option<Link> {
+    pub(crate) fn pooled(&self) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
         while let Some((link, _)) = idle.pop() {
             if link.is_quiet() {
@@ -116,12 +116,12 @@ impl Upstream {
         self.idle.borrow_mut().clear();
     }
 
-    pub(crate) async fn connect(&self, worker: &Worker) -> io::Result<Link> {
+    pub(crate) async fn connect(&self, worker: &Worker) -> io::Result<Box<Link>> {
         Link::connect(self.backend.address, worker).await
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, mut link: Link) {
+    pub(crate) fn keep(&self, mut link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
         if !self.left.get() && idle.len() < KEPT {
             link.reused = true;

@@ -270,5 +270,6 @@ impl Worker {
     pub(crate) fn tick(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         NOW.set(elapsed + 1);
+        crate::date::tick();
     }
 }

@@ -9,11 +9,13 @@ const CHUNKS: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x
 const TWO_LENGTHS: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
 
+/// The length of `/big`: more than sockets hold.
+pub(crate) const BIG: usize = 20_000_000;
 const TWICE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntwice";
 
 /// Paths: `/slow` waits for [`Instance::release`]; `/die` closes without an answer, `/die-once` only the
 /// first time; `/500` fails; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
-/// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/two-lengths` has two;
+/// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/big` is [`BIG`]; `/two-lengths` has two;
 /// `/interim` hints first; `/twice` answers twice at once; `/early` answers 413 at the head of a request and
 /// reads no more of it; anything else answers 200 with the instance's name.
 pub(crate) struct Instance {
@@ -134,6 +136,11 @@ impl Shared {
                     .write_all(b"HTTP/1.1 200 OK\r\n\r\nto the end")
                     .ok()?;
                 None
+            }
+            "/big" => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n");
+                stream.write_all(head.as_bytes()).ok()?;
+                stream.write_all(&vec![b'b'; BIG]).ok()
             }
             "/two-lengths" => stream.write_all(TWO_LENGTHS).ok(),
             "/interim" => {
