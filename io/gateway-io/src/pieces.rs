@@ -1,14 +1,44 @@
 //! A message on its way out: what is there already goes in one write, head and body together.
 
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
+thread_local! {
+    /// Empty buffers of heads that were written, for the next ones.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Spare buffers of a worker, at most, and the largest that is kept: half a MiB in all.
+const SPARES: usize = 64;
+const SPARE_SIZE: usize = 8 * 1024;
+
+/// An empty buffer for a head.
+pub(crate) fn buffer() -> Vec<u8> {
+    let spare = SPARE.with_borrow_mut(Vec::pop);
+    spare.unwrap_or_else(|| Vec::with_capacity(SPARE_SIZE / 4))
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        let mut spare = std::mem::take(&mut self.front);
+        if (1..=SPARE_SIZE).contains(&spare.capacity()) {
+            spare.clear();
+            SPARE.with_borrow_mut(|spares| {
+                if spares.len() < SPARES {
+                    spares.push(spare);
+                }
+            });
+        }
+    }
+}
+
 /// Bytes to write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pieces {
     /// A head and, of a body in chunks, the line before `data`.
     front: Vec<u8>,
@@ -19,14 +49,16 @@ pub(crate) struct Pieces {
 }
 
 /// Data up to this size is copied behind the head: cheaper than a write of several parts.
-pub(crate) const SMALL: usize = 4 * 1024;
+const SMALL: usize = 4 * 1024;
 
 impl Pieces {
     /// A head, to which a body may be added.
     pub(crate) fn new(head: Vec<u8>) -> Self {
         Self {
             front: head,
-            ..Self::default()
+            data: Bytes::new(),
+            back: b"",
+            written: 0,
         }
     }
 

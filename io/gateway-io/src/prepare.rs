@@ -3,13 +3,10 @@
 use crate::date;
 use crate::fields::{Field, Fields};
 use crate::name::Name;
-use crate::pieces::SMALL;
+use crate::pieces;
 use crate::request::Request;
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use std::io::Write;
-
-/// The length of most heads.
-const HEAD: usize = 512;
 
 /// What a request to an instance says besides the client's own fields.
 pub(crate) struct Ours<'a> {
@@ -27,7 +24,7 @@ pub(crate) struct Ours<'a> {
 /// Makes a client's request ours, as the bytes of a head in HTTP/1.1: hop-by-hop and spoofed fields
 /// gone, forwarding fields set.
 pub(crate) fn request(request: &Request, ours: &Ours<'_>) -> Vec<u8> {
-    let mut head = Text::with_room_for(ours.length);
+    let mut head = Text::new();
     for part in [request.method.as_str(), " ", ours.target, " HTTP/1.1\r\n"] {
         head.put(part.as_bytes());
     }
@@ -74,11 +71,7 @@ pub(crate) fn answer(
     keeps: bool,
     old: bool,
 ) -> Vec<u8> {
-    let body = match framing {
-        Framing::Length(length) => Some(length),
-        _ => None,
-    };
-    let mut head = Text::with_room_for(body);
+    let mut head = Text::new();
     let reason = status.canonical_reason().unwrap_or("");
     for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
         head.put(part.as_bytes());
@@ -128,12 +121,8 @@ pub(crate) fn answer_two(fields: Fields) -> HeaderMap {
 struct Text(Vec<u8>);
 
 impl Text {
-    /// With room for a usual head, and for a small body behind it.
-    fn with_room_for(body: Option<u64>) -> Self {
-        let small = body.map_or(0, |length| length.min(SMALL as u64));
-        Self(Vec::with_capacity(
-            HEAD + usize::try_from(small).unwrap_or(0),
-        ))
+    fn new() -> Self {
+        Self(pieces::buffer())
     }
 
     fn put(&mut self, text: &[u8]) {
