@@ -2,8 +2,8 @@
 
 mod support;
 
-use support::Gateway;
 use support::instance::Instance;
+use support::{Gateway, eventually};
 
 #[test]
 fn every_framing_reaches_the_client() {
@@ -78,4 +78,25 @@ fn an_answer_before_the_end_of_the_request_is_the_answer() {
     peer.send("POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\nhello");
     assert_eq!(peer.answer().status, 413);
     assert_eq!(gateway.connect().get("/").body, "web");
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_carries_no_request() {
+    let web = Instance::start("web");
+    let gateway = Gateway::serving(&["workers=1"], &[web.address]);
+    let mut peer = gateway.connect();
+    let mut answered = 0;
+    for round in 1..=20 {
+        assert_eq!(peer.get("/leave").status, 200);
+        eventually("the instance closes", || {
+            (web.closed() >= round).then_some(())
+        });
+        // The worker hears of that before this, unless the machine carries the one more slowly.
+        peer.send("GET / HTTP/1.1\r\nHost: nowhere.example\r\n\r\n");
+        assert_eq!(peer.answer().status, 404);
+        // A POST is not sent twice, so the first attempt has to be the right one.
+        peer.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        answered += usize::from(peer.answer().status == 200);
+    }
+    assert!(answered > 10, "{answered} of 20");
 }

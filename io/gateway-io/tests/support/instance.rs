@@ -15,7 +15,8 @@ const TWICE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntwice";
 
 /// Paths: `/slow` waits for [`Instance::release`]; `/die` closes without an answer, `/die-once` only the
 /// first time; `/500` fails; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
-/// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/big` is [`BIG`]; `/two-lengths` has two;
+/// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/big` is [`BIG`]; `/two-lengths` has two; `/leave` closes
+/// behind its answer, and does not say so;
 /// `/interim` hints first; `/twice` answers twice at once; `/early` answers 413 at the head of a request and
 /// reads no more of it; anything else answers 200 with the instance's name.
 pub(crate) struct Instance {
@@ -31,6 +32,7 @@ struct Shared {
     gate: Mutex<bool>,
     opened: Condvar,
     deaths: AtomicUsize,
+    closed: AtomicUsize,
 }
 
 impl Instance {
@@ -45,7 +47,10 @@ impl Instance {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = serving.clone();
-                std::thread::spawn(move || shared.serve(stream));
+                std::thread::spawn(move || {
+                    shared.serve(stream);
+                    shared.closed.fetch_add(1, SeqCst);
+                });
             }
         });
         Self { address, shared }
@@ -63,6 +68,11 @@ impl Instance {
     /// Bytes that reached it so far.
     pub(crate) fn bytes(&self) -> usize {
         self.shared.bytes.load(SeqCst)
+    }
+
+    /// Connections that it has closed so far.
+    pub(crate) fn closed(&self) -> usize {
+        self.shared.closed.load(SeqCst)
     }
 
     /// Lets `/slow` answer, from now on.
@@ -141,6 +151,10 @@ impl Shared {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n");
                 stream.write_all(head.as_bytes()).ok()?;
                 stream.write_all(&vec![b'b'; BIG]).ok()
+            }
+            "/leave" => {
+                self.say(stream, "200 OK")?;
+                None
             }
             "/two-lengths" => stream.write_all(TWO_LENGTHS).ok(),
             "/interim" => {
