@@ -16,16 +16,13 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("gateway") => {
             let plan = gateway::Plan {
-                pairs: usize::try_from(number(1, 9)?)?,
-                seconds: number(2, 3)?,
+                pairs: usize::try_from(number(1, 15)?)?,
+                seconds: number(2, 2)?,
                 connections: usize::try_from(number(3, 64)?)?,
             };
             let report = gateway::measure(plan)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
-            println!(
-                "gateway/nginx on-CPU per request, median of {} pairs: {:.3}",
-                plan.pairs, report.ratio
-            );
+            println!("{report}");
         }
         Some(name @ ("deploys" | "control")) => {
             let plan = deploys::Plan {
