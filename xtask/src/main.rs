@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask ci` is what CI runs and what passes before a commit.
 
+mod linked;
 mod setup;
 mod tidy;
 mod walls;
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 const HELP: &str = "\
 cargo xtask TASK
 
-  ci       format, clippy, tidy, walls, tests, documents; everything that must pass
+  ci       format, clippy, tidy, walls, licences, tests, documents; everything that must pass
   setup    install what tests and benchmarks need (Debian, as root), or say what to install
   tidy     rings, file headers, dead files, links of documents
   walls    prove that an effect in the core is refused
+  linked   licences and bans of what is linked into the binary, by deny.toml
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), deploys, control, footprint";
+  bench    a benchmark: gateway (beside nginx), deploys, control, footprint, ledger, spec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("setup") => setup::run(),
         Some("tidy") => tidy::run(&root()),
         Some("walls") => walls::run(&root()),
+        Some("linked") => linked::run(&root()),
         Some("bless") => bless(),
         Some("sim") => sim(rest),
         Some("bench") => bench(rest),
@@ -126,6 +129,7 @@ fn ci() -> Result<()> {
         &[],
     )?;
     walls::run(&root())?;
+    linked::run(&root())?;
     cargo(
         &[
             "build",

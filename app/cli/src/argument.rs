@@ -109,7 +109,7 @@ pub(crate) enum Command {
     },
     /// Print the JSON Schema of the file
     Schema,
-    /// Look at the ledger
+    /// Check the ledger, or go on after a loss
     Ledger {
         #[command(subcommand)]
         action: LedgerAction,
@@ -181,5 +181,11 @@ pub(crate) enum LedgerAction {
     Verify {
         /// A ledger folder; else that of the platform
         dir: Option<PathBuf>,
+    },
+    /// Go on with a halted ledger without the entries that are gone
+    Resume {
+        /// How many entries are missing: names what is given up, where nobody can be asked
+        #[arg(long, value_name = "COUNT")]
+        missing: Option<u64>,
     },
 }

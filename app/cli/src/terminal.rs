@@ -50,6 +50,17 @@ pub(crate) fn draw(text: &str) {
     );
 }
 
+/// A line that somebody types as the answer; none where nobody can be asked.
+pub(crate) fn ask(question: &str) -> Option<String> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return None;
+    }
+    draw(question);
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).ok()?;
+    Some(answer)
+}
+
 /// A piece of data with its line end.
 pub(crate) fn say_out(text: &str) {
     drop(writeln!(

@@ -354,6 +354,51 @@ pub struct HoldRow {
     pub by: String,
 }
 
+/// Answer of `GET /v1/ledger/loss`: what going on with a halted ledger would give up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerLoss {
+    /// Why it is halted.
+    pub why: String,
+    /// The timeline that would begin.
+    pub timeline: u32,
+    /// Entries that are left.
+    pub kept: u64,
+    /// When the last of them was recorded, in milliseconds since 1970.
+    pub kept_at_ms: Option<u64>,
+    /// Entries that were signed.
+    pub signed: u64,
+    /// When, in milliseconds since 1970.
+    pub signed_at_ms: u64,
+    /// Where that is known from: `checkpoint`, or an anchor's path.
+    pub place: String,
+    /// Signed entries that are gone.
+    pub missing: u64,
+    /// The newest release that is left.
+    pub release: Option<String>,
+}
+
+/// Body of `POST /v1/ledger/resume`: the loss that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LossAccepted {
+    /// As [`LedgerLoss`] said.
+    pub kept: u64,
+    /// As [`LedgerLoss`] said.
+    pub missing: u64,
+}
+
+/// Answer of `POST /v1/ledger/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerResumed {
+    /// The timeline that began.
+    pub timeline: u32,
+    /// Entries that were kept.
+    pub kept: u64,
+    /// Entries that were given up.
+    pub missing: u64,
+    /// Who accepted that.
+    pub by: String,
+}
+
 /// Answer of `GET /v1/why/SUBJECT`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {

@@ -1,10 +1,11 @@
 //! Requests to the engine, answered on its own thread between two ticks.
 
 use crate::api::LeaseGiven;
+use crate::serve::Options;
 use mainstay_atoms::Moment;
 use mainstay_execute::{Engine, LeaseFault, Leases, Tick, World as _};
 use mainstay_plan::History;
-use mainstay_world::{Keeper, RealWorld, Tail};
+use mainstay_world::{Halted, RealWorld, Tail};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -16,13 +17,17 @@ const QUEUE: usize = 256;
 /// How long a control plane that finds everything stopped waits to be told to bring it back.
 const CALLED: Duration = Duration::from_secs(10);
 
+/// How often what nothing needs any more is looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
 /// How often a halted control plane looks for an order to stop.
-const HALTED: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Everything a request may use.
 pub(crate) struct Office {
     pub(crate) standing: Standing,
     pub(crate) environment: String,
+    pub(crate) options: Options,
     pub(crate) tails: Tails,
     leases: Leases,
 }
@@ -38,7 +43,7 @@ pub(crate) enum Standing {
     Halted {
         why: String,
         history: Box<History>,
-        gateway: Keeper,
+        halted: Box<Halted>,
     },
 }
 
@@ -68,10 +73,11 @@ impl Tails {
 }
 
 impl Office {
-    pub(crate) fn new(standing: Standing, leases: Leases, environment: String) -> Self {
+    pub(crate) fn new(standing: Standing, leases: Leases, options: Options) -> Self {
         Self {
             standing,
-            environment,
+            environment: options.environment.clone(),
+            options,
             tails: Tails::default(),
             leases,
         }
@@ -81,9 +87,16 @@ impl Office {
         match &mut self.standing {
             Standing::Working { engine, world } => engine.tick(&mut **world),
             Standing::Halted { .. } => Tick {
-                again: HALTED,
+                again: LOOK,
                 down: false,
             },
+        }
+    }
+
+    /// What cannot be swept now is swept another time; it costs disk, nothing else.
+    pub(crate) fn sweep(&mut self) {
+        if let Standing::Working { engine, world } = &mut self.standing {
+            drop(world.sweep(engine.history()));
         }
     }
 
@@ -173,7 +186,12 @@ impl Clerk {
         // Whoever started it over a platform that was brought down is about to say `up`.
         let called = Instant::now() + CALLED;
         let mut was_down = self.office.history().down;
+        let mut swept = Instant::now();
         loop {
+            if swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.office.sweep();
+            }
             was_down &= self.office.history().down;
             let tick = self.office.tick();
             if tick.down && !(was_down && Instant::now() < called) {

@@ -14,6 +14,7 @@ mod actor;
 pub mod api;
 mod desk;
 mod job;
+mod ledger;
 mod openapi;
 mod refused;
 mod route;

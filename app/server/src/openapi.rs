@@ -120,6 +120,11 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
         ),
         get("/v1/openapi.json", "This document", any.clone()),
         get(
+            "/v1/ledger/loss",
+            "What going on with a halted ledger would give up",
+            of::<api::LedgerLoss>(generator),
+        ),
+        get(
             "/v1/status",
             "How the platform stands",
             of::<api::Status>(generator),
@@ -241,6 +246,12 @@ fn steering(generator: &mut SchemaGenerator) -> Vec<Operation> {
             none.clone(),
         ),
         post("/v1/down", "Drain and stop everything", None, none),
+        post(
+            "/v1/ledger/resume",
+            "Go on with a halted ledger without the entries that are gone",
+            Some(of::<api::LossAccepted>(generator)),
+            of::<api::LedgerResumed>(generator),
+        ),
     ]
 }
 

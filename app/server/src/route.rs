@@ -2,10 +2,11 @@
 
 use crate::actor::Peer;
 use crate::api::{
-    LeaseAsked, LeaseGiven, LogLine, Logs, Moving, Planned, Proposal, RollbackAsked, SavedPlan,
-    Version,
+    LeaseAsked, LeaseGiven, LedgerLoss, LedgerResumed, LogLine, Logs, LossAccepted, Moving,
+    Planned, Proposal, RollbackAsked, SavedPlan, Version,
 };
 use crate::desk::{Desk, Office, Standing};
+use crate::ledger;
 use crate::refused::{Answer, problem, refused};
 use crate::view;
 use axum::extract::rejection::JsonRejection;
@@ -50,6 +51,8 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job))
         .route("/v1/jobs/{job}/runs", post(run_job))
+        .route("/v1/ledger/loss", get(ledger_loss))
+        .route("/v1/ledger/resume", post(ledger_resume))
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
         .fallback(|| async {
@@ -467,6 +470,20 @@ async fn run_job(
         Ok(crate::api::RunAsked { number })
     })
     .await
+}
+
+async fn ledger_loss(State(desk): State<Desk>) -> Answered<LedgerLoss> {
+    desk.ask(ledger::loss).await?.map(Json)
+}
+
+async fn ledger_resume(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Body(accepted): Body<LossAccepted>,
+) -> Answered<LedgerResumed> {
+    desk.ask(move |office| ledger::resume(office, accepted, &by))
+        .await?
+        .map(Json)
 }
 
 async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {

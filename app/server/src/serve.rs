@@ -2,10 +2,11 @@
 
 use crate::actor::Peer;
 use crate::desk::{Clerk, Desk, Office, Standing};
+use crate::ledger;
 use crate::route::router;
 use mainstay_execute::{Engine, Leases, StartFault};
-use mainstay_plan::Limits;
-use mainstay_world::{OpenFault, State, WorldFault};
+use mainstay_plan::{History, Limits};
+use mainstay_world::{OpenFault, RealWorld, State, WorldFault};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,37 +114,26 @@ fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
         },
     })?;
     let standing = match opened.world {
-        Ok(mut world) => {
-            let who = (std::process::id(), env!("CARGO_PKG_VERSION"));
-            let engine = Engine::start(opened.history, Limits::default(), who, &mut *world)
-                .map_err(ServeFault::Start)?;
-            // What cannot be swept now is swept at the next start; it costs disk, nothing else.
-            drop(world.sweep(engine.history()));
-            Standing::Working {
-                engine: Box::new(engine),
-                world,
-            }
-        }
+        Ok(world) => working(opened.history, world).map_err(ServeFault::Start)?,
         Err(halted) => Standing::Halted {
-            why: halted_why(&halted.halt),
+            why: ledger::halted_why(&halted),
             history: Box::new(opened.history),
-            gateway: halted.gateway,
+            halted: Box::new(halted),
         },
     };
-    Ok(Office::new(
-        standing,
-        Leases::default(),
-        options.environment.clone(),
-    ))
+    Ok(Office::new(standing, Leases::default(), options.clone()))
 }
 
-/// Why nothing is changed, what still works, and the two ways out.
-fn halted_why(halt: &mainstay_world::Halt) -> String {
-    format!(
-        "{halt}: the state was restored from an older copy, cut or altered. Traffic goes on and everything can be \
-         read; nothing is changed. Put the newer copy back and run `mainstay up`; or accept the loss and start anew: \
-         `mainstay up --state OTHER`"
-    )
+/// Starts the engine over a world and its history.
+pub(crate) fn working(history: History, mut world: Box<RealWorld>) -> Result<Standing, StartFault> {
+    let who = (std::process::id(), env!("CARGO_PKG_VERSION"));
+    let engine = Engine::start(history, Limits::default(), who, &mut *world)?;
+    // What cannot be swept now is swept at the next start; it costs disk, nothing else.
+    drop(world.sweep(engine.history()));
+    Ok(Standing::Working {
+        engine: Box::new(engine),
+        world,
+    })
 }
 
 /// Listens on the socket, 0660; a stale one of a killed control plane is replaced, which the lock on
@@ -220,6 +210,6 @@ fn leave(office: Office, down: bool) {
             }
             world.close();
         }
-        Standing::Halted { mut gateway, .. } => gateway.let_go(),
+        Standing::Halted { mut halted, .. } => halted.gateway.let_go(),
     }
 }

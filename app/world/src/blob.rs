@@ -2,8 +2,9 @@
 
 use mainstay_atoms::Digest;
 use mainstay_execute::RecordFault;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Blobs {
@@ -19,10 +20,15 @@ impl Blobs {
         self.dir.join(format!("{digest}.json"))
     }
 
+    fn mark(&self, digest: Digest) -> PathBuf {
+        self.dir.join(format!("{digest}.unused"))
+    }
+
     /// Keeps bytes durably: written beside, synced, renamed, folder synced.
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Digest, RecordFault> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
+        remove(&self.mark(digest))?;
         if fs::read(&path).is_ok_and(|held| held == bytes) {
             return Ok(digest);
         }
@@ -32,6 +38,34 @@ impl Blobs {
             .and_then(|()| File::open(&self.dir)?.sync_all());
         kept.map(|()| digest)
             .map_err(|fault| refused(&path, &fault))
+    }
+
+    /// Removes what nothing needs, in two phases: what is not in `kept` is marked, and goes at the next
+    /// sweep unless it was kept again meanwhile.
+    pub(crate) fn sweep(&self, kept: &BTreeSet<Digest>) -> Result<(), RecordFault> {
+        let entries = fs::read_dir(&self.dir).map_err(|fault| refused(&self.dir, &fault))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(".new-") {
+                // Nobody writes now; whoever began it was killed.
+                remove(&entry.path())?;
+            }
+            let digest = name.strip_suffix(".json");
+            let Some(Ok(digest)) = digest.map(str::parse::<Digest>) else {
+                continue;
+            };
+            let mark = self.mark(digest);
+            if kept.contains(&digest) {
+                remove(&mark)?;
+            } else if mark.exists() {
+                remove(&entry.path())?;
+                remove(&mark)?;
+            } else {
+                File::create(&mark).map_err(|fault| refused(&mark, &fault))?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads bytes back and holds them against their digest.
@@ -48,6 +82,13 @@ impl Blobs {
     }
 }
 
+fn remove(path: &Path) -> Result<(), RecordFault> {
+    match fs::remove_file(path) {
+        Err(fault) if fault.kind() != ErrorKind::NotFound => Err(refused(path, &fault)),
+        _ => Ok(()),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -56,4 +97,33 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 fn refused(path: &Path, fault: &std::io::Error) -> RecordFault {
     RecordFault(format!("`{}`: {fault}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nothing_needs_goes_at_the_second_sweep_unless_it_was_kept_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(dir.path().to_owned());
+        let [needed, again, gone] = [b"needed", b"again-", b"gone--"].map(|bytes| {
+            let digest = blobs.keep(bytes).unwrap();
+            (digest, bytes)
+        });
+        fs::write(dir.path().join(".new-7"), "half").unwrap();
+        let kept = [needed.0].into();
+        blobs.sweep(&kept).unwrap();
+        assert!(
+            [needed, again, gone]
+                .iter()
+                .all(|one| blobs.fetch(one.0).is_ok())
+        );
+        blobs.keep(again.1).unwrap();
+        blobs.sweep(&kept).unwrap();
+        assert!(blobs.fetch(needed.0).is_ok() && blobs.fetch(again.0).is_ok());
+        assert!(blobs.fetch(gone.0).is_err());
+        let left = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, 3, "two bodies and one mark");
+    }
 }

@@ -20,6 +20,9 @@ pub(crate) const ADOPTION: Duration = Duration::from_secs(1);
 /// How often the gateway's process is looked at.
 const WATCH: Duration = Duration::from_millis(50);
 
+/// How long a gateway whose folder was replaced may take to be found again.
+const PRESENT: Duration = Duration::from_secs(2);
+
 /// How long a gateway may take from its start to its first answer.
 const START: Duration = Duration::from_secs(5);
 
@@ -194,6 +197,25 @@ impl Keeper {
     }
 }
 
+/// Whether a gateway of this state runs, by what it was started with.
+fn runs(state: &State) -> bool {
+    let (Some(parent), Some(name)) = (state.dir().parent(), state.dir().file_name()) else {
+        return false;
+    };
+    let wanted = [
+        "gateway".as_ref(),
+        "--state".as_ref(),
+        parent.as_os_str(),
+        "--environment".as_ref(),
+        name,
+    ];
+    let processes = procfs::process::all_processes().into_iter().flatten();
+    processes.flatten().any(|process| {
+        let words = process.cmdline().unwrap_or_default();
+        words.iter().skip(1).map(std::ffi::OsStr::new).eq(wanted)
+    })
+}
+
 fn account(status: &Status) -> GatewaySeen {
     let mut seen = GatewaySeen::default();
     if let Some(serving) = status.serving {
@@ -274,10 +296,29 @@ impl Watch {
         }
     }
 
+    /// A gateway that runs and does not answer: the folder of its socket was replaced, and it is about to
+    /// put the socket back. Another one beside it would find its ports taken.
+    fn comes_back(&self) -> bool {
+        let deadline = Instant::now() + PRESENT;
+        while runs(&self.shared.state) {
+            if Client::connect(&self.shared.state.gateway_socket()).is_ok() {
+                return true;
+            }
+            if Instant::now() > deadline || self.shared.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     /// Starts a gateway and hands it the sockets of the one before it.
     fn revive(&mut self) -> bool {
         if self.child.is_some() {
             return false;
+        }
+        if self.comes_back() {
+            return true;
         }
         let state = &self.shared.state;
         let log = OpenOptions::new()

@@ -22,16 +22,16 @@ mod store;
 pub use gateway::Keeper;
 pub use logs::{LogRow, Tail};
 pub use machine::{Disk, Machine, Port};
-pub use mainstay_ledger::Halt;
+pub use mainstay_ledger::{Halt, Loss};
 pub use mainstay_ledger_io::{
-    OpenFault, Report as LedgerReport, VerifyFault, holder as ledger_holder,
+    OpenFault, Report as LedgerReport, ResumeFault, VerifyFault, holder as ledger_holder,
     verify as verify_ledger,
 };
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing};
-pub use open::{Halted, OpenedWorld, WorldFault, open};
+pub use open::{Halted, OpenedWorld, WorldFault, open, resume};
 pub use real::RealWorld;
 pub use state::State;
 pub use store::Obstacle;

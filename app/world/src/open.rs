@@ -4,9 +4,12 @@ use crate::clock;
 use crate::gateway::Keeper;
 use crate::real::RealWorld;
 use crate::state::{State, anchors};
-use mainstay_ledger::{Entry, Halt};
-use mainstay_ledger_io::{Ledger, OpenFault, Opened, ReadFault};
-use mainstay_plan::{Event, History};
+use mainstay_atoms::{Actor, Digest, Wall};
+use mainstay_faults::chain;
+use mainstay_ledger::{Entry, Halt, Kind, Loss};
+use mainstay_ledger_io::{Draft, Ledger, Lock, OpenFault, Opened, ReadFault, ResumeFault};
+use mainstay_plan::{Event, History, Serving};
+use mainstay_routing::Table;
 use std::path::Path;
 
 /// A world with the history of its ledger.
@@ -21,8 +24,14 @@ pub struct OpenedWorld {
 pub struct Halted {
     /// Why.
     pub halt: Halt,
+    /// What going on would give up, where that is possible.
+    pub loss: Option<Loss>,
+    /// When the last entry that is left was recorded.
+    pub kept_at: Option<Wall>,
     /// Keeps the gateway alive.
     pub gateway: Keeper,
+    /// Nobody else may go on meanwhile.
+    lock: Option<Lock>,
 }
 
 /// Why a state cannot be opened.
@@ -62,19 +71,101 @@ pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
             let world = Ok(Box::new(world));
             Ok(OpenedWorld { history, world })
         }
-        Opened::Halted { reason, reader } => {
+        Opened::Halted(found) => {
             // What can be read is shown; what cannot is the reason for the halt.
-            let history = replay(reader.entries(0)).unwrap_or_default();
+            let history = replay(found.reader.entries(0)).unwrap_or_default();
             let gateway = Keeper::start(binary, state);
-            Ok(OpenedWorld {
-                history,
-                world: Err(Halted {
-                    halt: reason,
-                    gateway,
-                }),
-            })
+            let world = Err(Halted::of(*found, gateway));
+            Ok(OpenedWorld { history, world })
         }
     }
+}
+
+impl Halted {
+    fn of(found: mainstay_ledger_io::Halted, gateway: Keeper) -> Self {
+        let last = found
+            .loss
+            .as_ref()
+            .and_then(|loss| loss.kept.checked_sub(1));
+        let last = last.and_then(|last| found.reader.entries(last).next()?.ok());
+        Self {
+            halt: found.reason,
+            loss: found.loss,
+            kept_at: last.map(|entry| entry.at),
+            gateway,
+            lock: Some(found.lock),
+        }
+    }
+}
+
+/// Goes on with a halted state without what is gone: `by` accepts exactly `accepted`. The state stays
+/// halted when that fails.
+pub fn resume(
+    state: &State,
+    binary: &Path,
+    halted: &mut Halted,
+    history: &History,
+    (accepted, by): (&Loss, Actor),
+) -> Result<(History, Box<RealWorld>), ResumeFault> {
+    // A resume takes the lock itself.
+    halted.lock = None;
+    let (dir, anchors, now) = (state.ledger(), anchors(state), clock::wall());
+    let first = resumed(accepted, history, by, serving(state))?;
+    let ledger = Ledger::resume(&dir, &anchors, accepted, first, now).inspect_err(|_| {
+        if let Ok(Opened::Halted(found)) = Ledger::open(&dir, &anchors, now) {
+            halted.lock = Some(found.lock);
+            halted.loss = found.loss;
+        }
+    })?;
+    halted.gateway.let_go();
+    let broken = |why: String| ResumeFault::Altered { why };
+    let history = replay(ledger.entries(0)).map_err(|fault| broken(chain(&fault)))?;
+    let world = RealWorld::new(state, binary, ledger, history.table.clone());
+    let world = world.map_err(|fault| broken(fault.to_string()))?;
+    Ok((history, Box::new(world)))
+}
+
+/// More of a table than fits into an entry beside the rest is left out; then traffic moves at once.
+const SERVING_LIMIT: usize = 48 * 1024;
+
+/// What the gateway serves: a gateway that runs keeps its table in the state folder, whatever lay there.
+fn serving(state: &State) -> Option<Box<Serving>> {
+    let bytes = std::fs::read(state.gateway_table()).ok()?;
+    let table: Table = serde_json::from_slice(&bytes).ok()?;
+    let serving = Serving::of(&table);
+    let size = serde_json::to_vec(&serving).ok()?.len();
+    (size <= SERVING_LIMIT).then(|| Box::new(serving))
+}
+
+/// The first entry of the new timeline: who accepted what.
+fn resumed(
+    accepted: &Loss,
+    history: &History,
+    by: Actor,
+    serving: Option<Box<Serving>>,
+) -> Result<Draft, ResumeFault> {
+    let event = Event::LedgerResumed {
+        timeline: accepted.timeline.0,
+        kept: accepted.kept,
+        signed: accepted.signed,
+        serving,
+    };
+    let payload = event.to_bytes();
+    let (code, name) = event.kind();
+    let identity = Digest::of_parts(&[&accepted.root.0, &payload]).0;
+    let mut key = [0; 16];
+    key.copy_from_slice(&identity[..16]);
+    Ok(Draft {
+        kind: Kind::new(code, name).map_err(|fault| ResumeFault::Altered {
+            why: fault.to_string(),
+        })?,
+        actor: by,
+        epoch: history.epoch,
+        generation: None,
+        key,
+        payload,
+        at: clock::wall(),
+    })
 }
 
 fn replay(entries: impl Iterator<Item = Result<Entry, ReadFault>>) -> Result<History, WorldFault> {

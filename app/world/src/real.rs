@@ -19,11 +19,15 @@ use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 type Run = (InstanceId, Generation);
 
 /// Releases whose artifacts stay, so that each of them can come back without a build.
 const KEPT_RELEASES: usize = 50;
+
+/// Within this a shim finds that its folder was replaced; it looks every second.
+const KNOWN: Duration = Duration::from_millis(2500);
 
 /// Log lines shown of an instance that failed.
 const LINES: usize = 30;
@@ -61,11 +65,13 @@ impl RealWorld {
         ledger: Ledger,
         before: Serving,
     ) -> std::io::Result<Self> {
+        let runtime = Runtime::new(state.dir(), binary);
+        await_known(&runtime, &before);
         let secrets: Arc<dyn Secrets> = Arc::new(FileSecrets::new(&state.secrets()));
         Ok(Self {
             stores: Stores::start(&state.stores(), Arc::clone(&secrets))?,
             secrets,
-            runtime: Runtime::new(state.dir(), binary),
+            runtime,
             prober: Prober::new(state.dir(), binary)?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
@@ -90,23 +96,28 @@ impl RealWorld {
         self.ledger.close();
     }
 
-    /// Removes artifacts that neither one of the last fifty releases nor a running instance needs, in
-    /// two phases: what is marked now goes at the next sweep, unless it is needed again meanwhile. A
+    /// Removes artifacts, plans and records that no kept release, running instance or recent plan needs,
+    /// in two phases: what is marked now goes at the next sweep, unless it is needed again meanwhile. A
     /// record that cannot be read keeps everything.
     pub fn sweep(&mut self, history: &History) -> Result<(), RecordFault> {
         let running = self
             .runtime
             .observe()
             .map_err(|fault| RecordFault(chain(&fault)))?;
-        let mut kept: BTreeSet<Digest> = running.iter().map(|fact| fact.launch.artifact).collect();
-        for made in history.releases.values().rev().take(KEPT_RELEASES) {
+        let mut artifacts: BTreeSet<Digest> =
+            running.iter().map(|fact| fact.launch.artifact).collect();
+        let mut blobs: BTreeSet<Digest> = history.recent_plans.iter().map(|plan| plan.0).collect();
+        blobs.extend(history.open.iter().map(|open| open.plan.0));
+        for made in history.kept_releases(KEPT_RELEASES) {
             let bytes = self.blobs.fetch(made.record)?;
             let record: ReleaseRecord =
                 serde_json::from_slice(&bytes).map_err(|fault| RecordFault(fault.to_string()))?;
-            kept.extend(record.contents.artifacts.values());
+            artifacts.extend(record.contents.artifacts.values());
+            blobs.insert(made.record);
         }
+        self.blobs.sweep(&blobs)?;
         self.artifacts
-            .sweep(&kept)
+            .sweep(&artifacts)
             .map(drop)
             .map_err(|fault| RecordFault(chain(&fault)))
     }
@@ -439,6 +450,24 @@ impl World for RealWorld {
                 .map(|line| String::from_utf8_lossy(&line.line).into_owned())
                 .collect(),
         }
+    }
+}
+
+/// Waits for instances that take traffic and left no trace: the state folder was replaced or emptied under
+/// them, and their shims put the traces back.
+fn await_known(runtime: &Runtime, serving: &Serving) {
+    let deadline = Instant::now() + KNOWN;
+    let known = |facts: &[InstanceFact]| {
+        let backends = serving.pools.values().flat_map(|pool| &pool.backends);
+        backends.into_iter().all(|backend| {
+            let same = |fact: &InstanceFact| fact.id == backend.instance;
+            facts
+                .iter()
+                .any(|fact| same(fact) && fact.generation == backend.generation)
+        })
+    };
+    while Instant::now() < deadline && !runtime.observe().is_ok_and(|facts| known(&facts)) {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The signed statement of a log's size and root.
 
+use crate::Timeline;
 use crate::note::{NoteFault, PublicKey, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,8 @@ use mainstay_atoms::{Digest, Wall};
 /// the root, and one extension line `at MILLISECONDS`, signed as a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
+    /// Which life of the log: part of the origin.
+    pub timeline: Timeline,
     /// How many entries.
     pub size: u64,
     /// Root of the tree over them.
@@ -35,16 +38,15 @@ impl Checkpoint {
     /// The signed text.
     pub fn sign(&self, key: &SigningKey) -> String {
         let root = STANDARD.encode(self.root.0);
-        key.sign(&format!(
-            "{}\n{}\n{root}\nat {}\n",
-            key.public().name(),
-            self.size,
-            self.at.0
-        ))
+        let origin = self.timeline.origin(key.public().base());
+        let text = format!("{origin}\n{}\n{root}\nat {}\n", self.size, self.at.0);
+        key.sign(self.timeline, &text)
     }
 
-    /// Reads a checkpoint whose signature by this key holds.
+    /// Reads a checkpoint of any timeline whose signature by this key holds.
     pub fn verify(note: &str, key: &PublicKey) -> Result<Self, CheckpointFault> {
+        let (_, timeline) = Timeline::split(note.lines().next().unwrap_or_default());
+        let key = key.on(timeline);
         let text = key.verify(note).map_err(CheckpointFault::Note)?;
         let form = |field| CheckpointFault::Form { field };
         let lines: Vec<&str> = text.lines().collect();
@@ -58,6 +60,7 @@ impl Checkpoint {
         let root = root.and_then(|bytes| bytes.try_into().ok());
         let at = at.strip_prefix("at ").and_then(number);
         Ok(Self {
+            timeline,
             size: number(size).ok_or(form("size"))?,
             root: Digest(root.ok_or(form("root"))?),
             at: Wall(at.ok_or(form("time"))?),
@@ -78,6 +81,7 @@ mod tests {
     fn signed() -> (SigningKey, Checkpoint, String) {
         let key = SigningKey::from_seed(&[3; 32]).unwrap();
         let checkpoint = Checkpoint {
+            timeline: Timeline::FIRST,
             size: 42,
             root: Digest::of(b"root"),
             at: Wall(1_700_000_000_000),
@@ -91,6 +95,24 @@ mod tests {
         let (key, checkpoint, text) = signed();
         assert_eq!(Checkpoint::verify(&text, key.public()), Ok(checkpoint));
         assert!(text.starts_with("mainstay.ledger/"), "{text}");
+    }
+
+    #[test]
+    fn another_timeline_is_another_origin_of_the_same_key() {
+        let (key, first, text) = signed();
+        let timeline = Timeline(2);
+        let later = Checkpoint { timeline, ..first };
+        let resumed = later.sign(&key);
+        assert_eq!(Checkpoint::verify(&resumed, key.public()), Ok(later));
+        assert_eq!(
+            Checkpoint::verify(&text, &key.public().on(timeline)),
+            Ok(first)
+        );
+        let origin = resumed.lines().next().unwrap();
+        assert_eq!(origin, format!("{}/timeline-2", key.public().name()));
+        // A signature for one timeline is none for the other.
+        let moved = resumed.replace("/timeline-2", "");
+        assert!(Checkpoint::verify(&moved, key.public()).is_err());
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! Invariants:
 //! - what is hashed is exactly what is stored: [`Entry::encode`] makes the bytes, [`leaf_hash`] takes them;
 //! - decoding is total: hostile bytes give a typed fault, never a panic or a large allocation;
-//! - [`decide_open`] is the only place that says whether a folder may be written to again.
+//! - [`decide_open`] is the only place that says whether a folder may be written to again;
+//! - a log that goes on after a loss does so on another [`Timeline`], which is another origin.
 //!
 //! What this crate never does: read a clock, a file or entropy, or know what an entry's kind means.
 //! Entry points: [`Entry`], [`Frontier`], [`Checkpoint`], [`decide_open`]. Times are [`Wall`] milliseconds.
@@ -19,6 +20,7 @@ mod note;
 mod proof;
 mod rule;
 mod tile;
+mod timeline;
 mod tree;
 
 pub use checkpoint::{Checkpoint, CheckpointFault};
@@ -28,6 +30,7 @@ pub use proof::{
     ProofFault, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
     verify_subtree_consistency, verify_subtree_inclusion,
 };
-pub use rule::{Disk, Halt, Signed, Verdict, decide_open};
+pub use rule::{Disk, Halt, Loss, Signed, Verdict, decide_open, loss, timeline};
 pub use tile::{BundleFault, TILE_WIDTH, bundle_path, decode_bundle, encode_bundle, tile_path};
+pub use timeline::Timeline;
 pub use tree::{Frontier, empty_root, leaf_hash, node_hash, root_of};

@@ -4,6 +4,7 @@
 //! is written `NAME+KEYID+BASE64(1, key)`; the key id is the first four bytes of
 //! SHA-256(name, newline, 1, key). Source: <https://c2sp.org/signed-note>.
 
+use crate::Timeline;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,11 +81,12 @@ impl SigningKey {
         &self.public
     }
 
-    /// The whole note for a text, which ends in a newline.
-    pub(crate) fn sign(&self, text: &str) -> String {
-        let mut blob = self.public.id().to_vec();
+    /// The whole note for a text, which ends in a newline, under the name that this timeline has.
+    pub(crate) fn sign(&self, timeline: Timeline, text: &str) -> String {
+        let public = self.public.on(timeline);
+        let mut blob = public.id().to_vec();
         blob.extend(self.pair.sign(text.as_bytes()).as_ref());
-        let (name, blob) = (&self.public.name, STANDARD.encode(blob));
+        let (name, blob) = (&public.name, STANDARD.encode(blob));
         format!("{text}\n\u{2014} {name} {blob}\n")
     }
 }
@@ -93,6 +95,25 @@ impl PublicKey {
     /// The key's name, which is also the log's origin line.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name without its timeline: equal for all timelines of a log.
+    pub fn base(&self) -> &str {
+        Timeline::split(&self.name).0
+    }
+
+    /// The timeline that the name says.
+    pub fn timeline(&self) -> Timeline {
+        Timeline::split(&self.name).1
+    }
+
+    /// The same key under the name that it has on another timeline.
+    #[must_use]
+    pub fn on(&self, timeline: Timeline) -> Self {
+        Self {
+            name: timeline.origin(self.base()),
+            key: self.key,
+        }
     }
 
     fn id(&self) -> [u8; 4] {

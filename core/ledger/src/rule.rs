@@ -1,6 +1,6 @@
 //! The open rule: the last signed checkpoint decides whether a folder may be written to.
 
-use crate::Checkpoint;
+use crate::{Checkpoint, Timeline};
 use mainstay_atoms::{Digest, Wall};
 use std::collections::BTreeMap;
 
@@ -78,6 +78,23 @@ pub enum Halt {
         /// Rows on disk.
         found: u64,
     },
+    /// An anchor outside the folder knows that the ledger was resumed: this is the state from before.
+    #[error(
+        "the anchor {anchor} knows that the ledger was resumed as timeline {timeline} with {signed} entries; this is \
+         the state from before, timeline {found}"
+    )]
+    Resumed {
+        /// The anchor's path.
+        anchor: String,
+        /// The timeline that it names.
+        timeline: Timeline,
+        /// Rows that it names.
+        signed: u64,
+        /// When it was signed.
+        signed_at: Wall,
+        /// The timeline of the folder.
+        found: Timeline,
+    },
     /// A part that the rule needs cannot be read.
     #[error("{what} cannot be read: {why}")]
     Unreadable {
@@ -86,6 +103,73 @@ pub enum Halt {
         /// Why, in words for a person.
         why: String,
     },
+}
+
+/// What going on with a halted folder would give up.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Loss {
+    /// The timeline that would begin.
+    pub timeline: Timeline,
+    /// Entries that are there and stay.
+    pub kept: u64,
+    /// The root over them.
+    pub root: Digest,
+    /// Entries that were signed, on the timeline that knows most.
+    pub signed: u64,
+    /// When.
+    pub signed_at: Wall,
+    /// Where that was found: `checkpoint`, or the anchor's path.
+    pub place: String,
+}
+
+impl Loss {
+    /// Signed entries that are gone; more may be, up to a second's worth that nothing had signed.
+    pub fn missing(&self) -> u64 {
+        self.signed.saturating_sub(self.kept)
+    }
+}
+
+/// What going on would give up; `None` when the rows that are left contradict something signed, or
+/// something cannot be read: then only another copy helps.
+pub fn loss(disk: &Disk, local: &Signed, anchors: &[(String, Signed)]) -> Option<Loss> {
+    let own = timeline(local, anchors);
+    let root = *disk.roots.get(&disk.rows)?;
+    let places = anchors.iter().map(|(path, signed)| (path.as_str(), signed));
+    let mut best: Option<(&str, &Checkpoint)> = None;
+    for (place, signed) in places.chain([("checkpoint", local)]) {
+        let checkpoint = match signed {
+            Signed::Absent => continue,
+            Signed::Unreadable { .. } => return None,
+            Signed::Found(checkpoint) => checkpoint,
+        };
+        let reached = checkpoint.timeline == own && checkpoint.size <= disk.rows;
+        if reached && disk.roots.get(&checkpoint.size) != Some(&checkpoint.root) {
+            return None;
+        }
+        let order = |one: &Checkpoint| (one.timeline, one.size);
+        if best.is_none_or(|(_, known)| order(known) < order(checkpoint)) {
+            best = Some((place, checkpoint));
+        }
+    }
+    let (place, known) = best?;
+    Some(Loss {
+        timeline: known.timeline.next(),
+        kept: disk.rows,
+        root,
+        signed: known.size,
+        signed_at: known.at,
+        place: place.to_owned(),
+    })
+}
+
+/// The timeline of a folder: what its checkpoint says, else the latest that an anchor knows.
+pub fn timeline(local: &Signed, anchors: &[(String, Signed)]) -> Timeline {
+    let of = |signed: &Signed| match signed {
+        Signed::Found(checkpoint) => Some(checkpoint.timeline),
+        _ => None,
+    };
+    let latest = || anchors.iter().filter_map(|(_, signed)| of(signed)).max();
+    of(local).or_else(latest).unwrap_or(Timeline::FIRST)
 }
 
 /// Decides from the rows on disk, the folder's own checkpoint, and the anchors (path and contents).
@@ -114,14 +198,27 @@ fn halt(disk: &Disk, local: &Signed, anchors: &[(String, Signed)]) -> Option<Hal
         Signed::Absent => None,
     };
     local_halt
-        .or_else(|| anchors.iter().find_map(|anchor| anchor_halt(disk, anchor)))
+        .or_else(|| {
+            let own = timeline(local, anchors);
+            let mut anchors = anchors.iter();
+            anchors.find_map(|anchor| anchor_halt(disk, own, anchor))
+        })
         .or_else(|| unanchored(disk, local, anchors))
 }
 
-fn anchor_halt(disk: &Disk, (path, signed): &(String, Signed)) -> Option<Halt> {
+/// An anchor of an earlier timeline says nothing: it was away when the ledger was resumed.
+fn anchor_halt(disk: &Disk, own: Timeline, (path, signed): &(String, Signed)) -> Option<Halt> {
     match signed {
         Signed::Absent => None,
         Signed::Unreadable { why } => Some(unreadable(path, why)),
+        Signed::Found(checkpoint) if checkpoint.timeline < own => None,
+        Signed::Found(checkpoint) if checkpoint.timeline > own => Some(Halt::Resumed {
+            anchor: path.clone(),
+            timeline: checkpoint.timeline,
+            signed: checkpoint.size,
+            signed_at: checkpoint.at,
+            found: own,
+        }),
         Signed::Found(checkpoint) if checkpoint.size > disk.rows => Some(Halt::AnchorAhead {
             anchor: path.clone(),
             signed: checkpoint.size,
@@ -171,6 +268,7 @@ mod tests {
 
     fn at(size: u64, root: u8) -> Checkpoint {
         Checkpoint {
+            timeline: Timeline::FIRST,
             size,
             root: Digest([root; 32]),
             at: Wall(size),
@@ -250,5 +348,62 @@ mod tests {
                 "{rows} {local:?} {anchor:?}"
             );
         }
+    }
+
+    fn on(timeline: u32, checkpoint: Checkpoint) -> Signed {
+        let timeline = Timeline(timeline);
+        Signed::Found(Checkpoint {
+            timeline,
+            ..checkpoint
+        })
+    }
+
+    #[test]
+    fn timelines_decide_before_sizes() {
+        for (rows, local, anchor, expected) in [
+            (5, on(2, at(5, 5)), on(2, at(5, 5)), "go"),
+            // An anchor that was away when the ledger was resumed.
+            (5, on(2, at(5, 5)), on(1, at(9, 9)), "go"),
+            (6, Signed::Absent, on(2, at(6, 6)), "resign"),
+            (
+                9,
+                on(1, at(9, 9)),
+                on(2, at(5, 5)),
+                "the anchor /a knows that the ledger was resumed as timeline 2 with 5 entries; this is the state from \
+                 before, timeline 1",
+            ),
+        ] {
+            assert_eq!(decide(rows, &local, &anchor), expected);
+        }
+    }
+
+    #[test]
+    fn a_loss_is_named_and_altered_rows_are_none() {
+        let named = |rows, local: Signed, anchor: Signed| {
+            let loss = loss(&disk(rows), &local, &[("/a".into(), anchor)])?;
+            Some((
+                loss.timeline.0,
+                loss.kept,
+                loss.signed,
+                loss.missing(),
+                loss.place,
+            ))
+        };
+        let place = |text: &str| text.to_owned();
+        assert_eq!(
+            named(5, on(1, at(5, 5)), on(1, at(8, 8))),
+            Some((2, 5, 8, 3, place("/a")))
+        );
+        assert_eq!(
+            named(3, on(1, at(5, 5)), Signed::Absent),
+            Some((2, 3, 5, 2, place("checkpoint")))
+        );
+        assert_eq!(
+            named(9, on(1, at(9, 9)), on(2, at(5, 5))),
+            Some((3, 9, 5, 0, place("/a")))
+        );
+        assert_eq!(named(6, on(1, at(5, 9)), on(1, at(8, 8))), None, "altered");
+        let torn = Signed::Unreadable { why: "torn".into() };
+        assert_eq!(named(5, torn, on(1, at(8, 8))), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What the ledger holds: events, each the payload of one entry.
 
 use crate::judge::Failure;
+use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
 use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName};
 use mainstay_workload::Exit;
@@ -111,6 +112,17 @@ pub enum Event {
     DownAsked,
     /// Everything is to run again.
     UpAsked,
+    /// A halted ledger went on without entries that were gone, because somebody accepted that.
+    LedgerResumed {
+        /// The timeline that begins here.
+        timeline: u32,
+        /// Entries that were left.
+        kept: u64,
+        /// Entries that had been signed.
+        signed: u64,
+        /// What the gateway serves now, which the lost entries had told it; none when that is not known.
+        serving: Option<Box<Serving>>,
+    },
 }
 
 /// Why a plan ended.
@@ -168,8 +180,9 @@ impl Event {
             Self::HoldLifted { .. } => (10, "hold_lifted"),
             Self::DownAsked => (11, "down_asked"),
             Self::UpAsked => (12, "up_asked"),
-            Self::JobAsked { .. } => (13, "job_asked"),
-            Self::JobStep { .. } => (14, "job_step"),
+            Self::LedgerResumed { .. } => (13, "ledger_resumed"),
+            Self::JobAsked { .. } => (14, "job_asked"),
+            Self::JobStep { .. } => (15, "job_step"),
         }
     }
 

@@ -10,7 +10,7 @@ use mainstay_atoms::{
 };
 use mainstay_workload::{Attempts, Exit};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// The state of one environment: nothing but the fold of its events.
@@ -30,6 +30,8 @@ pub struct History {
     pub open: Option<OpenPlan>,
     /// The last plan that was recorded.
     pub last_plan: Option<PlanId>,
+    /// The last plans that were recorded, oldest first: what somebody may still want to look at.
+    pub recent_plans: VecDeque<PlanId>,
     /// What the gateway was last told.
     pub table: Serving,
     /// How often instances ended by themselves.
@@ -46,6 +48,8 @@ pub struct History {
     pub jobs: BTreeMap<ServiceName, Runs>,
     /// What was done since a release last came to serve, and cannot be undone.
     pub one_way: Option<Frozen>,
+    /// Releases up to this number may have been made by entries that are gone.
+    pub lost_to: Option<ReleaseNumber>,
 }
 
 /// A job that did what cannot be undone.
@@ -56,6 +60,12 @@ pub struct Frozen {
     /// The job.
     pub job: ServiceName,
 }
+
+/// Plans that count as recent; a release is one to three of them, a healed instance one.
+const RECENT_PLANS: usize = 256;
+
+/// Fewest entries that a release leaves, so that lost entries bound how many releases are lost.
+const ENTRIES_OF_A_RELEASE: u64 = 5;
 
 /// One release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +180,10 @@ impl History {
                 ..
             } => {
                 self.last_plan = Some(*plan);
+                self.recent_plans.push_back(*plan);
+                if self.recent_plans.len() > RECENT_PLANS {
+                    self.recent_plans.pop_front();
+                }
                 self.open = Some(OpenPlan {
                     plan: *plan,
                     purpose: *purpose,
@@ -214,6 +228,32 @@ impl History {
             Event::HoldLifted { release } => drop(self.holds.remove(release)),
             Event::DownAsked => self.down = true,
             Event::UpAsked => self.down = false,
+            Event::LedgerResumed {
+                timeline,
+                kept,
+                signed,
+                serving,
+            } => {
+                self.resumed(*timeline, signed.saturating_sub(*kept));
+                if let Some(serving) = serving {
+                    self.table.clone_from(serving);
+                }
+            }
+        }
+    }
+
+    /// What the lost entries used is not known, and instances and gateways may hold it: epochs,
+    /// generations and releases go on above anything they can have reached.
+    fn resumed(&mut self, timeline: u32, missing: u64) {
+        let timeline = u64::from(timeline);
+        self.epoch = self.epoch.max(Epoch(timeline << 32));
+        self.generation = self.generation.max(Generation(timeline << 40));
+        let skipped = missing.div_ceil(ENTRIES_OF_A_RELEASE);
+        let last = self.next_release().0.saturating_add(skipped);
+        self.lost_to = Some(ReleaseNumber(last));
+        let runs = u32::try_from(missing).unwrap_or(u32::MAX);
+        for job in self.jobs.values_mut() {
+            job.last = job.last.saturating_add(runs);
         }
     }
 
@@ -335,9 +375,10 @@ impl History {
 
     /// The number that the next release gets.
     pub fn next_release(&self) -> ReleaseNumber {
-        self.releases
-            .last_key_value()
-            .map_or(ReleaseNumber(1), |(number, _)| number.next())
+        let last = self.releases.last_key_value();
+        let last = last.map(|(number, _)| *number);
+        last.max(self.lost_to)
+            .map_or(ReleaseNumber(1), ReleaseNumber::next)
     }
 
     /// The release that served before the present one, or before the one that is moving: where
@@ -352,6 +393,16 @@ impl History {
             .map(|(number, _)| *number)
     }
 
+    /// Releases that must be able to come back without a build, `count` of the newest at least: those,
+    /// the one that serves, the one that moves, and the one that `rollback` leads to.
+    pub fn kept_releases(&self, count: usize) -> impl Iterator<Item = &Release> {
+        let named = [self.serving, self.moving, self.previous()];
+        let first = self.releases.keys().rev().nth(count.saturating_sub(1));
+        let first = first.copied().unwrap_or(ReleaseNumber(0));
+        let all = self.releases.values();
+        all.filter(move |made| made.release >= first || named.contains(&Some(made.release)))
+    }
+
     /// The hold that these contents are under.
     pub fn hold_on(&self, contents: Digest) -> Option<(ReleaseNumber, &Hold)> {
         let found = self
@@ -359,5 +410,37 @@ impl History {
             .iter()
             .find(|(_, hold)| hold.contents == contents)?;
         Some((*found.0, found.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_lost_entries_may_have_used_is_used_again() {
+        let mut history = History::default();
+        let by = Actor::itself();
+        let made = Event::ReleaseMade {
+            release: ReleaseNumber(7),
+            contents: Digest([1; 32]),
+            record: Digest([2; 32]),
+            of: None,
+            reason: String::new(),
+            jobs: vec![],
+        };
+        history.apply(&made, Epoch(3), &by, Wall(1));
+        assert_eq!(history.next_release(), ReleaseNumber(8));
+        let resumed = Event::LedgerResumed {
+            timeline: 2,
+            kept: 100,
+            signed: 123,
+            serving: None,
+        };
+        history.apply(&resumed, Epoch(3), &by, Wall(2));
+        // 23 entries are five releases at most, and one may have been under way.
+        assert_eq!(history.next_release(), ReleaseNumber(14));
+        assert!(history.epoch > Epoch(u64::from(u32::MAX)));
+        assert!(history.generation > Generation(1 << 40));
     }
 }

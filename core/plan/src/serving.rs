@@ -139,6 +139,27 @@ impl Serving {
         }
     }
 
+    /// What a gateway with this table was told: the other way round than [`Serving::table`].
+    pub fn of(table: &Table) -> Self {
+        let mut routes = Routes {
+            domains: table.domains.clone(),
+            ..Routes::default()
+        };
+        for listener in &table.listeners {
+            match listener {
+                Listener::Public { address } => routes.public.push(*address),
+                Listener::Local { address, service } => {
+                    routes.local.insert(service.clone(), *address);
+                }
+            }
+        }
+        Self {
+            generation: table.generation,
+            routes,
+            pools: table.services.clone(),
+        }
+    }
+
     /// Whether this run of an instance takes traffic.
     pub fn serves(&self, id: &InstanceId, generation: Generation) -> bool {
         self.pools.get(&id.service).is_some_and(|pool| {
@@ -146,5 +167,35 @@ impl Serving {
                 .iter()
                 .any(|backend| backend.instance == *id && backend.generation == generation)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_says_all_that_is_served() {
+        let address = |port| (Ipv4Addr::LOCALHOST, port).into();
+        let api = ServiceName::new("api").unwrap();
+        let route = Route {
+            prefix: "/".into(),
+            service: api.clone(),
+        };
+        let pool = Pool {
+            streams: std::time::Duration::from_secs(1),
+            backends: vec![],
+        };
+        let host = HostName::new("localhost").unwrap();
+        let serving = Serving {
+            generation: Generation(9),
+            routes: Routes {
+                public: vec![address(80)],
+                local: [(api.clone(), address(81))].into(),
+                domains: [(host, vec![route])].into(),
+            },
+            pools: [(api, pool)].into(),
+        };
+        assert_eq!(Serving::of(&serving.table(Epoch(3))), serving);
     }
 }

@@ -82,12 +82,20 @@ fn legal(name: &[u8]) -> bool {
         return std::str::from_utf8(inner)
             .is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    let dots =
-        name.starts_with(b".") || name.ends_with(b".") || name.windows(2).any(|pair| pair == b"..");
-    !dots
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    // A label between dots is never empty.
+    let mut before = b'.';
+    for byte in name {
+        let fits = match byte {
+            b'.' => before != b'.',
+            b'-' | b'_' => true,
+            other => other.is_ascii_alphanumeric(),
+        };
+        if !fits {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.'
 }
 
 #[cfg(test)]

@@ -1,39 +1,9 @@
 //! A stored generator for a large platform, and that it is understood.
 
-use mainstay_spec::{check, parse_file};
-use std::fmt::Write as _;
+mod large;
 
-/// A file of so many services, each needing the one before; a thousand stay below 300 KB.
-fn many_services(count: usize) -> String {
-    let mut text = "mainstay: 1\nname: large\n\nservices:\n".to_owned();
-    for at in 0..count {
-        write!(
-            text,
-            "  service-{at}:
-    run: ./bin/service-{at} --verbose
-    port: {port}
-    needs: [{needs}]
-    replicas: 2
-    ready: {{ path: /ready, every: 2s }}
-    size: {{ cpu: 100m..500m, memory: 128Mi }}
-    env: {{ LEVEL: info, SHARD: {at} }}
-    deploy: {{ rolling: {{ surge: 1 }} }}
-",
-            port = 10_000 + at,
-            needs = if at == 0 {
-                String::new()
-            } else {
-                format!("service-{}", at - 1)
-            },
-        )
-        .expect("a String takes everything");
-    }
-    text.push_str("\ndomains:\n  large.example:\n    routes:\n");
-    for at in 0..count {
-        writeln!(text, "      /service-{at}: service-{at}").expect("a String takes everything");
-    }
-    text
-}
+use large::many_services;
+use mainstay_spec::{check, parse_file};
 
 #[test]
 fn a_thousand_services_are_understood() {

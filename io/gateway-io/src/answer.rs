@@ -1,6 +1,6 @@
 //! Answers that the gateway gives itself: one line of text.
 
-use crate::body::Own;
+use crate::own::Own;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};

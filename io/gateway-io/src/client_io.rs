@@ -1,330 +1,24 @@
-//! The bytes of one client, under the HTTP library: judged before it reads them.
+//! The socket of an HTTP/2 client, under the library: notes when it stalls.
 
-use crate::answer;
 use crate::connection::ClientState;
-use crate::series::{Failure, Ledger};
+use crate::piece;
+use bytes::{Buf, Bytes};
 use hyper::rt::ReadBufCursor;
-use mainstay_routing::{Scanner, Then};
-use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-/// What an HTTP/2 client says first (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PIECE: usize = 64 * 1024;
-/// What is read on behind a refusal, at most.
-const LINGER: usize = 1024 * 1024;
-
-thread_local! {
-    /// What a read fills, shared by all connections of a worker: nothing stays in it between reads.
-    static PIECES: RefCell<Box<[u8]>> = RefCell::new(vec![0; PIECE].into());
-}
-
-/// A client's socket. What it sends passes [`Scanner`] first; an HTTP/2 or upgraded connection passes
-/// unread. A refusal is written when the library closes, after the answers to earlier requests.
+/// A socket.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    stream: TcpStream,
-    state: Arc<ClientState>,
-    ledger: Arc<Ledger>,
-    scanner: Option<Scanner>,
-    /// Read from the socket and not yet given on; the first `judged` bytes may be.
-    window: Vec<u8>,
-    judged: usize,
-    then: Then,
-    farewell: Farewell,
-}
-
-#[derive(Debug)]
-enum Farewell {
-    Unsaid,
-    Saying { bytes: Vec<u8>, written: usize },
-    Lingering { left: usize },
-    Said,
-}
-
-impl ClientIo {
-    pub(crate) fn new(stream: TcpStream, state: Arc<ClientState>, ledger: Arc<Ledger>) -> Self {
-        Self {
-            stream,
-            state,
-            ledger,
-            scanner: Some(Scanner::new()),
-            window: Vec::new(),
-            judged: 0,
-            then: Then::More,
-            farewell: Farewell::Unsaid,
-        }
-    }
-
-    /// Reads the first bytes and says whether they are HTTP/2's.
-    pub(crate) async fn sniff(&mut self) -> io::Result<bool> {
-        loop {
-            let known = self.window.len().min(PREFACE.len());
-            if self.window[..known] != PREFACE[..known] {
-                self.judge(0);
-                return Ok(false);
-            }
-            if known == PREFACE.len() {
-                self.scanner = None;
-                self.judge(0);
-                return Ok(true);
-            }
-            if std::future::poll_fn(|context| self.poll_more(context, PIECE)).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-    }
-
-    /// Reads what is there into the window, at most `limit` bytes.
-    fn poll_more(&mut self, context: &mut Context<'_>, limit: usize) -> Poll<io::Result<usize>> {
-        PIECES.with_borrow_mut(|piece| {
-            let count = ready!(poll_piece(
-                &mut self.stream,
-                context,
-                &mut piece[..limit.min(PIECE)]
-            ))?;
-            self.note_read(count);
-            self.window.extend_from_slice(&piece[..count]);
-            Poll::Ready(Ok(count))
-        })
-    }
-
-    fn note_read(&self, count: usize) {
-        let now = crate::worker::now_ms();
-        self.state.read_ms.store(now, Relaxed);
-        if count > 0 && self.window.is_empty() && self.state.head_ms.load(Relaxed) == 0 {
-            self.state.head_ms.store(now, Relaxed);
-        }
-    }
-
-    /// Judges the window from `from`, where the unjudged part begins.
-    fn judge(&mut self, from: usize) {
-        let Some(scanner) = &mut self.scanner else {
-            self.judged = self.window.len();
-            self.state.head_ms.store(0, Relaxed);
-            return;
-        };
-        let scan = scanner.scan(&self.window[from..]);
-        self.judged = from + scan.pass;
-        self.settle(scan.then);
-    }
-
-    fn settle(&mut self, then: Then) {
-        self.then = then;
-        let Some(scanner) = &self.scanner else { return };
-        let partial = !scanner.in_body() && scanner.inside(&self.window[self.judged..]);
-        if !partial {
-            self.state.head_ms.store(0, Relaxed);
-        }
-        if let Then::Refuse(refuse) = then {
-            self.ledger.failed(Failure::Refused);
-            if scanner.is_cut() {
-                let mut refused = self
-                    .state
-                    .refused
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                *refused = Some(refuse);
-            } else {
-                self.ledger
-                    .own
-                    .record(refuse.status, std::time::Duration::ZERO);
-            }
-        }
-    }
-
-    /// Applies what became of an upgrade.
-    fn decide_upgrade(&mut self) {
-        if self.then != Then::Hold {
-            return;
-        }
-        let Some(scanner) = &mut self.scanner else {
-            return;
-        };
-        if self.state.tunnel.load(Relaxed) {
-            scanner.tunnel();
-        } else if self.state.resumed.swap(false, Relaxed) {
-            scanner.resume();
-        } else {
-            return;
-        }
-        self.then = Then::More;
-        self.judge(self.judged);
-    }
-
-    /// Gives judged bytes on, as many as fit.
-    fn give(&mut self, cursor: &mut ReadBufCursor<'_>) {
-        let count = self.judged.min(cursor.remaining());
-        cursor.put_slice(&self.window[..count]);
-        self.judged -= count;
-        if count == self.window.len() {
-            self.window.clear();
-            self.window.shrink_to(4096);
-        } else {
-            self.window.drain(..count);
-        }
-    }
-
-    /// The common case: nothing is left over, and what is read passes whole.
-    fn poll_straight(
-        &mut self,
-        context: &mut Context<'_>,
-        cursor: &mut ReadBufCursor<'_>,
-    ) -> Poll<io::Result<usize>> {
-        PIECES.with_borrow_mut(|piece| {
-            let limit = cursor.remaining().min(PIECE);
-            let count = ready!(poll_piece(&mut self.stream, context, &mut piece[..limit]))?;
-            self.note_read(count);
-            let bytes = &piece[..count];
-            let passed = match &mut self.scanner {
-                None => count,
-                Some(scanner) => {
-                    let scan = scanner.scan(bytes);
-                    cursor.put_slice(&bytes[..scan.pass]);
-                    self.window.extend_from_slice(&bytes[scan.pass..]);
-                    self.settle(scan.then);
-                    return Poll::Ready(Ok(count));
-                }
-            };
-            cursor.put_slice(&bytes[..passed]);
-            self.state.head_ms.store(0, Relaxed);
-            Poll::Ready(Ok(count))
-        })
-    }
-
-    fn poll_judged(
-        &mut self,
-        context: &mut Context<'_>,
-        cursor: &mut ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let room = cursor.remaining();
-        loop {
-            self.decide_upgrade();
-            if self.judged > 0 {
-                self.give(cursor);
-                return Poll::Ready(Ok(()));
-            }
-            match self.then {
-                Then::Hold => return self.park(),
-                Then::Refuse(_) => return self.poll_refused(),
-                Then::More => {}
-            }
-            let count = if self.window.is_empty() {
-                ready!(self.poll_straight(context, cursor))?
-            } else {
-                let count = ready!(self.poll_more(context, room))?;
-                self.judge(0);
-                count
-            };
-            if count == 0 || cursor.remaining() < room {
-                return Poll::Ready(Ok(()));
-            }
-        }
-    }
-
-    /// The library sees the end of the stream once it has answered everything before the refusal; one
-    /// that reads the refused body sees a fault.
-    fn poll_refused(&self) -> Poll<io::Result<()>> {
-        if self.scanner.as_ref().is_some_and(Scanner::is_cut) {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        if self.state.is_idle() {
-            return Poll::Ready(Ok(()));
-        }
-        self.park()
-    }
-
-    /// Waits for an answer under way, not for bytes.
-    fn park(&self) -> Poll<io::Result<()>> {
-        self.state.parked.store(true, Relaxed);
-        Poll::Pending
-    }
-
-    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match &mut self.farewell {
-                Farewell::Unsaid => self.begin_farewell(),
-                Farewell::Saying { bytes, written } if *written < bytes.len() => {
-                    *written +=
-                        ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*written..]))?;
-                }
-                Farewell::Saying { .. } => {
-                    ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-                    self.state.linger_ms.store(crate::worker::now_ms(), Relaxed);
-                    self.farewell = Farewell::Lingering { left: LINGER };
-                }
-                Farewell::Lingering { left } => {
-                    let left = *left;
-                    let count = ready!(PIECES.with_borrow_mut(|piece| poll_piece(
-                        &mut self.stream,
-                        context,
-                        piece
-                    )))?;
-                    self.farewell = match left.checked_sub(count) {
-                        Some(left) if count > 0 => Farewell::Lingering { left },
-                        _ => Farewell::Said,
-                    };
-                }
-                Farewell::Said => return Poll::Ready(Ok(())),
-            }
-        }
-    }
-
-    fn begin_farewell(&mut self) {
-        let cut = self.scanner.as_ref().is_some_and(Scanner::is_cut);
-        self.farewell = match self.then {
-            Then::Refuse(refuse) if !cut => {
-                let bytes = answer::raw(refuse.status, &refuse.reason.to_string());
-                Farewell::Saying { bytes, written: 0 }
-            }
-            Then::Refuse(_) => Farewell::Saying {
-                bytes: Vec::new(),
-                written: 0,
-            },
-            _ => Farewell::Said,
-        };
-    }
-
-    fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
-        match written {
-            Poll::Ready(_) if self.state.stalled_ms.load(Relaxed) != 0 => {
-                self.state.stalled_ms.store(0, Relaxed);
-            }
-            Poll::Pending if self.state.stalled_ms.load(Relaxed) == 0 => {
-                self.state
-                    .stalled_ms
-                    .store(crate::worker::now_ms(), Relaxed);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn poll_piece(
-    stream: &mut TcpStream,
-    context: &mut Context<'_>,
-    piece: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(piece);
-    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
-}
-
-impl Drop for ClientIo {
-    /// The library leaves without a shutdown when an upgrade was asked for earlier; one attempt then.
-    fn drop(&mut self) {
-        let cut = self.scanner.as_ref().is_some_and(Scanner::is_cut);
-        if let (Then::Refuse(refuse), Farewell::Unsaid, false) = (self.then, &self.farewell, cut) {
-            let bytes = answer::raw(refuse.status, &refuse.reason.to_string());
-            self.stream.try_write(&bytes).ok();
-        }
-    }
+    pub(crate) stream: TcpStream,
+    /// Read before the library was there.
+    pub(crate) early: Bytes,
+    pub(crate) state: Arc<ClientState>,
 }
 
 impl hyper::rt::Read for ClientIo {
@@ -333,7 +27,19 @@ impl hyper::rt::Read for ClientIo {
         context: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_judged(context, &mut cursor)
+        let room = cursor.remaining();
+        if !self.early.is_empty() {
+            let count = self.early.len().min(room);
+            cursor.put_slice(&self.early[..count]);
+            self.early.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        ready!(piece::poll(&mut self.stream, context, room, |piece| {
+            cursor.put_slice(piece);
+        }))?;
+        let now = crate::worker::now_ms();
+        self.state.read_ms.store(now, Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -344,7 +50,7 @@ impl hyper::rt::Write for ClientIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note_write(&written);
+        self.state.note_write(&written);
         written
     }
 
@@ -353,9 +59,6 @@ impl hyper::rt::Write for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.then, Then::Refuse(_)) {
-            return self.poll_farewell(context);
-        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
@@ -369,7 +72,7 @@ impl hyper::rt::Write for ClientIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note_write(&written);
+        self.state.note_write(&written);
         written
     }
 }

@@ -2,23 +2,28 @@
 
 use crate::client_io::ClientIo;
 use crate::exchange::Exchange;
+use crate::http1::Http1;
+use crate::sniff::sniff;
+use crate::source::Source;
 use crate::worker::Worker;
 use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use mainstay_routing::Refuse;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// What the reader, the exchanges and the sweeper of one client connection tell each other.
 ///
-/// All of them run on one worker; the fields are atomic because an upgraded connection must be `Send`.
 /// Times are the worker's milliseconds plus one; zero is never.
 #[derive(Debug, Default)]
 pub(crate) struct ClientState {
@@ -31,12 +36,8 @@ pub(crate) struct ClientState {
     pub(crate) linger_ms: AtomicU64,
     /// A WebSocket now.
     pub(crate) tunnel: AtomicBool,
-    /// The last upgrade that was asked for was not granted.
-    pub(crate) resumed: AtomicBool,
-    /// The reader waits for an answer rather than for bytes, so nobody else wakes it.
-    pub(crate) parked: AtomicBool,
-    /// The status of a body that broke a rule of framing, and the place of its reason.
-    pub(crate) refused: Mutex<Option<mainstay_routing::Refuse>>,
+    /// The rule of framing that a body broke.
+    refused: Mutex<Option<Refuse>>,
     order: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
@@ -68,27 +69,38 @@ impl ClientState {
     pub(crate) fn end(&self) {
         self.idle_ms.store(crate::worker::now_ms(), Relaxed);
         self.active.fetch_sub(1, Relaxed);
-        self.unpark();
     }
 
-    /// The upgrade that was asked for is not granted.
-    pub(crate) fn resume(&self) {
-        self.resumed.store(true, Relaxed);
-        self.unpark();
+    /// A body broke a rule of framing while somebody was reading it.
+    pub(crate) fn refuse(&self, refuse: Refuse) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refuse);
     }
 
-    fn unpark(&self) {
-        if self.parked.load(Relaxed) {
-            self.parked.store(false, Relaxed);
-            self.wake();
+    /// What [`Self::refuse`] noted, once.
+    pub(crate) fn take_refused(&self) -> Option<Refuse> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.take()
+    }
+
+    /// Notes whether the client reads what is written to it.
+    pub(crate) fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
+        let stalled = self.stalled_ms.load(Relaxed) != 0;
+        match written {
+            Poll::Ready(_) if stalled => self.stalled_ms.store(0, Relaxed),
+            Poll::Pending if !stalled => {
+                self.stalled_ms.store(crate::worker::now_ms(), Relaxed);
+            }
+            _ => {}
         }
     }
 
+    /// Whether no request may be begun any more.
+    pub(crate) fn is_told_to_finish(&self) -> bool {
+        self.order.load(Relaxed) != Order::Serve as u8
+    }
+
     fn wake(&self) {
-        let waker = self
-            .waker
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = &*waker {
             waker.wake_by_ref();
         }
@@ -106,19 +118,8 @@ impl ClientState {
     }
 
     fn remember(&self, waker: &Waker) {
-        let mut held = self
-            .waker
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some(waker.clone());
-    }
-
-    fn ordered(&self) -> Order {
-        match self.order.load(Relaxed) {
-            0 => Order::Serve,
-            1 => Order::Finish,
-            _ => Order::Kill,
-        }
     }
 
     /// Which limit this connection is over, at `now`.
@@ -171,52 +172,52 @@ impl Connection {
         let state = Arc::new(ClientState::default());
         state.idle_ms.store(crate::worker::now_ms(), Relaxed);
         let number = self.worker.enter(state.clone());
-        let seat = Rc::new(Seat {
+        let seat = Seat {
             worker: self.worker.clone(),
             number,
-        });
-        let exchange = Exchange::new(
-            self.worker.clone(),
-            state.clone(),
-            self.peer,
-            self.entrance,
-            &seat,
-        );
-        let exchange = Rc::new(exchange);
-        let mut io = ClientIo::new(self.stream, state.clone(), self.worker.ledger.clone());
-        let two = heed(&state, pin!(io.sniff()), |_| {}).await;
-        match two {
-            Some(Ok(true)) => serve_two(io, &state, exchange).await,
-            Some(Ok(false)) => serve_one(io, &state, exchange).await,
-            Some(Err(_)) | None => {}
-        }
+        };
+        let served = pin!(self.serve(&state));
+        // What ends a connection early is counted where it happens.
+        heed(&state, served).await;
         drop(seat);
+    }
+
+    async fn serve(self, state: &Arc<ClientState>) {
+        let Self {
+            worker,
+            mut stream,
+            peer,
+            entrance,
+        } = self;
+        let Ok((early, two)) = sniff(&mut stream, state).await else {
+            return;
+        };
+        let ledger = worker.ledger.clone();
+        let exchange = Rc::new(Exchange::new(worker, state.clone(), peer, entrance));
+        let state = state.clone();
+        if two {
+            let early = early.into();
+            let io = ClientIo {
+                stream,
+                early,
+                state: state.clone(),
+            };
+            return Box::pin(serve_two(io, state, exchange)).await;
+        }
+        let source = Source::new(stream, early, state.clone(), ledger);
+        let http1 = Http1 {
+            source: Rc::new(RefCell::new(source)),
+            state,
+            exchange,
+        };
+        http1.run().await;
     }
 }
 
-async fn serve_one(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
+async fn serve_two(io: ClientIo, state: Arc<ClientState>, exchange: Rc<Exchange>) {
     let service = service_fn(move |request| {
         let active = exchange.begin();
-        exchange.clone().answer(request, active)
-    });
-    let mut builder = http1::Builder::new();
-    // The scanner's limits are the stricter ones and answer first.
-    builder
-        .max_headers(128)
-        .header_read_timeout(None)
-        .pipeline_flush(true);
-    let connection = builder.serve_connection(io, service).with_upgrades();
-    let inner = pin!(connection);
-    let finish =
-        |connection: Pin<&mut http1::UpgradeableConnection<_, _>>| connection.graceful_shutdown();
-    // What ends a connection early is counted where it happens.
-    drop(heed(state, inner, finish).await);
-}
-
-async fn serve_two(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange>) {
-    let service = service_fn(move |request| {
-        let active = exchange.begin();
-        exchange.clone().answer(request, active)
+        exchange.clone().answer_two(request, active)
     });
     let mut builder = http2::Builder::new(Local);
     builder
@@ -227,9 +228,15 @@ async fn serve_two(io: ClientIo, state: &Arc<ClientState>, exchange: Rc<Exchange
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100)
         .max_send_buf_size(256 * 1024);
-    let inner = pin!(builder.serve_connection(io, service));
-    let finish = |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
-    drop(heed(state, inner, finish).await);
+    let mut inner = pin!(builder.serve_connection(io, service));
+    let mut told = false;
+    let served = poll_fn(|context| {
+        if state.is_told_to_finish() && !std::mem::replace(&mut told, true) {
+            inner.as_mut().graceful_shutdown();
+        }
+        inner.as_mut().poll(context)
+    });
+    drop(served.await);
 }
 
 /// Spawns on the worker's own runtime.
@@ -244,24 +251,15 @@ impl<F: Future + 'static> Executor<F> for Local {
     }
 }
 
-/// Drives a connection and heeds its orders; `None` when it was killed.
-async fn heed<F: Future>(
-    state: &ClientState,
-    mut inner: Pin<&mut F>,
-    finish: impl Fn(Pin<&mut F>),
-) -> Option<F::Output> {
-    let (mut known, mut finished) = (false, false);
+/// Drives a connection, wakes it when it is told something, and drops it when that is to end at once.
+async fn heed<F: Future>(state: &ClientState, mut inner: Pin<&mut F>) -> Option<F::Output> {
+    let mut known = false;
     poll_fn(move |context| {
         if !std::mem::replace(&mut known, true) {
             state.remember(context.waker());
         }
-        match state.ordered() {
-            Order::Kill => return Poll::Ready(None),
-            Order::Finish if !finished => {
-                finished = true;
-                finish(inner.as_mut());
-            }
-            Order::Finish | Order::Serve => {}
+        if state.order.load(Relaxed) == Order::Kill as u8 {
+            return Poll::Ready(None);
         }
         inner.as_mut().poll(context).map(Some)
     })

@@ -1,13 +1,14 @@
 //! What goes to a client, and what is to be done when it has gone.
 
-use crate::body::Own;
 use crate::connection::ClientState;
-use crate::pool::Wire;
+use crate::own::Own;
+use crate::reply::Reply;
 use crate::series::{Failure, Series};
 use crate::upstream::Ticket;
 use crate::worker::Worker;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,7 +37,6 @@ impl Drop for Active {
 pub(crate) struct Flight {
     pub(crate) worker: Rc<Worker>,
     pub(crate) ticket: Ticket,
-    pub(crate) wire: Option<Wire>,
     pub(crate) series: Arc<Series>,
     pub(crate) code: u16,
     pub(crate) begun: Instant,
@@ -44,9 +44,9 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// The answer is over: its connection may carry the next request.
-    fn finish(mut self) {
-        if let Some(wire) = self.wire.take() {
-            self.ticket.upstream.keep(wire);
+    fn finish(self, reply: Reply) {
+        if let Some(link) = reply.into_link() {
+            self.ticket.upstream.keep(link);
         }
         self.record();
     }
@@ -87,19 +87,16 @@ impl Download {
         }
     }
 
-    pub(crate) fn relay(incoming: Incoming, flight: Flight, active: Active) -> Self {
-        let kind = Kind::Relay(Relay {
-            incoming,
-            flight: Some(flight),
-        });
+    pub(crate) fn relay(reply: Reply, flight: Flight, active: Active) -> Self {
+        let kind = Kind::Relay(Relay(Some((reply, flight))));
         Self {
             kind,
             _active: Some(active),
         }
     }
 
-    pub(crate) fn stream(incoming: Incoming, flight: Flight, active: Active) -> Self {
-        let kind = Kind::Stream(Stream::new(incoming, flight));
+    pub(crate) fn stream(reply: Reply, flight: Flight, active: Active) -> Self {
+        let kind = Kind::Stream(Stream::new(reply, flight));
         Self {
             kind,
             _active: Some(active),
@@ -114,37 +111,33 @@ impl Download {
     }
 }
 
-struct Relay {
-    incoming: Incoming,
-    flight: Option<Flight>,
-}
+/// An answer under way, until it is over.
+struct Relay(Option<(Reply, Flight)>);
 
 struct Stream {
-    incoming: Incoming,
+    reply: Reply,
     _flight: Flight,
     over: Pin<Box<dyn Future<Output = ()>>>,
     ended: bool,
 }
 
+type Polled = Poll<Option<io::Result<Frame<Bytes>>>>;
+
 impl Relay {
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = ready!(Pin::new(&mut self.incoming).poll_frame(context));
-        let over = match &polled {
-            None => true,
-            Some(Ok(_)) => self.incoming.is_end_stream(),
-            Some(Err(_)) => {
-                if let Some(flight) = self.flight.take() {
-                    flight.ticket.upstream.traffic.failures.add(1);
-                    flight.cut(Failure::AnswerCut);
-                }
-                false
-            }
+    fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        let Some((reply, _)) = &mut self.0 else {
+            return Poll::Ready(None);
         };
-        if let Some(flight) = over.then(|| self.flight.take()).flatten() {
-            flight.finish();
+        let polled = ready!(reply.poll(context));
+        let over = reply.is_over();
+        if let Some(Err(_)) = &polled
+            && let Some((_, flight)) = self.0.take()
+        {
+            flight.ticket.upstream.traffic.failures.add(1);
+            flight.cut(Failure::AnswerCut);
+        }
+        if over && let Some((reply, flight)) = self.0.take() {
+            flight.finish(reply);
         }
         Poll::Ready(polled)
     }
@@ -152,9 +145,9 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Some(flight) = self.flight.take() {
-            if self.incoming.is_end_stream() {
-                flight.finish();
+        if let Some((reply, flight)) = self.0.take() {
+            if reply.is_over() {
+                flight.finish(reply);
             } else {
                 flight.cut(Failure::ClientGone);
             }
@@ -163,64 +156,105 @@ impl Drop for Relay {
 }
 
 impl Stream {
-    fn new(incoming: Incoming, mut flight: Flight) -> Self {
+    fn new(reply: Reply, mut flight: Flight) -> Self {
         flight.record();
         flight.ticket = flight.ticket.into_stream();
         let over = Box::pin(flight.ticket.upstream.streams_over());
         Self {
-            incoming,
+            reply,
             _flight: flight,
             over,
             ended: false,
         }
     }
 
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Polled {
         if self.ended || self.over.as_mut().poll(context).is_ready() {
             self.ended = true;
             return Poll::Ready(None);
         }
-        Pin::new(&mut self.incoming).poll_frame(context)
+        self.reply.poll(context)
     }
 }
 
-impl Body for Download {
-    type Data = Bytes;
-    type Error = hyper::Error;
+impl Download {
+    /// Whether an instance has no part in it.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.kind, Kind::Own(_))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.kind {
-            Kind::Own(own) => {
-                let frame = own.0.take().map(|bytes| Ok(Frame::data(bytes)));
-                Poll::Ready(frame)
+    /// Whether nothing more is to come.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.kind {
+            Kind::Own(own) => own.0.is_none(),
+            Kind::Relay(Relay(under_way)) => {
+                under_way.as_ref().is_none_or(|(reply, _)| reply.is_over())
             }
+            Kind::Stream(stream) => stream.ended || stream.reply.is_over(),
+            Kind::Upgrade => true,
+        }
+    }
+
+    /// What is still to come, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Own(own) => Some(own.length()),
+            Kind::Relay(Relay(Some((reply, _)))) => reply.length(),
+            Kind::Stream(_) => None,
+            Kind::Relay(Relay(None)) | Kind::Upgrade => Some(0),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        match &mut self.kind {
+            Kind::Own(own) => Poll::Ready(own.0.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Relay(relay) => relay.poll(context),
             Kind::Stream(stream) => stream.poll(context),
             Kind::Upgrade => Poll::Ready(None),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Own(own) => own.is_end_stream(),
-            Kind::Relay(relay) => relay.incoming.is_end_stream(),
-            Kind::Stream(stream) => stream.ended || stream.incoming.is_end_stream(),
-            Kind::Upgrade => true,
+    /// Goes on with a request that is not over, while nobody takes the answer.
+    pub(crate) fn push(&mut self, context: &mut Context<'_>) {
+        match &mut self.kind {
+            Kind::Relay(Relay(Some((reply, _)))) => reply.push(context),
+            Kind::Stream(stream) => stream.reply.push(context),
+            Kind::Relay(Relay(None)) | Kind::Own(_) | Kind::Upgrade => {}
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Own(own) => own.size_hint(),
-            Kind::Relay(relay) => relay.incoming.size_hint(),
-            Kind::Stream(_) => SizeHint::default(),
-            Kind::Upgrade => SizeHint::with_exact(0),
+    /// The next piece, without trailers.
+    pub(crate) fn poll_data(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            match ready!(self.poll(context)).transpose()? {
+                None => return Poll::Ready(None),
+                Some(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+            }
         }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        self.poll(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

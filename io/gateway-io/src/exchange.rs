@@ -1,26 +1,29 @@
 //! One request: where it goes, what it carries, and what becomes of it.
 
 use crate::answer;
-use crate::body::{Own, Upload};
-use crate::connection::{ClientState, Seat};
+use crate::connection::ClientState;
 use crate::download::{Active, Download, Flight};
-use crate::pool::{Lost, Wire};
-use crate::prepare;
+use crate::fields::Fields;
+use crate::link::{self, Lost};
+use crate::name::Name;
+use crate::outgoing::Outgoing;
+use crate::own::Own;
+use crate::prepare::{self, Ours};
+use crate::reply::Reply;
+use crate::request::{Request, Version};
 use crate::series::Failure;
 use crate::serving::{Pool, Serving};
 use crate::tunnel::Tunnel;
-use crate::upstream::{Sending, Ticket, Upstream};
+use crate::upload::{Broken, Incoming, Upload};
+use crate::upstream::{Ticket, Upstream};
 use crate::worker::{self, Worker};
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode};
 use mainstay_routing::{Host, Reason, path, retry};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -29,33 +32,29 @@ use std::time::Instant;
 pub(crate) struct Exchange {
     worker: Rc<Worker>,
     state: Arc<ClientState>,
-    peer: HeaderValue,
+    peer: String,
     entrance: SocketAddr,
-    seat: Weak<Seat>,
+}
+
+/// What a client is answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: Fields,
+    pub(crate) body: Download,
+    /// With 101: what follows.
+    pub(crate) tunnel: Option<Box<Tunnel>>,
 }
 
 /// Where a request goes.
 struct Way {
     label: u32,
     pool: Rc<Pool>,
-    host: HeaderValue,
-    websocket: bool,
+    /// The target, where it is not the client's own.
+    target: Option<String>,
 }
 
 /// The gateway answers itself, for a reason that is counted.
 struct Instead(Box<Response<Own>>, Failure);
-
-/// A request on its way, between two attempts.
-struct Attempt {
-    parts: Parts,
-    body: Upload,
-}
-
-/// Why an attempt brought no answer, and what can be sent again.
-struct Missed {
-    failure: retry::Failure,
-    again: Option<Attempt>,
-}
 
 impl Exchange {
     pub(crate) fn new(
@@ -63,16 +62,12 @@ impl Exchange {
         state: Arc<ClientState>,
         peer: SocketAddr,
         entrance: SocketAddr,
-        seat: &Rc<Seat>,
     ) -> Self {
-        let text = peer.ip().to_canonical().to_string();
-        let peer = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
             worker,
             state,
-            peer,
+            peer: peer.ip().to_canonical().to_string(),
             entrance,
-            seat: Rc::downgrade(seat),
         }
     }
 
@@ -81,83 +76,94 @@ impl Exchange {
         Active::new(&self.state)
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.worker.is_draining()
+    }
+
     /// Answers one request.
     pub(crate) async fn answer(
+        &self,
+        request: Request,
+        incoming: Incoming,
+        active: Active,
+    ) -> Answer {
+        let begun = Instant::now();
+        match self.forward(&request, incoming, begun).await {
+            Ok(found) => found.into_answer(active),
+            Err(Instead(response, failure)) => {
+                let (parts, own) = response.into_parts();
+                let ledger = &self.worker.ledger;
+                ledger.failed(failure);
+                ledger.own.record(parts.status.as_u16(), begun.elapsed());
+                Answer {
+                    status: parts.status,
+                    fields: Fields::Map(parts.headers),
+                    body: Download::own(own, active),
+                    tunnel: None,
+                }
+            }
+        }
+    }
+
+    /// Answers a request that the HTTP/2 library has read.
+    pub(crate) async fn answer_two(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: http::Request<hyper::body::Incoming>,
         active: Active,
     ) -> Result<Response<Download>, Infallible> {
-        let begun = Instant::now();
-        let old = request.version() != Version::HTTP_2;
-        let upgrade = old && request.headers().contains_key(UPGRADE);
-        let mut response = match self.forward(request, begun).await {
-            Ok(response) => response.map(|body| body.into_download(active)),
-            Err(Instead(response, failure)) => {
-                self.worker.ledger.failed(failure);
-                self.worker
-                    .ledger
-                    .own
-                    .record(response.status().as_u16(), begun.elapsed());
-                (*response).map(|own| Download::own(own, active))
-            }
-        };
-        if upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            self.state.resume();
-        }
-        if old && self.worker.is_draining() {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let (parts, incoming) = request.into_parts();
+        let (request, incoming) = (Request::two(parts), Incoming::Two(incoming));
+        let answer = self.answer(request, incoming, active).await;
+        let mut response = Response::new(answer.body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = prepare::answer_two(answer.fields);
         Ok(response)
     }
 
     async fn forward(
         &self,
-        request: Request<Incoming>,
+        request: &Request,
+        incoming: Incoming,
         begun: Instant,
-    ) -> Result<Response<Answered>, Instead> {
-        let (mut parts, incoming) = request.into_parts();
-        let way = self.find(&mut parts)?;
-        let upgrade = way
-            .websocket
-            .then(|| parts.extensions.remove::<OnUpgrade>())
-            .flatten();
-        prepare::request(&mut parts, way.host.clone(), &self.peer, way.websocket);
-        let broken = Rc::new(Cell::new(false));
-        let idempotent = parts.method.is_idempotent();
-        let body = Upload::new(incoming, &self.state, idempotent, &broken).await;
-        if !body.is_sized() {
-            prepare::chunked(&mut parts.headers);
+    ) -> Result<Found, Instead> {
+        let host = host_of(request).map_err(refused)?;
+        let way = self.find(request, host)?;
+        let (idempotent, websocket) = (request.method.is_idempotent(), request.wants_websocket());
+        let body = Upload::new(incoming, &self.state, idempotent).await;
+        let body = body.map_err(|Broken| self.broken_body())?;
+        let given = || request.target.path_and_query();
+        let given = || given().map_or("/", PathAndQuery::as_str);
+        let ours = Ours {
+            host,
+            peer: &self.peer,
+            target: way.target.as_deref().unwrap_or_else(given),
+            websocket,
+            length: body.length(),
+        };
+        let head = prepare::request(request, &ours);
+        let mut outgoing = Outgoing::new(head, body, request.method == Method::HEAD);
+        let attempts = self.attempts(&way.pool, &mut outgoing, idempotent);
+        let (mut answer, ticket) = attempts.await?;
+        if !outgoing.is_over() {
+            answer.reply.send_on(outgoing);
         }
-        if broken.get() {
-            return Err(self.broken_body());
-        }
-        let found = self
-            .attempts(&way.pool, Attempt { parts, body }, idempotent, &broken)
-            .await?;
-        self.answered(found, &way, upgrade, begun)
+        self.answered(answer, ticket, way.label, websocket, begun)
     }
 
-    /// Checks host, path and method, and finds who answers; rewrites the target.
-    fn find(&self, parts: &mut Parts) -> Result<Way, Instead> {
-        let websocket = parts.headers.contains_key(UPGRADE) && prepare::wants_websocket(parts);
-        let value = host_of(parts).map_err(refused)?;
-        let host = Host::parse(value.as_bytes()).map_err(|_| refused(Reason::OddHost))?;
-        if parts.version == Version::HTTP_2 {
-            check_two(parts).map_err(refused)?;
+    /// Checks host, path and method, and finds who answers.
+    fn find(&self, request: &Request, host: &[u8]) -> Result<Way, Instead> {
+        let host = Host::parse(host).map_err(|_| refused(Reason::OddHost))?;
+        if request.version == Version::Two {
+            check_two(request).map_err(refused)?;
         }
-        let path = path::normalise(parts.uri.path()).map_err(|_| refused(Reason::Target))?;
+        let target = &request.target;
+        let path = path::normalise(target.path()).map_err(|_| refused(Reason::Target))?;
         let serving = self.worker.serving();
         let (label, pool) = self.route(&serving, &host, &path)?;
-        if let Some(target) = prepare::target(&parts.uri, &path) {
-            parts.uri = target;
-        }
         Ok(Way {
             label,
             pool,
-            host: value,
-            websocket,
+            target: prepare::target(target, &path),
         })
     }
 
@@ -186,23 +192,23 @@ impl Exchange {
     async fn attempts(
         &self,
         pool: &Rc<Pool>,
-        attempt: Attempt,
+        outgoing: &mut Outgoing,
         idempotent: bool,
-        broken: &Rc<Cell<bool>>,
-    ) -> Result<Found, Instead> {
+    ) -> Result<(link::Answer, Ticket), Instead> {
         let now = worker::moment();
         change(&pool.budget, |budget| budget.request(now));
-        let (mut tried, mut attempt) = (Vec::new(), attempt);
+        let mut tried = Vec::new();
         loop {
             let upstream = self.pick(pool, &tried)?;
-            let missed = match self.attempt(&upstream, attempt, idempotent).await {
+            let failure = match Self::attempt(&self.worker, &upstream, outgoing).await {
                 Ok(found) => return Ok(found),
-                Err(missed) => missed,
+                Err(Some(failure)) => failure,
+                Err(None) => return Err(self.broken_body()),
             };
-            if broken.get() {
-                return Err(self.broken_body());
+            note(&upstream, failure);
+            if !may_repeat(pool, failure, idempotent, outgoing) {
+                return Err(failed(failure));
             }
-            attempt = Self::again(pool, &upstream, missed, idempotent)?;
             tried.push(upstream);
         }
     }
@@ -217,234 +223,167 @@ impl Exchange {
             .ok_or_else(|| no_instance(&format!("`{}`", pool.service)))
     }
 
+    /// Sends a request to one instance; no failure of it at all when it was the client that broke off.
     async fn attempt(
-        &self,
+        worker: &Worker,
         upstream: &Rc<Upstream>,
-        attempt: Attempt,
-        idempotent: bool,
-    ) -> Result<Found, Missed> {
+        outgoing: &mut Outgoing,
+    ) -> Result<(link::Answer, Ticket), Option<retry::Failure>> {
         let ticket = Ticket::new(upstream);
-        let mut wire = match upstream.pooled() {
-            Some(wire) => wire,
-            None => match upstream.connect(&self.worker).await {
-                Ok(wire) => wire,
-                Err(_) => {
-                    return Err(Missed {
-                        failure: retry::Failure::Connect,
-                        again: Some(attempt),
-                    });
-                }
+        let link = match upstream.pooled() {
+            Some(link) => link,
+            None => match upstream.connect(worker).await {
+                Ok(link) => link,
+                Err(_) => return Err(Some(retry::Failure::Connect)),
             },
         };
-        let spare = (wire.reused && idempotent)
-            .then(|| attempt.again())
-            .flatten();
-        match wire
-            .send(Sending::from_parts(attempt.parts, attempt.body))
-            .await
-        {
-            Ok(response) => Ok(Found {
-                response,
-                wire,
-                ticket,
-            }),
-            Err(lost) => Err(missed(lost, spare, wire.reused)),
-        }
-    }
-
-    fn again(
-        pool: &Pool,
-        upstream: &Upstream,
-        missed: Missed,
-        idempotent: bool,
-    ) -> Result<Attempt, Instead> {
-        let now = worker::moment();
-        let stale = matches!(
-            missed.failure,
-            retry::Failure::Unsent | retry::Failure::Died { reused: true }
-        );
-        if stale {
-            upstream.forget_idle();
-        } else {
-            upstream.unreachable(now);
-        }
-        let left = if missed.again.is_some() {
-            retry::Body::Whole
-        } else {
-            retry::Body::Spent
-        };
-        let allowed = retry::decide(missed.failure, idempotent, left)
-            && change(&pool.budget, |budget| budget.take(now));
-        match missed.again {
-            Some(attempt) if allowed => Ok(attempt),
-            _ => Err(failed(missed.failure)),
+        match link.send(outgoing).await {
+            Ok(answer) => Ok((answer, ticket)),
+            Err(Lost::Client) => Err(None),
+            Err(Lost::Late) => Err(Some(retry::Failure::Slow)),
+            Err(Lost::Unsent) => Err(Some(retry::Failure::Unsent)),
+            Err(Lost::Died { stale }) => Err(Some(retry::Failure::Died { reused: stale })),
         }
     }
 
     fn answered(
         &self,
-        found: Found,
-        way: &Way,
-        upgrade: Option<OnUpgrade>,
+        answer: link::Answer,
+        ticket: Ticket,
+        label: u32,
+        websocket: bool,
         begun: Instant,
-    ) -> Result<Response<Answered>, Instead> {
-        let Found {
-            mut response,
-            wire,
-            ticket,
-        } = found;
-        let code = response.status().as_u16();
-        let upstream = ticket.upstream.clone();
+    ) -> Result<Found, Instead> {
+        let code = answer.status.as_u16();
+        let upstream = &ticket.upstream;
         upstream.answered(code, worker::moment());
-        let series = upstream.series(way.label, &self.worker);
+        let series = upstream.series(label, &self.worker);
         let flight = Flight {
             worker: self.worker.clone(),
             ticket,
-            wire: Some(wire),
             series,
             code,
             begun,
         };
-        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let instance = switching
-            .then(|| response.extensions_mut().remove::<OnUpgrade>())
-            .flatten();
-        // The client is answered in its own version, whatever the instance speaks.
-        *response.version_mut() = Version::HTTP_11;
-        prepare::response(response.headers_mut(), switching);
-        match (switching, upgrade, instance) {
-            (false, ..) => Ok(response.map(|incoming| Answered::Whole(incoming, flight))),
-            (true, Some(client), Some(instance)) => {
-                self.begin_tunnel(client, instance, flight);
-                Ok(response.map(|_| Answered::Upgrade))
-            }
-            (true, ..) => Err(failed(retry::Failure::Died { reused: false })),
+        let switching = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+        if switching && !websocket {
+            return Err(failed(retry::Failure::Died { reused: false }));
         }
-        .map(classify)
-    }
-
-    fn begin_tunnel(&self, client: OnUpgrade, instance: OnUpgrade, mut flight: Flight) {
-        flight.record();
-        flight.ticket = flight.ticket.into_stream();
-        self.state.tunnel.store(true, Relaxed);
-        let tunnel = Tunnel {
-            client,
-            instance,
-            flight,
-            seat: self.seat.upgrade(),
-        };
-        drop(tokio::task::spawn_local(tunnel.run()));
+        if switching {
+            self.state.tunnel.store(true, Relaxed);
+        }
+        Ok(Found { answer, flight })
     }
 
     /// The client's body broke off, or broke a rule.
     fn broken_body(&self) -> Instead {
-        let refused = self
-            .state
-            .refused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
-        let refuse = refused.unwrap_or(Reason::ChunkEnd.refuse());
+        let refuse = self.state.take_refused();
+        let refuse = refuse.unwrap_or(Reason::ChunkEnd.refuse());
         Instead(Box::new(answer::refused(refuse)), Failure::ClientBody)
     }
 }
 
-/// The head of an answer, and what it came by.
+/// An instance's answer, and what counts it.
 struct Found {
-    response: Response<Incoming>,
-    wire: Wire,
-    ticket: Ticket,
+    answer: link::Answer,
+    flight: Flight,
 }
 
-/// The body of an answer, before it is known whose request waits.
-enum Answered {
-    Whole(Incoming, Flight),
-    Events(Incoming, Flight),
-    Upgrade,
-}
-
-impl Answered {
-    fn into_download(self, active: Active) -> Download {
-        match self {
-            Self::Whole(incoming, flight) => Download::relay(incoming, flight, active),
-            Self::Events(incoming, flight) => Download::stream(incoming, flight, active),
-            Self::Upgrade => Download::upgrade(),
+impl Found {
+    fn into_answer(self, active: Active) -> Answer {
+        let Self { answer, flight } = self;
+        let (status, fields, reply) = (answer.status, answer.fields, answer.reply);
+        let mut tunnel = None;
+        let body = if status == StatusCode::SWITCHING_PROTOCOLS {
+            tunnel = Some(Box::new(begin_tunnel(reply, flight)));
+            Download::upgrade()
+        } else if is_events(&fields) {
+            Download::stream(reply, flight, active)
+        } else {
+            Download::relay(reply, flight, active)
+        };
+        Answer {
+            status,
+            fields,
+            body,
+            tunnel,
         }
+    }
+}
+
+fn begin_tunnel(reply: Reply, mut flight: Flight) -> Tunnel {
+    flight.record();
+    flight.ticket = flight.ticket.into_stream();
+    let (instance, early) = reply.into_tunnel();
+    Tunnel {
+        instance,
+        early,
+        flight,
     }
 }
 
 /// Tells event streams from other answers, by their type.
-fn classify(response: Response<Answered>) -> Response<Answered> {
-    let kind = response.headers().get(CONTENT_TYPE);
-    let events = kind.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    response.map(|body| match body {
-        Answered::Whole(incoming, flight) if events => Answered::Events(incoming, flight),
-        other => other,
-    })
+fn is_events(fields: &Fields) -> bool {
+    let kind = fields.get(Name::ContentType);
+    kind.is_some_and(|value| value.starts_with(b"text/event-stream"))
 }
 
-impl Attempt {
-    fn again(&self) -> Option<Self> {
-        let body = self.body.again()?;
-        Some(Self {
-            parts: self.parts.clone(),
-            body,
-        })
+/// What a failed attempt says of the instance.
+fn note(upstream: &Upstream, failure: retry::Failure) {
+    match failure {
+        retry::Failure::Unsent | retry::Failure::Died { reused: true } => upstream.forget_idle(),
+        _ => upstream.unreachable(worker::moment()),
     }
 }
 
-fn missed(lost: Lost, spare: Option<Attempt>, reused: bool) -> Missed {
-    match lost {
-        Lost::Late => Missed {
-            failure: retry::Failure::Slow,
-            again: None,
-        },
-        Lost::Broken(Some(unsent)) => {
-            let (parts, body) = (*unsent).into_parts();
-            Missed {
-                failure: retry::Failure::Unsent,
-                again: Some(Attempt { parts, body }),
-            }
-        }
-        Lost::Broken(None) => Missed {
-            failure: retry::Failure::Died { reused },
-            again: spare,
-        },
-    }
+/// Whether a request may be sent again, and is ready to.
+fn may_repeat(
+    pool: &Pool,
+    failure: retry::Failure,
+    idempotent: bool,
+    outgoing: &mut Outgoing,
+) -> bool {
+    let left = if outgoing.rewind() {
+        retry::Body::Whole
+    } else {
+        retry::Body::Spent
+    };
+    retry::decide(failure, idempotent, left)
+        && change(&pool.budget, |budget| budget.take(worker::moment()))
 }
 
 /// The host a request names: `Host`, or in HTTP/2 `:authority`, which must agree with it.
-fn host_of(parts: &Parts) -> Result<HeaderValue, Reason> {
-    let field = parts.headers.get(HOST);
-    match (parts.uri.authority(), field) {
-        (Some(authority), Some(field))
-            if !authority
-                .as_str()
-                .as_bytes()
-                .eq_ignore_ascii_case(field.as_bytes()) =>
-        {
+fn host_of(request: &Request) -> Result<&[u8], Reason> {
+    let authority = request
+        .target
+        .authority()
+        .map(|one| one.as_str().as_bytes());
+    match (authority, request.fields.get(Name::Host)) {
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
             Err(Reason::HostMismatch)
         }
-        (_, Some(field)) => Ok(field.clone()),
-        (Some(authority), None) => {
-            HeaderValue::from_str(authority.as_str()).map_err(|_| Reason::OddHost)
-        }
+        (_, Some(field)) => Ok(field),
+        (Some(authority), None) => Ok(authority),
         (None, None) => Err(Reason::NoHost),
     }
 }
 
 /// What the scanner checks in HTTP/1.1 and the HTTP/2 library leaves open.
-fn check_two(parts: &Parts) -> Result<(), Reason> {
-    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+fn check_two(request: &Request) -> Result<(), Reason> {
+    if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Reason::Method);
     }
-    if parts.headers.get_all(HOST).iter().count() > 1 {
+    if request.fields.all(Name::Host).nth(1).is_some() {
         return Err(Reason::TwoHosts);
     }
-    if parts.headers.len() > mainstay_routing::Scanner::FIELD_LIMIT {
+    if request.fields.count() > mainstay_routing::Scanner::FIELD_LIMIT {
         return Err(Reason::FieldCount);
     }
-    if parts.headers.keys().any(|name| name.as_str().contains('_')) {
+    if request
+        .fields
+        .iter()
+        .any(|field| field.name.contains(&b'_'))
+    {
         return Err(Reason::UnderscoreName);
     }
     Ok(())

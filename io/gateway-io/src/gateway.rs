@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::listener;
 use crate::metrics::Metrics;
+use crate::presence::{self, Place};
 use crate::series::{Ledger, Traffic};
 use crate::serving::{Compiled, Run};
 use crate::socket;
@@ -63,36 +64,15 @@ pub enum GatewayFault {
 /// It answers on [`Config::socket`] at once, and serves from the table on disk, if there is one, after
 /// [`Config::adoption`].
 pub fn run(config: Config) -> Result<(), GatewayFault> {
-    let lock = lock(&config)?;
+    let lock = presence::lock(&config)?;
     let start = |source| GatewayFault::Start { source };
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
-    let result = runtime.map_err(start)?.block_on(async {
-        let (gateway, listener) = Gateway::start(config)?;
+    runtime.map_err(start)?.block_on(async {
+        let (gateway, listener) = Gateway::start(config, lock)?;
         gateway.run(listener).await
-    });
-    drop(lock);
-    result
-}
-
-fn lock(config: &Config) -> Result<File, GatewayFault> {
-    let socket = config.socket.clone();
-    let path = config.socket.with_extension("lock");
-    let opened = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(source) => return Err(GatewayFault::Socket { socket, source }),
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(GatewayFault::Running { socket }),
-        Err(std::fs::TryLockError::Error(source)) => Err(GatewayFault::Socket { socket, source }),
-    }
+    })
 }
 
 /// Listening sockets by address.
@@ -132,22 +112,22 @@ pub(crate) struct Gateway {
     has_begun: Cell<bool>,
     unkept: RefCell<Option<String>>,
     unbound: RefCell<Vec<Refusal>>,
+    place: RefCell<Place>,
 }
 
 /// Connections to the control socket at one time.
 const CONTROLS: usize = 64;
-/// How often a listener that could not be bound at the start is tried again, and the control socket
-/// looked at.
+/// How often a listener that could not be bound at the start is tried again.
 const MEND: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    fn start(config: Config) -> Result<(Self, UnixListener), GatewayFault> {
+    fn start(config: Config, lock: File) -> Result<(Self, UnixListener), GatewayFault> {
         let start = |source| GatewayFault::Start { source };
         let count = config.worker_count();
         let cap = config.limits.connections.div_ceil(count);
         let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
         let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
-        let listener = open(&config).map_err(|source| GatewayFault::Socket {
+        let listener = presence::open(&config).map_err(|source| GatewayFault::Socket {
             socket: config.socket.clone(),
             source,
         })?;
@@ -165,6 +145,7 @@ impl Gateway {
             has_begun: Cell::new(config.adoption.is_zero()),
             unkept: RefCell::default(),
             unbound: RefCell::default(),
+            place: RefCell::new(Place::of(&config.socket, lock)),
             config,
         };
         Ok((gateway, listener))
@@ -199,16 +180,20 @@ impl Gateway {
         Ok(())
     }
 
-    /// Answers whoever connects; a control socket that was deleted is made anew.
     async fn serve(self: Rc<Self>, mut listener: UnixListener) {
         let room = Arc::new(Semaphore::new(CONTROLS));
+        let mut look = tokio::time::interval(presence::LOOK_EVERY);
         loop {
-            let accepted = tokio::time::timeout(MEND, listener.accept()).await;
-            let Ok(Ok((stream, _))) = accepted else {
-                if socket::is_gone(&self.config.socket) {
-                    // What cannot be made now is tried again; traffic needs no control socket.
-                    listener = open(&self.config).unwrap_or(listener);
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = look.tick() => {
+                    if let Some(again) = self.put_back() {
+                        listener = again;
+                    }
+                    continue;
                 }
+            };
+            let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
@@ -223,6 +208,16 @@ impl Gateway {
                 }));
             }
         }
+    }
+
+    /// Where the control socket is gone because its folder was deleted or replaced, makes it again and
+    /// keeps the present table there: traffic must not depend on an older copy of it.
+    fn put_back(&self) -> Option<UnixListener> {
+        let listener = self.place.borrow_mut().retake(&self.config)?;
+        if let Some(table) = &*self.table.borrow() {
+            self.unkept.replace(self.keep(table).err());
+        }
+        Some(listener)
     }
 
     /// Serves from the table on disk, once listeners were handed over or that has taken too long.
@@ -319,8 +314,7 @@ impl Gateway {
         let table = Arc::new(table);
         self.install(table.clone(), add).await;
         self.unbound.borrow_mut().clear();
-        let kept = store::save(&self.config.table, &table);
-        let kept = kept.map_err(|fault| format!("the table cannot be kept on disk: {fault}"));
+        let kept = self.keep(&table);
         let is_kept = kept.is_ok();
         self.unkept.replace(kept.err());
         drop(turn);
@@ -329,6 +323,11 @@ impl Gateway {
             generation: table.generation,
             kept: is_kept,
         })
+    }
+
+    fn keep(&self, table: &Table) -> Result<(), String> {
+        store::save(&self.config.table, table)
+            .map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
     }
 
     fn check(&self, table: &Table) -> Result<(), Refusal> {
@@ -564,13 +563,6 @@ fn share(bound: &Bound, worker: usize, count: usize) -> Vec<(SocketAddr, TcpList
         mine.extend(sockets.filter_map(|socket| Some((*address, socket.try_clone().ok()?))));
     }
     mine
-}
-
-/// Opens the control socket; the library wants it non-blocking.
-fn open(config: &Config) -> io::Result<UnixListener> {
-    let listener = socket::listen(&config.socket)?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
 }
 
 async fn told(term: &mut Signal, interrupt: &mut Signal) {

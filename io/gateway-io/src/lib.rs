@@ -4,6 +4,10 @@
 //! sockets; each worker is a thread with a runtime, listeners, pools and counters of its own, so a
 //! request touches no lock and no other core. [`Client`] is the control plane's side.
 //!
+//! A request is one task: `source` judges and reads it, `exchange` finds who answers, `prepare` writes
+//! its head, `outgoing` and `link` carry it to an instance, `reply` brings the body of the answer and
+//! `http1` writes it. What HTTP/2 clients send is read by a library and joins at `exchange`.
+//!
 //! - A table is taken or refused whole. It is acknowledged once every worker serves from it; from then
 //!   on no request picks an instance that left, and [`Status`] tells what still goes on there.
 //! - A request is routed by the table that was current when its head arrived.
@@ -17,26 +21,43 @@
 
 mod accept;
 mod answer;
-mod body;
 mod client;
 mod client_io;
 mod config;
 mod connection;
 mod control;
+mod date;
 mod download;
 mod exchange;
+mod fields;
 mod gateway;
+mod head;
+mod http1;
+mod lifeline;
+mod link;
 mod listener;
 mod metrics;
-mod pool;
+mod name;
+mod outgoing;
+mod own;
+mod piece;
+mod pieces;
 mod prepare;
+mod presence;
+mod reply;
+mod request;
+mod saying;
 mod series;
 mod serving;
+mod sniff;
 mod socket;
+mod source;
 mod store;
 mod stranger;
 mod sweep;
 mod tunnel;
+mod unchunk;
+mod upload;
 mod upstream;
 mod wire;
 mod worker;

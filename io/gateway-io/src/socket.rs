@@ -50,12 +50,6 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether the socket that was made at `path` is no longer there.
-pub(crate) fn is_gone(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    !std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-}
-
 /// Sends some of `bytes`, with descriptors beside the first of them.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];

@@ -1,15 +1,14 @@
 //! A WebSocket between a client and an instance: bytes both ways, and a clean close when its time is up.
 
-use crate::connection::Seat;
 use crate::download::Flight;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
 use mainstay_routing::Frames;
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Chain};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Close, 1001 "going away" (RFC 6455, 7.4.1), as a server sends it.
 const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
@@ -17,38 +16,36 @@ const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 const PARTING: Duration = Duration::from_secs(2);
 const PIECE: usize = 16 * 1024;
 
-/// The task of one WebSocket.
+/// The instance's side of a WebSocket.
 pub(crate) struct Tunnel {
-    pub(crate) client: OnUpgrade,
-    pub(crate) instance: OnUpgrade,
+    pub(crate) instance: TcpStream,
+    /// What the instance sent behind its head.
+    pub(crate) early: Bytes,
     pub(crate) flight: Flight,
-    pub(crate) seat: Option<Rc<Seat>>,
 }
 
 impl Tunnel {
-    pub(crate) async fn run(self) {
-        let Self {
-            client,
-            instance,
-            flight,
-            seat,
-        } = self;
-        let over = Box::pin(flight.ticket.upstream.streams_over());
-        if let (Ok(client), Ok(instance)) = (client.await, instance.await) {
-            let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-            let (from_instance, to_instance) = tokio::io::split(TokioIo::new(instance));
-            let down = Down {
-                from: from_instance,
-                to: to_client,
-                frames: Frames::default(),
-                over,
-            };
-            let up = pump(from_client, to_instance);
-            join(down.run(), up).await;
-        }
-        drop((flight, seat));
+    /// Runs until either side has ended; `early` is what the client sent before it was answered.
+    pub(crate) async fn run(self, client: TcpStream, early: Vec<u8>) {
+        let over = Box::pin(self.flight.ticket.upstream.streams_over());
+        let (from_client, to_client) = client.into_split();
+        let (from_instance, to_instance) = self.instance.into_split();
+        let down = Down {
+            from: Cursor::new(self.early).chain(from_instance),
+            to: to_client,
+            frames: Frames::default(),
+            over,
+        };
+        let up = pump(
+            Cursor::new(Bytes::from(early)).chain(from_client),
+            to_instance,
+        );
+        join(down.run(), up).await;
     }
 }
+
+/// A side of a socket, behind what was read from it already.
+type Side = Chain<Cursor<Bytes>, OwnedReadHalf>;
 
 /// Runs both directions; when one has ended, the other gets a little longer.
 async fn join(
@@ -63,10 +60,7 @@ async fn join(
     }
 }
 
-async fn pump(
-    mut from: ReadHalf<TokioIo<Upgraded>>,
-    mut to: WriteHalf<TokioIo<Upgraded>>,
-) -> io::Result<()> {
+async fn pump(mut from: Side, mut to: OwnedWriteHalf) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         let count = from.read(&mut piece).await?;
@@ -79,8 +73,8 @@ async fn pump(
 
 /// From the instance to the client.
 struct Down {
-    from: ReadHalf<TokioIo<Upgraded>>,
-    to: WriteHalf<TokioIo<Upgraded>>,
+    from: Side,
+    to: OwnedWriteHalf,
     frames: Frames,
     over: Pin<Box<dyn Future<Output = ()>>>,
 }

@@ -1,7 +1,6 @@
 //! One instance as one worker sees it: its idle connections, its health, what goes on there.
 
-use crate::body::Upload;
-use crate::pool::Wire;
+use crate::link::Link;
 use crate::series::{Key, Series, Traffic};
 use crate::worker::Worker;
 use mainstay_atoms::Moment;
@@ -23,7 +22,7 @@ pub(crate) struct Upstream {
     pub(crate) backend: Backend,
     pub(crate) traffic: Arc<Traffic>,
     outlier: Cell<Outlier>,
-    idle: RefCell<Vec<(Wire, u64)>>,
+    idle: RefCell<Vec<(Box<Link>, u64)>>,
     series: RefCell<Vec<(u32, Arc<Series>)>>,
     left: Cell<bool>,
     streams_end: watch::Sender<Option<Instant>>,
@@ -101,12 +100,15 @@ impl Upstream {
         self.judge(|outlier| outlier.unreachable(now));
     }
 
-    /// The connection used last that still can be.
-    pub(crate) fn pooled(&self) -> Option<Wire> {
+    /// The connection used last that still can be; those found dead before it are closed.
+    pub(crate) fn pooled(&self) -> Option<Box<Link>> {
         let mut idle = self.idle.borrow_mut();
-        // One that is not ready yet has just carried an answer; its task is about to see the end.
-        let place = idle.iter().rposition(|(wire, _)| wire.is_ready())?;
-        Some(idle.remove(place).0)
+        while let Some((link, _)) = idle.pop() {
+            if link.is_quiet() {
+                return Some(link);
+            }
+        }
+        None
     }
 
     /// Closes the idle connections: one of them was found dead.
@@ -114,16 +116,16 @@ impl Upstream {
         self.idle.borrow_mut().clear();
     }
 
-    pub(crate) async fn connect(&self, worker: &Worker) -> io::Result<Wire> {
-        Wire::connect(self.backend.address, worker).await
+    pub(crate) async fn connect(&self, worker: &Worker) -> io::Result<Box<Link>> {
+        Link::connect(self.backend.address, worker).await
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, mut wire: Wire) {
+    pub(crate) fn keep(&self, mut link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
-        if !self.left.get() && !wire.is_closed() && idle.len() < KEPT {
-            wire.reused = true;
-            idle.push((wire, crate::worker::now_ms()));
+        if !self.left.get() && idle.len() < KEPT {
+            link.reused = true;
+            idle.push((link, crate::worker::now_ms()));
         }
     }
 
@@ -133,7 +135,7 @@ impl Upstream {
         let fresh = |since: &u64| u128::from(now.saturating_sub(*since)) <= limit.as_millis();
         self.idle
             .borrow_mut()
-            .retain(|(wire, since)| fresh(since) && !wire.is_closed());
+            .retain(|(link, since)| fresh(since) && link.is_quiet());
     }
 
     /// The series of a route to this instance.
@@ -191,6 +193,3 @@ impl Drop for Ticket {
         }
     }
 }
-
-/// What is sent to an instance.
-pub(crate) type Sending = http::Request<Upload>;

@@ -3,7 +3,7 @@
 use crate::accept::{Acceptor, Stop};
 use crate::config::Limits;
 use crate::connection::{ClientState, Order};
-use crate::pool::Lifeline;
+use crate::lifeline::Lifeline;
 use crate::series::Ledger;
 use crate::serving::{Compiled, Serving};
 use crate::sweep::Sweeper;
@@ -270,5 +270,6 @@ impl Worker {
     pub(crate) fn tick(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         NOW.set(elapsed + 1);
+        crate::date::tick();
     }
 }

@@ -1,6 +1,6 @@
 //! Appends until it is killed, and says each index once its row is durable: what the kill tests run.
 //!
-//! `writer STATE_FOLDER`
+//! `writer STATE_FOLDER [--no-sync]`; without sync it is the control of the power-cut test (debug builds).
 #![expect(clippy::print_stdout, reason = "a tool whose output is its result")]
 
 use mainstay_atoms::{Actor, Epoch, Wall};
@@ -11,9 +11,15 @@ fn main() {
     let state = std::env::args().nth(1).expect("a state folder");
     let dir = std::path::Path::new(&state).join("ledger");
     let anchor = std::path::Path::new(&state).join("anchor");
-    let Ok(Opened::Ready(ledger)) = Ledger::open(&dir, &[anchor], Wall(1)) else {
+    let Ok(Opened::Ready(mut ledger)) = Ledger::open(&dir, &[anchor], Wall(1)) else {
         panic!("the ledger did not open");
     };
+    #[cfg(debug_assertions)]
+    if std::env::args().nth(2).as_deref() == Some("--no-sync") {
+        ledger.close();
+        let reopened = Ledger::open_without_sync(&dir, &[], Wall(1));
+        ledger = reopened.expect("it opened a moment ago");
+    }
     let writers: Vec<_> = (0..8_u64).map(|writer| (writer, ledger.clone())).collect();
     std::thread::scope(|scope| {
         for (writer, ledger) in writers {

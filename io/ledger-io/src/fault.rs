@@ -1,7 +1,7 @@
 //! What can go wrong, one enum a task.
 
 use mainstay_atoms::Wall;
-use mainstay_ledger::EntryFault;
+use mainstay_ledger::{EntryFault, Halt, Loss};
 use std::path::PathBuf;
 
 /// Why a ledger cannot be opened at all. Inconsistent contents are no fault but a halt.
@@ -62,6 +62,48 @@ pub enum AppendFault {
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,
+}
+
+/// Why a halted ledger does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeFault {
+    /// The folder cannot be opened.
+    #[error(transparent)]
+    Open(OpenFault),
+    /// The first entry of the new timeline cannot be stored.
+    #[error(transparent)]
+    Append(AppendFault),
+    /// It is in order; there is nothing to accept.
+    #[error("the ledger is not halted")]
+    Sound,
+    /// What is left contradicts what was signed, so nobody can say what would be kept.
+    #[error("what is left of the ledger was altered: {why}")]
+    Altered {
+        /// The first contradiction.
+        why: String,
+    },
+    /// Something else is lost than was accepted.
+    #[error(
+        "the loss is another than the accepted one: {} of {} entries are left now", found.kept, found.signed
+    )]
+    Moved {
+        /// What would be given up now.
+        found: Box<Loss>,
+    },
+    /// A part could not be put aside or written.
+    #[error("`{}` cannot be {action}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It still contradicts something signed.
+    #[error("the ledger is still halted: {0}")]
+    Halted(Halt),
 }
 
 /// Why entries cannot be read.

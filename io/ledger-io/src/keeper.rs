@@ -3,7 +3,7 @@
 use crate::file::{self, Durable};
 use crate::tile::Tiles;
 use mainstay_atoms::Wall;
-use mainstay_ledger::{Checkpoint, Frontier, SigningKey};
+use mainstay_ledger::{Checkpoint, Frontier, PublicKey, SigningKey, Timeline};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -123,13 +123,18 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    pub(crate) fn database(&self) -> PathBuf {
+        self.dir.join("ledger.db")
+    }
+
     pub(crate) fn local(&self) -> PathBuf {
         self.dir.join("checkpoint")
     }
 
-    /// The anchors' files; named after the key, so one folder serves many ledgers.
-    pub(crate) fn anchors(&self, key_name: &str) -> Vec<PathBuf> {
-        let name = format!("{}.checkpoint", key_name.replace('/', "-"));
+    /// The anchors' files; named after the key, so one folder serves many ledgers, and the latest
+    /// timeline of each replaces the one before.
+    pub(crate) fn anchors(&self, key: &PublicKey) -> Vec<PathBuf> {
+        let name = format!("{}.checkpoint", key.base().replace('/', "-"));
         self.anchors.iter().map(|dir| dir.join(&name)).collect()
     }
 }
@@ -191,7 +196,10 @@ impl Keeper {
         let current = signed.is_some_and(|signed| signed.size == frontier.size());
         let outcome = match signed {
             Some(signed) if current => Ok(signed),
-            _ => self.write(&frontier),
+            _ => {
+                let timeline = signed.map_or(Timeline::FIRST, |signed| signed.timeline);
+                self.write(timeline, &frontier)
+            }
         };
         let mut state = self.shared.lock();
         state.wanted = false;
@@ -203,8 +211,9 @@ impl Keeper {
         self.shared.changed.notify_all();
     }
 
-    fn write(&self, frontier: &Frontier) -> Result<Checkpoint, String> {
+    fn write(&self, timeline: Timeline, frontier: &Frontier) -> Result<Checkpoint, String> {
         let checkpoint = Checkpoint {
+            timeline,
             size: frontier.size(),
             root: frontier.root(),
             at: wall_now(),
@@ -227,13 +236,18 @@ pub(crate) fn write_checkpoint(
 ) -> std::io::Result<Option<String>> {
     let text = checkpoint.sign(key);
     file::replace(&places.local(), text.as_bytes(), 0o644, Durable::Yes)?;
+    Ok(write_anchors(&text, key, places))
+}
+
+/// Writes a signed checkpoint to each anchor; what cannot be written, in words.
+pub(crate) fn write_anchors(text: &str, key: &SigningKey, places: &Places) -> Option<String> {
     let mut fault = None;
-    for path in places.anchors(key.public().name()) {
+    for path in places.anchors(key.public()) {
         if let Err(source) = write_anchor(&path, text.as_bytes()) {
             fault = Some(format!("the anchor `{}`: {source}", path.display()));
         }
     }
-    Ok(fault)
+    fault
 }
 
 fn write_anchor(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -244,7 +258,7 @@ fn write_anchor(path: &Path, text: &[u8]) -> std::io::Result<()> {
 }
 
 /// Civil time, for people: no rule depends on it.
-fn wall_now() -> Wall {
+pub(crate) fn wall_now() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let ms = since.unwrap_or_default().as_millis();
     Wall(u64::try_from(ms).unwrap_or(u64::MAX))

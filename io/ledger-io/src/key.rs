@@ -2,7 +2,7 @@
 
 use crate::OpenFault;
 use crate::file::{self, Durable};
-use mainstay_ledger::{Halt, PublicKey, SigningKey};
+use mainstay_ledger::{Halt, PublicKey, SigningKey, Timeline};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,16 +40,25 @@ fn existing(dir: &Path, text: &[u8], public: Option<Vec<u8>>) -> Result<Found, O
         let halt = unreadable(&key_path(dir), "it is not a key");
         return Ok(Found::Halt(halt));
     };
-    let wanted = format!("{}\n", key.public());
     match public {
-        Some(found) if found == wanted.as_bytes() => {}
+        Some(found)
+            if parsed(&found).is_some_and(|found| found.on(Timeline::FIRST) == *key.public()) => {}
         Some(_) => {
             let halt = unreadable(&public_path(dir), "it does not belong to the signing key");
             return Ok(Found::Halt(halt));
         }
-        None => write_public(dir, &key)?,
+        None => write_public(dir, key.public())?,
     }
     Ok(Found::Key(key))
+}
+
+/// Writes the public key under the name that it has on this timeline, unless it stands there.
+pub(crate) fn publish(dir: &Path, key: &SigningKey, timeline: Timeline) -> Result<(), OpenFault> {
+    let wanted = key.public().on(timeline);
+    if public(dir).as_ref() == Some(&wanted) {
+        return Ok(());
+    }
+    write_public(dir, &wanted)
 }
 
 fn create(dir: &Path, path: &Path) -> Result<SigningKey, OpenFault> {
@@ -60,24 +69,24 @@ fn create(dir: &Path, path: &Path) -> Result<SigningKey, OpenFault> {
     create_private(folder)?;
     let text = format!("{}\n", mainstay_atoms::Digest(seed).to_hex());
     file::replace(path, text.as_bytes(), 0o400, Durable::Yes).map_err(fault(path, "written"))?;
-    write_public(dir, &key)?;
+    write_public(dir, key.public())?;
     Ok(key)
 }
 
-fn write_public(dir: &Path, key: &SigningKey) -> Result<(), OpenFault> {
+fn write_public(dir: &Path, key: &PublicKey) -> Result<(), OpenFault> {
     let path = public_path(dir);
-    let text = format!("{}\n", key.public());
+    let text = format!("{key}\n");
     file::replace(&path, text.as_bytes(), 0o444, Durable::Yes).map_err(fault(&path, "written"))
 }
 
 /// The public key beside the ledger; `None` where there is none or it is no key.
 pub(crate) fn public(dir: &Path) -> Option<PublicKey> {
-    let bytes = file::read(&public_path(dir)).ok()??;
-    String::from_utf8(bytes)
-        .ok()?
-        .strip_suffix('\n')?
-        .parse()
-        .ok()
+    parsed(&file::read(&public_path(dir)).ok()??)
+}
+
+fn parsed(bytes: &[u8]) -> Option<PublicKey> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
 }
 
 /// Makes a folder that only its owner enters.

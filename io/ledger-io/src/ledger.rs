@@ -3,12 +3,12 @@
 use crate::keeper::{Keeper, Places, Shared};
 use crate::lock::Lock;
 use crate::open::{self, Admitted};
-use crate::queue::Queue;
+use crate::queue::{Pending, Queue};
 use crate::tile::Tiles;
 use crate::writer::Writer;
-use crate::{AppendFault, Entries, OpenFault, Reader, key};
+use crate::{AppendFault, Entries, OpenFault, Reader, ResumeFault, key, resume};
 use mainstay_atoms::{Actor, Digest, Epoch, Generation, Wall};
-use mainstay_ledger::{Checkpoint, Entry, Halt, IdempotencyKey, Kind};
+use mainstay_ledger::{Checkpoint, Entry, Halt, IdempotencyKey, Kind, Loss};
 use rusqlite::Connection;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,12 +53,20 @@ pub enum Opened {
     /// It takes entries.
     Ready(Ledger),
     /// It must not be written to; it can still be read. The folder was not changed.
-    Halted {
-        /// Why.
-        reason: Halt,
-        /// Reads what is there.
-        reader: Reader,
-    },
+    Halted(Box<Halted>),
+}
+
+/// A folder that contradicts something signed.
+#[derive(Debug)]
+pub struct Halted {
+    /// Why.
+    pub reason: Halt,
+    /// Reads what is there.
+    pub reader: Reader,
+    /// What [`Ledger::resume`] would give up, where it can help.
+    pub loss: Option<Loss>,
+    /// Nobody else may go on with the folder meanwhile.
+    pub lock: Lock,
 }
 
 /// A ledger that takes entries. Clones share one writer; the last one to go closes it.
@@ -92,11 +100,58 @@ impl Ledger {
         };
         match open::admit(&places, now)? {
             Ok(admitted) => start(admitted, places, lock).map(Opened::Ready),
-            Err(reason) => Ok(Opened::Halted {
-                reason,
+            Err(stopped) => Ok(Opened::Halted(Box::new(Halted {
+                reason: stopped.halt,
                 reader: Reader::new(dir),
-            }),
+                loss: stopped.loss,
+                lock,
+            }))),
         }
+    }
+
+    /// Goes on with a halted folder without the entries that are gone, because somebody decided so over
+    /// exactly this loss. `first` says who and what, as the first entry of the new timeline. What the old
+    /// timeline signed stays beside it, in `before-timeline-N/`. The halt's lock has to be dropped before.
+    pub fn resume(
+        dir: &Path,
+        anchors: &[PathBuf],
+        accepted: &Loss,
+        first: Draft,
+        now: Wall,
+    ) -> Result<Self, ResumeFault> {
+        let lock = Lock::take(dir, now).map_err(ResumeFault::Open)?;
+        let places = Places {
+            dir: dir.to_owned(),
+            anchors: anchors.to_vec(),
+        };
+        let mut entry = encode(first).map_err(ResumeFault::Append)?.1;
+        Entry::assign_index(&mut entry, accepted.kept);
+        resume::begin(&places, accepted, &entry, now)?;
+        match open::admit(&places, now).map_err(ResumeFault::Open)? {
+            Ok(admitted) => start(admitted, places, lock).map_err(ResumeFault::Open),
+            Err(stopped) => Err(ResumeFault::Halted(stopped.halt)),
+        }
+    }
+
+    /// Opens a ledger that acknowledges what no disk holds: what the power-cut test has to catch. Not part
+    /// of a release build.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub fn open_without_sync(
+        dir: &Path,
+        anchors: &[PathBuf],
+        now: Wall,
+    ) -> Result<Self, OpenFault> {
+        let lock = Lock::take(dir, now)?;
+        let places = Places {
+            dir: dir.to_owned(),
+            anchors: anchors.to_vec(),
+        };
+        let admitted = open::admit(&places, now)?;
+        let admitted = admitted.unwrap_or_else(|stopped| panic!("it is halted: {}", stopped.halt));
+        let off = admitted.connection.execute_batch("PRAGMA synchronous=OFF");
+        off.expect("SQLite takes its own setting");
+        start(admitted, places, lock)
     }
 
     /// Records one entry; returns once it is durable.
@@ -108,7 +163,13 @@ impl Ledger {
     /// Records several entries in this order, all or none; returns once they are durable.
     pub fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendFault> {
         let rows = drafts.into_iter().map(encode).collect::<Result<_, _>>()?;
-        self.inner.queue.append(rows)
+        self.inner.queue.submit(rows)?.wait()
+    }
+
+    /// Hands over one entry without waiting for the disk, so that one caller may have several under way;
+    /// they are recorded in this order. Nothing counts before its [`Pending::wait`] is over.
+    pub fn submit(&self, draft: Draft) -> Result<Pending, AppendFault> {
+        self.inner.queue.submit(vec![encode(draft)?])
     }
 
     /// The entries from this index on.

@@ -9,7 +9,8 @@
 //! - an append returns only once its row is durable, and one thread numbers all rows;
 //! - only durable sizes are signed, and a size once signed is never signed with another root;
 //! - after a failed write or sync nothing more is written until the folder is opened again;
-//! - a folder that disagrees with any signed checkpoint is never written to ([`Opened::Halted`]).
+//! - a folder that disagrees with any signed checkpoint is never written to ([`Opened::Halted`]), unless
+//!   somebody accepts exactly what is lost ([`Ledger::resume`]): then it goes on as another timeline.
 //!
 //! What this crate never does: truncate, repair or delete rows, or read what an entry means.
 //! Entry points: [`Ledger::open`], [`verify`].
@@ -23,14 +24,16 @@ mod lock;
 mod open;
 mod queue;
 mod reader;
+mod resume;
 mod row;
 mod seen;
 mod tile;
 mod verify;
 mod writer;
 
-pub use fault::{AppendFault, OpenFault, ReadFault, VerifyFault};
-pub use ledger::{Draft, Ledger, Opened, Receipt};
-pub use lock::holder;
+pub use fault::{AppendFault, OpenFault, ReadFault, ResumeFault, VerifyFault};
+pub use ledger::{Draft, Halted, Ledger, Opened, Receipt};
+pub use lock::{Lock, holder};
+pub use queue::Pending;
 pub use reader::{Entries, Reader};
 pub use verify::{Finding, Report, verify};

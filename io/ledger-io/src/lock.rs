@@ -8,9 +8,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Held until dropped.
+/// A folder held against every other process, until dropped.
 #[derive(Debug)]
-pub(crate) struct Lock {
+#[must_use = "the folder is free once this is dropped"]
+pub struct Lock {
     _file: File,
 }
 

@@ -3,12 +3,14 @@
 use crate::fault::OpenFault;
 use crate::file;
 use crate::keeper::{Places, write_checkpoint};
-use crate::key::{self, Found};
+use crate::key;
+use crate::resume;
 use crate::row;
 use crate::seen::Seen;
 use mainstay_atoms::{Digest, Wall};
 use mainstay_ledger::{
-    Checkpoint, Disk, Entry, Frontier, Halt, PublicKey, Signed, SigningKey, Verdict, decide_open,
+    Checkpoint, Disk, Entry, Frontier, Halt, Loss, PublicKey, Signed, SigningKey, Timeline,
+    Verdict, decide_open, loss, timeline,
 };
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,39 +26,100 @@ pub(crate) struct Admitted {
     pub(crate) anchor_fault: Option<String>,
 }
 
-/// Admits a folder or says why it must not be written to.
-pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Halt>, OpenFault> {
-    let database = places.dir.join("ledger.db");
+/// A folder that must not be written to.
+pub(crate) struct Stopped {
+    pub(crate) halt: Halt,
+    pub(crate) loss: Option<Loss>,
+}
+
+/// What a folder and its anchors say.
+pub(crate) struct Found {
+    pub(crate) key: SigningKey,
+    pub(crate) local: Signed,
+    pub(crate) anchors: Vec<(String, Signed)>,
+    pub(crate) frontier: Frontier,
+    pub(crate) seen: Seen,
+    pub(crate) disk: Disk,
+}
+
+impl Found {
+    pub(crate) fn halt(&self) -> Option<Stopped> {
+        match decide_open(&self.disk, &self.local, &self.anchors) {
+            Verdict::Halt(halt) => Some(Stopped {
+                halt,
+                loss: loss(&self.disk, &self.local, &self.anchors),
+            }),
+            Verdict::Go | Verdict::Resign => None,
+        }
+    }
+}
+
+/// Reads everything that the rule needs; changes nothing, but for the key of a new folder.
+pub(crate) fn look(places: &Places) -> Result<Result<Found, Halt>, OpenFault> {
+    let database = places.database();
     let new = !database.exists() && !places.local().exists();
     let key = match key::load(&places.dir, new)? {
-        Found::Key(key) => key,
-        Found::Halt(halt) => return Ok(Err(halt)),
+        key::Found::Key(key) => key,
+        key::Found::Halt(halt) => return Ok(Err(halt)),
     };
     let local = read_signed(&places.local(), key.public());
     let anchors: Vec<(String, Signed)> = places
-        .anchors(key.public().name())
+        .anchors(key.public())
         .iter()
         .map(|path| (path.display().to_string(), read_signed(path, key.public())))
         .collect();
-    let (frontier, seen, disk) = match rows(&database, &sizes(&local, &anchors)) {
+    let found = rows(&database, &sizes(&local, &anchors));
+    Ok(found.map(|(frontier, seen, disk)| Found {
+        key,
+        local,
+        anchors,
+        frontier,
+        seen,
+        disk,
+    }))
+}
+
+/// Admits a folder or says why it must not be written to.
+pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Stopped>, OpenFault> {
+    let found = match look(places)? {
         Ok(found) => found,
-        Err(halt) => return Ok(Err(halt)),
+        Err(halt) => return Ok(Err(Stopped { halt, loss: None })),
     };
-    let verdict = decide_open(&disk, &local, &anchors);
-    if let Verdict::Halt(halt) = verdict {
-        return Ok(Err(halt));
+    if let Some(stopped) = found.halt() {
+        return Ok(Err(stopped));
     }
+    let settled = settled(&found);
+    let timeline = timeline(&found.local, &found.anchors);
+    let Found {
+        key,
+        local,
+        mut frontier,
+        mut seen,
+        ..
+    } = found;
+    key::publish(&places.dir, &key, timeline)?;
     // A folder's first checkpoint precedes its first row, so that rows without any can be told.
-    let first = (!database.exists()).then(|| sign(&frontier, &key, places, now));
+    let database = places.database();
+    let first = (!database.exists()).then(|| sign(timeline, &frontier, &key, places, now));
     let first = first.transpose()?;
-    let connection = row::open_writer(&database).map_err(|source| OpenFault::Database {
+    let fault = |source| OpenFault::Database {
         path: database.clone(),
         source,
-    })?;
+    };
+    let connection = row::open_writer(&database).map_err(fault)?;
+    let redone = match resume::first_entry(&places.dir, timeline) {
+        Some((entry, bytes)) if entry.index == frontier.size() => {
+            let leaf = row::insert(&connection, entry.index, &bytes).map_err(fault)?;
+            seen.add(&entry.key, entry.index);
+            frontier.push(leaf);
+            true
+        }
+        _ => false,
+    };
     let (signed, anchor_fault) = match (first, local) {
-        (Some(first), _) => first,
-        (None, Signed::Found(signed)) if settled(&verdict, &anchors, &signed) => (signed, None),
-        (None, _) => sign(&frontier, &key, places, now)?,
+        (Some(first), _) if !redone => first,
+        (None, Signed::Found(signed)) if settled && !redone => (signed, None),
+        _ => sign(timeline, &frontier, &key, places, now)?,
     };
     Ok(Ok(Admitted {
         connection,
@@ -69,18 +132,23 @@ pub(crate) fn admit(places: &Places, now: Wall) -> Result<Result<Admitted, Halt>
 }
 
 /// Whether nothing has to be signed: rows, checkpoint and every anchor say the same.
-fn settled(verdict: &Verdict, anchors: &[(String, Signed)], signed: &Checkpoint) -> bool {
-    let same = |anchor: &Signed| matches!(anchor, Signed::Found(known) if known == signed);
-    *verdict == Verdict::Go && anchors.iter().all(|(_, anchor)| same(anchor))
+fn settled(found: &Found) -> bool {
+    let Signed::Found(local) = &found.local else {
+        return false;
+    };
+    let same = |anchor: &Signed| matches!(anchor, Signed::Found(known) if known == local);
+    local.size == found.disk.rows && found.anchors.iter().all(|(_, anchor)| same(anchor))
 }
 
 fn sign(
+    timeline: Timeline,
     frontier: &Frontier,
     key: &SigningKey,
     places: &Places,
     now: Wall,
 ) -> Result<(Checkpoint, Option<String>), OpenFault> {
     let checkpoint = Checkpoint {
+        timeline,
         size: frontier.size(),
         root: frontier.root(),
         at: now,
@@ -151,6 +219,7 @@ fn rows(database: &Path, sizes: &BTreeSet<u64>) -> Result<(Frontier, Seen, Disk)
         .map_err(unreadable)?;
     }
     let rows = frontier.size();
+    roots.insert(rows, frontier.root());
     match halt {
         Some(halt) => Err(halt),
         None => Ok((frontier, seen, Disk { rows, roots })),

@@ -3,12 +3,13 @@
 use crate::{AppendFault, Receipt};
 use mainstay_ledger::IdempotencyKey;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Most rows gathered for one commit: bounds the wait of the first of them.
 const BATCH_ROWS: usize = 1024;
 
-/// How often the writer steps back for those it served before.
-const YIELDS: usize = 32;
+/// How long the writer waits for those it served before: less than a sync takes.
+const RETURN: Duration = Duration::from_micros(500);
 
 /// Rows that stand or fall together.
 pub(crate) type Rows = Vec<(IdempotencyKey, Vec<u8>)>;
@@ -30,8 +31,28 @@ pub(crate) struct Queue {
 struct Gathering {
     requests: Vec<Rows>,
     rows: usize,
+    /// The writer sleeps and wants to be woken by the request that makes this many; 0 while it works.
+    wake_at: usize,
     outcome: Arc<OnceLock<Outcome>>,
     closed: bool,
+}
+
+/// A request under way.
+#[derive(Debug)]
+#[must_use = "an entry counts once its wait is over"]
+pub struct Pending {
+    outcome: Arc<OnceLock<Outcome>>,
+    place: usize,
+}
+
+impl Pending {
+    /// Waits until the request is durable or failed; the receipts of its entries, in their order.
+    pub fn wait(self) -> Result<Vec<Receipt>, AppendFault> {
+        match self.outcome.wait() {
+            Ok(receipts) => Ok(receipts[self.place].clone()),
+            Err(fault) => Err(fault.clone()),
+        }
+    }
 }
 
 /// Requests that the writer took. Whatever happens to the writer, everybody gets an answer.
@@ -48,8 +69,8 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request and waits until it is durable or failed.
-    pub(crate) fn append(&self, rows: Rows) -> Result<Vec<Receipt>, AppendFault> {
+    /// Adds a request; waits only while too many wait already.
+    pub(crate) fn submit(&self, rows: Rows) -> Result<Pending, AppendFault> {
         let full = |state: &mut Gathering| state.rows >= BATCH_ROWS && !state.closed;
         let waited = self.emptied.wait_while(self.lock(), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -60,27 +81,29 @@ impl Queue {
         state.rows += rows.len();
         state.requests.push(rows);
         let outcome = Arc::clone(&state.outcome);
+        let wake = place + 1 == state.wake_at || (state.wake_at > 0 && state.rows >= BATCH_ROWS);
         drop(state);
-        if place == 0 {
+        if wake {
             self.filled.notify_one();
         }
-        match outcome.wait() {
-            Ok(receipts) => Ok(receipts[place].clone()),
-            Err(fault) => Err(fault.clone()),
-        }
+        Ok(Pending { outcome, place })
     }
 
     /// The next batch; `None` once the queue is closed and empty. When the last one served several
     /// (`expected`), they get a moment to come back, because a commit costs the same for all of them.
     pub(crate) fn take(&self, expected: usize) -> Option<Batch> {
-        for _ in 0..YIELDS {
-            if expected < 2 || self.lock().requests.len() >= expected {
-                break;
-            }
-            std::thread::yield_now();
+        let mut state = self.lock();
+        if expected > 1 {
+            state.wake_at = expected;
+            let few = |state: &mut Gathering| {
+                state.requests.len() < expected && state.rows < BATCH_ROWS && !state.closed
+            };
+            let waited = self.filled.wait_timeout_while(state, RETURN, few);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.wake_at = 1;
         let idle = |state: &mut Gathering| state.requests.is_empty() && !state.closed;
-        let waited = self.filled.wait_while(self.lock(), idle);
+        let waited = self.filled.wait_while(state, idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.requests.is_empty() {
             return None;

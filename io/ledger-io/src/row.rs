@@ -14,6 +14,9 @@ const SCHEMA: &str = "
         bytes BLOB NOT NULL
     ) STRICT;";
 
+/// Stores a row: index, hash, bytes.
+pub(crate) const INSERT: &str = "INSERT INTO entry (idx, leaf, bytes) VALUES (?1, ?2, ?3)";
+
 /// Pages in the write-ahead log before they move into the database: 16 MiB, so that a burst is not
 /// interrupted by a checkpoint every few milliseconds.
 const WAL_PAGES: u32 = 4096;
@@ -46,6 +49,18 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.execute_batch(SCHEMA)?;
     Ok(connection)
+}
+
+/// Stores one row by itself, durably; its hash.
+pub(crate) fn insert(
+    connection: &Connection,
+    index: u64,
+    bytes: &[u8],
+) -> rusqlite::Result<Digest> {
+    let leaf = leaf_hash(bytes);
+    let index = i64::try_from(index).unwrap_or(i64::MAX);
+    connection.execute(INSERT, (index, &leaf.0[..], bytes))?;
+    Ok(leaf)
 }
 
 /// Opens the database for reading; a copy on a read-only file system opens too, when no log is beside it.

@@ -2,6 +2,7 @@
 
 use crate::keeper::Shared;
 use crate::queue::{ClosesOnDrop, Outcome, Queue, Rows};
+use crate::row;
 use crate::seen::Seen;
 use crate::{AppendFault, Receipt};
 use mainstay_ledger::{Entry, Frontier, IdempotencyKey, leaf_hash};
@@ -9,6 +10,10 @@ use rusqlite::{Connection, ErrorCode, Statement};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the very first entry waits for its signature.
+const FIRST_SIGNATURE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Writer {
     pub(crate) dir: PathBuf,
@@ -63,11 +68,17 @@ impl Writer {
         match statements.record(&mut draft, requests) {
             Ok(receipts) => {
                 let Draft { frontier, new, .. } = draft;
+                let first = self.frontier.size() == 0 && frontier.size() > 0;
                 self.frontier = frontier;
                 for (key, &index) in &new {
                     self.seen.add(key, index);
                 }
                 self.shared.publish(&self.frontier);
+                if first {
+                    // Else a folder that is deleted within the first second would pass for a new one.
+                    // When it cannot be signed the keeper says so and goes on trying.
+                    self.shared.sign_now(FIRST_SIGNATURE);
+                }
                 Ok(receipts)
             }
             Err(fault) => {
@@ -96,8 +107,7 @@ impl<'a> Statements<'a> {
         Ok(Self {
             connection,
             begin: connection.prepare("BEGIN IMMEDIATE")?,
-            insert: connection
-                .prepare("INSERT INTO entry (idx, leaf, bytes) VALUES (?1, ?2, ?3)")?,
+            insert: connection.prepare(row::INSERT)?,
             find: connection.prepare("SELECT bytes FROM entry WHERE idx = ?1")?,
             commit: connection.prepare("COMMIT")?,
         })

@@ -79,7 +79,7 @@ fn seen(state: &Path) -> Result<Vec<Entry>, String> {
     }
     match Ledger::open(&dir, &[], NOW).map_err(|fault| fault.to_string())? {
         Opened::Ready(ledger) => contents(&ledger.reader()).ok_or_else(|| "unreadable".into()),
-        Opened::Halted { reason, .. } => Err(reason.to_string()),
+        Opened::Halted(halted) => Err(halted.reason.to_string()),
     }
 }
 

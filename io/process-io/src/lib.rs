@@ -31,6 +31,7 @@ mod log;
 mod machine;
 mod manifest;
 mod observe;
+mod presence;
 mod probe;
 mod process;
 mod reader;

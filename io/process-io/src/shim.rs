@@ -8,6 +8,7 @@ use crate::group::{self, Groups};
 use crate::isolation::{Isolation, KillBy};
 use crate::layout::Door;
 use crate::log::{Lines, Writer};
+use crate::presence::Presence;
 use crate::record::{self, Ended, Exit, Identity, Orders, State, wall_now};
 use crate::{launch, process, reader};
 use mainstay_atoms::{Epoch, Generation};
@@ -31,8 +32,8 @@ const LAST_LINES: (usize, usize) = (30, 1024);
 const DRAIN: Duration = Duration::from_millis(500);
 /// A killed group is gone within this, or the kernel holds it.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-/// How often orphans that ended are collected while nothing else happens.
-const REAP_EVERY: Duration = Duration::from_secs(10);
+/// How often orphans that ended are collected, and the socket is looked for, while nothing else happens.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections served at a time.
 const CLIENTS: usize = 8;
 /// Bytes read from a pipe at a time.
@@ -87,11 +88,12 @@ fn hold(dir: &Path) -> io::Result<()> {
     );
     let groups = Groups::create(&name, &launch.size);
     let (status, ended, fault) = match start(dir, &orders, &groups) {
-        Ok(workload) => {
+        Ok((workload, state)) => {
             say("ok");
             let seen = (orders.epoch, launch.generation);
-            let mut shim = Shim::new(workload, &groups, listener, seen);
-            shim.run(&mut log, &orders, &called)?;
+            let presence = Presence::new(dir, &orders, state, lock);
+            let mut shim = Shim::new(workload, &groups, (listener, presence), seen);
+            shim.run(&mut log, &called)?;
             (shim.status, shim.ended(), None)
         }
         Err(why) => (None, Ended::NeverStarted, Some(why)),
@@ -155,7 +157,7 @@ struct Source {
 }
 
 /// Starts stage two and waits until it became the program.
-fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, String> {
+fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<(Workload, State), String> {
     let said = |fault: io::Error| fault.to_string();
     let us = Identity::of(std::process::id()).ok_or("this process is not in /proc")?;
     let mut state = State {
@@ -198,11 +200,12 @@ fn start(dir: &Path, orders: &Orders, groups: &Groups) -> Result<Workload, Strin
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     let pidfd = pidfd.map_err(|fault| fault.to_string())?;
     let streams = vec![source(out, false)?, source(err, true)?];
-    Ok(Workload {
+    let workload = Workload {
         pid,
         pidfd,
         streams,
-    })
+    };
+    Ok((workload, state))
 }
 
 fn pipe() -> Result<(File, OwnedFd), String> {
@@ -236,6 +239,9 @@ struct Client {
 struct Shim<'a> {
     groups: &'a Groups,
     listener: UnixListener,
+    presence: Presence,
+    /// When the socket was last looked for.
+    looked: Instant,
     clients: Vec<Client>,
     streams: Vec<Source>,
     pid: Pid,
@@ -250,12 +256,14 @@ impl<'a> Shim<'a> {
     fn new(
         workload: Workload,
         groups: &'a Groups,
-        listener: UnixListener,
+        (listener, presence): (UnixListener, Presence),
         seen: (Epoch, Generation),
     ) -> Self {
         Self {
             groups,
             listener,
+            presence,
+            looked: Instant::now(),
             clients: Vec::new(),
             streams: workload.streams,
             pid: workload.pid,
@@ -275,15 +283,9 @@ impl<'a> Shim<'a> {
     }
 
     /// Until the program ended, its group is gone and its pipes are read.
-    fn run(&mut self, log: &mut Writer, orders: &Orders, called: &AtomicBool) -> io::Result<()> {
+    fn run(&mut self, log: &mut Writer, called: &AtomicBool) -> io::Result<()> {
         while self.status.is_none() {
             let ready = self.wait(self.patience())?;
-            if called.swap(false, Ordering::Relaxed) {
-                // Somebody did not find the socket; whoever deleted it may do so again.
-                if let Ok(listener) = listen(orders) {
-                    self.listener = listener;
-                }
-            }
             self.read_streams(log);
             if ready {
                 self.accept();
@@ -291,6 +293,13 @@ impl<'a> Shim<'a> {
             self.serve();
             self.reap();
             self.press();
+            // Called by somebody who did not find the socket, it looks at once.
+            if called.swap(false, Ordering::Relaxed) || self.looked.elapsed() >= LOOK_EVERY {
+                self.looked = Instant::now();
+                if let Some(listener) = self.presence.restore() {
+                    self.listener = listener;
+                }
+            }
         }
         self.end_group();
         let deadline = Instant::now() + DRAIN;
@@ -309,7 +318,7 @@ impl<'a> Shim<'a> {
     fn patience(&self) -> Duration {
         match self.stop {
             Some(stop) if !stop.killed => stop.deadline.saturating_duration_since(Instant::now()),
-            _ => REAP_EVERY,
+            _ => LOOK_EVERY,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Plan {
 pub struct Run {
     /// Requests answered.
     pub requests: u64,
+    /// Answers that were no success, and connections that broke.
+    pub failures: u64,
     /// On-CPU time per request of all threads of the server, in nanoseconds.
     pub cpu_ns: f64,
 }
@@ -37,6 +39,12 @@ pub struct Run {
 pub struct Report {
     /// The median of the paired ratios, ours over nginx's: the figure.
     pub ratio: f64,
+    /// All paired ratios, in order of size: how far the machine let them scatter.
+    pub ratios: Vec<f64>,
+    /// Requests that were not answered well, by either.
+    pub failures: u64,
+    /// `/proc/loadavg` before the runs and after them.
+    pub load: [String; 2],
     /// Ours.
     pub ours: Vec<Run>,
     /// nginx's, in the same order.
@@ -45,6 +53,26 @@ pub struct Report {
     pub idle_rss_kib: u64,
     /// Resident memory of our gateway after all runs, in KiB.
     pub loaded_rss_kib: u64,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sum = |runs: &[Run]| runs.iter().map(|run| run.requests).sum::<u64>();
+        let quartile = |part: usize| self.ratios.get(self.ratios.len() * part / 4);
+        let (low, high) = (quartile(1).unwrap_or(&0.0), quartile(3).unwrap_or(&0.0));
+        write!(
+            out,
+            "gateway/nginx on-CPU per request: {:.3} (median of {} pairs; middle half {low:.3} to {high:.3}); \
+             {} and {} requests, {} failed; load {} before, {} after",
+            self.ratio,
+            self.ratios.len(),
+            sum(&self.ours),
+            sum(&self.nginx),
+            self.failures,
+            self.load[0],
+            self.load[1],
+        )
+    }
 }
 
 const UPSTREAM: u16 = 18_391;
@@ -81,37 +109,55 @@ pub fn measure(plan: Plan) -> Result<Report> {
         wait_for(port)?;
     }
     let idle_rss_kib = rss_kib(ours.0.id())?;
-    let mut report = Report {
-        ratio: 0.0,
-        ours: Vec::new(),
-        nginx: Vec::new(),
-        idle_rss_kib,
-        loaded_rss_kib: 0,
-    };
-    let run = |port, pid| run(plan, port, pid);
-    run(OURS, ours.0.id())?;
-    run(NGINX, nginx.0.id())?;
+    let before = load()?;
+    let (mut our_runs, mut nginx_runs) = (Vec::new(), Vec::new());
+    let ours_once = || run(plan, OURS, ours.0.id());
+    let nginx_once = || run(plan, NGINX, nginx.0.id());
+    ours_once()?;
+    nginx_once()?;
     for pair in 0..plan.pairs {
         if coin(pair) {
-            report.ours.push(run(OURS, ours.0.id())?);
-            report.nginx.push(run(NGINX, nginx.0.id())?);
+            our_runs.push(ours_once()?);
+            nginx_runs.push(nginx_once()?);
         } else {
-            report.nginx.push(run(NGINX, nginx.0.id())?);
-            report.ours.push(run(OURS, ours.0.id())?);
+            nginx_runs.push(nginx_once()?);
+            our_runs.push(ours_once()?);
         }
     }
-    report.loaded_rss_kib = rss_kib(ours.0.id())?;
-    let pairs = report.ours.iter().zip(&report.nginx);
+    let ratios = ratios(&our_runs, &nginx_runs);
+    let report = Report {
+        ratio: *ratios
+            .get(ratios.len() / 2)
+            .context("no pairs were measured")?,
+        ratios,
+        failures: our_runs
+            .iter()
+            .chain(&nginx_runs)
+            .map(|run| run.failures)
+            .sum(),
+        load: [before, load()?],
+        ours: our_runs,
+        nginx: nginx_runs,
+        idle_rss_kib,
+        loaded_rss_kib: rss_kib(ours.0.id())?,
+    };
+    drop((upstream, nginx, ours));
+    Ok(report)
+}
+
+/// Each run over the one beside it: what slows the machine down for a while slows both.
+fn ratios(ours: &[Run], nginx: &[Run]) -> Vec<f64> {
+    let pairs = ours.iter().zip(nginx);
     let mut ratios: Vec<f64> = pairs
         .map(|(ours, nginx)| ours.cpu_ns / nginx.cpu_ns)
         .collect();
     ratios.sort_by(f64::total_cmp);
-    report.ratio = ratios
-        .get(ratios.len() / 2)
-        .copied()
-        .context("no pairs were measured")?;
-    drop((upstream, nginx, ours));
-    Ok(report)
+    ratios
+}
+
+fn load() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split_whitespace().next().unwrap_or("").into())
 }
 
 fn coin(pair: usize) -> bool {
@@ -227,25 +273,33 @@ fn run(plan: Plan, port: u16, pid: u32) -> Result<Run> {
         .output()
         .context("`wrk` is missing: apt-get install wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        !text.contains("Non-2xx") && !text.contains("Socket errors"),
-        "requests failed:\n{text}"
-    );
-    let line = text
-        .lines()
-        .find(|line| line.contains(" requests in "))
-        .context("wrk counted nothing")?;
-    let requests: u64 = line
-        .split_whitespace()
-        .next()
-        .context("no count")?
-        .parse()?;
+    let (requests, failures) = counted(&text).with_context(|| format!("wrk said:\n{text}"))?;
+    ensure!(requests > 0, "no request was answered:\n{text}");
     #[expect(
         clippy::cast_precision_loss,
         reason = "a ratio of two measured numbers"
     )]
     let cpu_ns = (cpu_ns(pid)? - before) as f64 / requests as f64;
-    Ok(Run { requests, cpu_ns })
+    Ok(Run {
+        requests,
+        failures,
+        cpu_ns,
+    })
+}
+
+/// Requests and failures in what `wrk` prints.
+fn counted(text: &str) -> Option<(u64, u64)> {
+    let line = text.lines().find(|line| line.contains(" requests in "))?;
+    let requests = line.split_whitespace().next()?.parse().ok()?;
+    let bad = text
+        .lines()
+        .filter(|line| line.contains("Non-2xx") || line.contains("Socket errors"));
+    // Numbers stand behind the colon: `Non-2xx or 3xx responses: 7`.
+    let numbers = bad
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(_, counts)| counts.split(|letter: char| !letter.is_ascii_digit()));
+    let failures = numbers.filter_map(|word| word.parse::<u64>().ok()).sum();
+    Some((requests, failures))
 }
 
 /// On-CPU time of a process, its threads and its children.
@@ -271,4 +325,35 @@ fn rss_kib(pid: u32) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let word = line.and_then(|line| line.split_whitespace().next());
     Ok(word.context("no VmRSS")?.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wrk_says_is_counted() {
+        let good =
+            "Running 1s test\n  30258 requests in 1.10s, 34.14MB read\nRequests/sec:  27510\n";
+        assert_eq!(counted(good), Some((30_258, 0)));
+        let bad = format!(
+            "{good}  Socket errors: connect 1, read 2, write 0, timeout 4\n  Non-2xx or 3xx responses: 7\n"
+        );
+        assert_eq!(counted(&bad), Some((30_258, 14)));
+        assert_eq!(counted("unable to connect"), None);
+    }
+
+    #[test]
+    fn a_ratio_is_of_neighbours() {
+        let run = |cpu_ns| Run {
+            requests: 1,
+            failures: 0,
+            cpu_ns,
+        };
+        let (ours, nginx) = (
+            [run(2.0), run(30.0), run(4.0)],
+            [run(1.0), run(10.0), run(4.0)],
+        );
+        assert_eq!(ratios(&ours, &nginx), [1.0, 2.0, 3.0]);
+    }
 }

@@ -8,12 +8,16 @@
 //!
 //! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
 //! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
+//! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
+//! - [`spec`]: CPU time of parsing, checking and planning large files.
 //!
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
 
 pub mod deploys;
 pub mod footprint;
 pub mod gateway;
+pub mod ledger;
 pub mod load;
 pub mod platform;
+pub mod spec;
 pub mod upstream;

@@ -23,6 +23,11 @@ fn built() -> Result<PathBuf> {
         .to_owned())
 }
 
+/// `/proc/loadavg`, which stands beside every figure.
+pub(crate) fn load() -> Result<String> {
+    Ok(fs::read_to_string("/proc/loadavg")?.trim().to_owned())
+}
+
 impl Platform {
     /// A platform of one service `web` with so many replicas; `more` is further YAML of the service.
     pub fn new(replicas: u32, more: &str) -> Result<Self> {

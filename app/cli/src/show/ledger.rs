@@ -1,7 +1,8 @@
-//! What `ledger verify` shows.
+//! What `ledger verify` and `ledger resume` show.
 
 use crate::show::time;
 use crate::terminal::mark;
+use mainstay_server::api::{LedgerLoss, LedgerResumed};
 use mainstay_world::LedgerReport;
 use serde_json::{Value, json};
 
@@ -39,4 +40,40 @@ pub(crate) fn json(report: &LedgerReport) -> Value {
         })),
         "findings": report.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// What going on would give up, and what stays as it is.
+pub(crate) fn loss(loss: &LedgerLoss) -> String {
+    let newest = loss.release.as_deref().unwrap_or("no release");
+    let kept = match loss.kept_at_ms {
+        Some(at) => format!(
+            "{} entries, the last {}; {newest} is the newest release",
+            loss.kept,
+            time::relative(at)
+        ),
+        None => "nothing".into(),
+    };
+    let missing = match loss.missing {
+        0 => format!("what timeline {} recorded", loss.timeline - 1),
+        missing => format!("{missing} of {} entries", loss.signed),
+    };
+    format!(
+        "halted    {}\nkept      {kept}\nmissing   {missing}, the last signed {} ({}), and up to a second after it\nthen      timeline \
+         {} begins; what was signed is kept beside it, and the newer copy is refused from then on",
+        loss.why,
+        time::relative(loss.signed_at_ms),
+        loss.place,
+        loss.timeline,
+    )
+}
+
+pub(crate) fn resumed(resumed: &LedgerResumed) -> String {
+    format!(
+        "{} the ledger goes on with {} entries as timeline {}; {} were given up by {}",
+        mark("✓"),
+        resumed.kept,
+        resumed.timeline,
+        resumed.missing,
+        resumed.by,
+    )
 }

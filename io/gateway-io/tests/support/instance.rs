@@ -5,9 +5,20 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 
+const CHUNKS: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nhel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n";
+const TWO_LENGTHS: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+
+/// The length of `/big`: more than sockets hold.
+pub(crate) const BIG: usize = 20_000_000;
+const TWICE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntwice";
+
 /// Paths: `/slow` waits for [`Instance::release`]; `/die` closes without an answer, `/die-once` only the
 /// first time; `/500` fails; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
-/// `/half` breaks off its answer; anything else answers 200 with the instance's name.
+/// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/big` is [`BIG`]; `/two-lengths` has two; `/leave` closes
+/// behind its answer, and does not say so;
+/// `/interim` hints first; `/twice` answers twice at once; `/early` answers 413 at the head of a request and
+/// reads no more of it; anything else answers 200 with the instance's name.
 pub(crate) struct Instance {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -21,6 +32,7 @@ struct Shared {
     gate: Mutex<bool>,
     opened: Condvar,
     deaths: AtomicUsize,
+    closed: AtomicUsize,
 }
 
 impl Instance {
@@ -35,7 +47,10 @@ impl Instance {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = serving.clone();
-                std::thread::spawn(move || shared.serve(stream));
+                std::thread::spawn(move || {
+                    shared.serve(stream);
+                    shared.closed.fetch_add(1, SeqCst);
+                });
             }
         });
         Self { address, shared }
@@ -53,6 +68,11 @@ impl Instance {
     /// Bytes that reached it so far.
     pub(crate) fn bytes(&self) -> usize {
         self.shared.bytes.load(SeqCst)
+    }
+
+    /// Connections that it has closed so far.
+    pub(crate) fn closed(&self) -> usize {
+        self.shared.closed.load(SeqCst)
     }
 
     /// Lets `/slow` answer, from now on.
@@ -76,6 +96,13 @@ impl Shared {
 
     fn request(&self, stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<String> {
         loop {
+            if read.starts_with(b"POST /early ") {
+                let answer = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer).ok()?;
+                // Open until the gateway goes.
+                while self.more(stream, &mut Vec::new()).is_some() {}
+                return None;
+            }
             if let Some(length) = whole(read) {
                 let request = read.drain(..length).collect();
                 return Some(String::from_utf8(request).unwrap());
@@ -113,6 +140,30 @@ impl Shared {
             }
             "/ws" => self.echo(stream, read),
             "/events" => self.events(stream, read),
+            "/chunks" => stream.write_all(CHUNKS).ok(),
+            "/to-the-end" => {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\n\r\nto the end")
+                    .ok()?;
+                None
+            }
+            "/big" => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n");
+                stream.write_all(head.as_bytes()).ok()?;
+                stream.write_all(&vec![b'b'; BIG]).ok()
+            }
+            "/leave" => {
+                self.say(stream, "200 OK")?;
+                None
+            }
+            "/two-lengths" => stream.write_all(TWO_LENGTHS).ok(),
+            "/interim" => {
+                stream
+                    .write_all(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+                    .ok()?;
+                self.say(stream, "200 OK")
+            }
+            "/twice" => stream.write_all(&TWICE.repeat(2)).ok(),
             _ => self.say(stream, "200 OK"),
         }
     }

@@ -35,13 +35,13 @@ pub(crate) fn open(state: &TempDir, anchors: &[PathBuf]) -> Opened {
 pub(crate) fn ready(opened: Opened) -> Ledger {
     match opened {
         Opened::Ready(ledger) => ledger,
-        Opened::Halted { reason, .. } => panic!("halted: {reason}"),
+        Opened::Halted(halted) => panic!("halted: {}", halted.reason),
     }
 }
 
 pub(crate) fn halted(opened: Opened) -> (Halt, Reader) {
     match opened {
-        Opened::Halted { reason, reader } => (reason, reader),
+        Opened::Halted(halted) => (halted.reason, halted.reader),
         Opened::Ready(ledger) => panic!("opened with {} entries", ledger.size()),
     }
 }

@@ -1,8 +1,8 @@
-//! `bench gateway [PAIRS [SECONDS [CONNECTIONS]]]`: prints the report as JSON, the figure last.
+//! `bench NAME`: prints the report of one measurement as JSON, the figure last.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{deploys, footprint, gateway, upstream};
+use mainstay_bench::{deploys, footprint, gateway, ledger, spec, upstream};
 use mainstay_gateway_io::Config;
 
 fn main() -> Result<()> {
@@ -16,16 +16,13 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("gateway") => {
             let plan = gateway::Plan {
-                pairs: usize::try_from(number(1, 9)?)?,
-                seconds: number(2, 3)?,
+                pairs: usize::try_from(number(1, 15)?)?,
+                seconds: number(2, 2)?,
                 connections: usize::try_from(number(3, 64)?)?,
             };
             let report = gateway::measure(plan)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
-            println!(
-                "gateway/nginx on-CPU per request, median of {} pairs: {:.3}",
-                plan.pairs, report.ratio
-            );
+            println!("{report}");
         }
         Some(name @ ("deploys" | "control")) => {
             let plan = deploys::Plan {
@@ -41,6 +38,16 @@ fn main() -> Result<()> {
             );
         }
         Some("footprint") => println!("{}", serde_json::to_string_pretty(&footprint::measure()?)?),
+        Some("ledger") => {
+            let folder = arguments.get(2).map_or("target", String::as_str);
+            let report = ledger::measure(folder.as_ref(), number(1, 10)?)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{report}");
+        }
+        Some("spec") => {
+            let report = spec::measure(usize::try_from(number(1, 40)?)?)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        }
         // The two below are what `gateway` starts.
         Some("upstream") => {
             let port = u16::try_from(number(1, 0)?)?;
@@ -53,7 +60,7 @@ fn main() -> Result<()> {
             mainstay_gateway_io::run(config)?;
         }
         _ => bail!(
-            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | footprint"
+            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | footprint | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
         ),
     }
     Ok(())
