@@ -213,6 +213,8 @@ fn bench(arguments: &[String]) -> Result<()> {
         "--quiet",
         "--package",
         "mainstay-bench",
+        "--bin",
+        "bench",
         "--",
     ];
     command.extend(names);

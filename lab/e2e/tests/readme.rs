@@ -53,6 +53,21 @@ fn the_walk_stands_in_the_readme_and_works() {
     walk(&commands);
 }
 
+/// The first command of the README starts with `cargo run`, and that has to be the product.
+#[test]
+fn cargo_run_runs_mainstay() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--quiet", "--locked", "--", "version"])
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let fault = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("mainstay "), "{said}{fault}");
+}
+
 /// A command in a network of its own, where its ports are free.
 fn alone(words: &[&str]) -> Command {
     let mut command = Command::new("unshare");
