@@ -145,34 +145,7 @@ impl History {
             .map_or(self.generation, |one| one.max(self.generation));
         match event {
             Event::ControlPlaneStarted { .. } => {}
-            Event::ReleaseMade {
-                release,
-                contents,
-                record,
-                of,
-                reason,
-                jobs,
-            } => {
-                for job in jobs {
-                    let runs = self.jobs.entry(job.clone()).or_default();
-                    if runs.since == Wall(0) {
-                        runs.since = at;
-                    }
-                }
-                let made = Release {
-                    release: *release,
-                    contents: *contents,
-                    record: *record,
-                    of: *of,
-                    reason: reason.clone(),
-                    by: by.clone(),
-                    at,
-                    state: ReleaseState::Moving,
-                    one_way: None,
-                };
-                self.releases.insert(*release, made);
-                self.moving = Some(*release);
-            }
+            Event::ReleaseMade { .. } => self.made(event, by, at),
             Event::PlanRecorded {
                 plan,
                 purpose,
@@ -255,6 +228,39 @@ impl History {
         for job in self.jobs.values_mut() {
             job.last = job.last.saturating_add(runs);
         }
+    }
+
+    fn made(&mut self, event: &Event, by: &Actor, at: Wall) {
+        let Event::ReleaseMade {
+            release,
+            contents,
+            record,
+            of,
+            reason,
+            jobs,
+        } = event
+        else {
+            return;
+        };
+        for job in jobs {
+            let runs = self.jobs.entry(job.clone()).or_default();
+            if runs.since == Wall(0) {
+                runs.since = at;
+            }
+        }
+        let made = Release {
+            release: *release,
+            contents: *contents,
+            record: *record,
+            of: *of,
+            reason: reason.clone(),
+            by: by.clone(),
+            at,
+            state: ReleaseState::Moving,
+            one_way: None,
+        };
+        self.releases.insert(*release, made);
+        self.moving = Some(*release);
     }
 
     fn begun(&mut self, index: usize, step: &Step, by: &Actor, at: Wall) {
