@@ -12,6 +12,7 @@
 
 mod fault;
 mod folder;
+mod initdb;
 mod postgres;
 mod program;
 mod readiness;

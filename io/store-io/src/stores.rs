@@ -230,7 +230,8 @@ fn prepare(folder: &Folder, order: &StoreOrder, secrets: &dyn Secrets) -> Result
     match (&order.kind, order.address) {
         (StoreKind::Postgres(settings), Some(address)) => {
             let programs = find(Server::Postgres(settings.version)).map_err(StoreFault::Program)?;
-            postgres::prepare(folder, &programs, settings, address)?;
+            let store = order.store.as_str();
+            postgres::prepare(folder, &programs, store, (settings, address))?;
         }
         (StoreKind::Redis(settings), Some(address)) => {
             redis::prepare(folder, settings, order, address, secrets)?;
