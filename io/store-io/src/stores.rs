@@ -68,6 +68,11 @@ impl Stores {
         self.folder.join(store.as_str())
     }
 
+    /// Whether its data was made and is there.
+    pub fn has(&self, store: &ServiceName) -> bool {
+        self.folder(store).join("store.json").exists()
+    }
+
     fn of(&self, store: &ServiceName, owner: Option<u32>) -> Folder {
         Folder {
             root: self.folder(store),
