@@ -4,6 +4,7 @@ use mainstay_e2e::{Platform, get, traffic, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// A platform with one service and these jobs; no server is needed.
 fn with_jobs(name: &str, deploy: &str, jobs: &str) -> Platform {
@@ -45,7 +46,6 @@ fn one_job(name: &str, deploy: &str, sleep: u32, code: u8, more: &str) -> Platfo
     );
     let folder = platform.folder().join("notes");
     fs::create_dir(&folder).expect("a folder");
-    use std::os::unix::fs::PermissionsExt as _;
     for path in [platform.folder().to_path_buf(), folder] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("its mode");
     }
@@ -238,8 +238,8 @@ fn a_worker_finishes_what_it_has_in_hand() {
     assert!(answer.status < 300, "{answer:?}");
     let worker = until("the worker", || {
         let all = platform.processes().into_iter();
-        let ours = all.filter(|one| one.command.ends_with("mainstay-sample worker"));
-        ours.last()
+        let mut ours = all.filter(|one| one.command.ends_with("mainstay-sample worker"));
+        ours.next_back()
     });
     // Its item takes two seconds, a new worker starts at once beside it.
     platform.edit("FAULT_WORK_MS: \"2000\"", "FAULT_WORK_MS: \"0\"");

@@ -383,3 +383,95 @@ fn somebody_elses_database_is_told_by_a_secret_under_names_of_ones_own() {
     assert!(told("DB_HOST=127.") && told("DATABASE_URL=postgresql://web:"));
     assert!(!told("PGHOST"), "only what was asked for");
 }
+
+#[test]
+fn a_control_plane_killed_while_data_is_made_finds_its_way() {
+    use std::os::unix::fs::MetadataExt as _;
+    let platform = Platform::shop("initdb");
+    let up = platform.begin(&["up"]);
+    let folder = platform.state().join("stores/db");
+    let meta = until("the store's folder", || fs::metadata(&folder).ok());
+    let stem = format!("mainstay-initdb-{:x}-{:x}-", meta.dev(), meta.ino());
+    let working = || {
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines.any(|line| String::from_utf8_lossy(&line).contains(&stem))
+    };
+    until("initdb", || {
+        (working() || folder.join("data").exists()).then_some(())
+    });
+    platform.process("serve").kill();
+    drop(up.wait());
+    platform.up();
+    done(&platform, &orders(&platform, 2));
+    until("the end of every initdb", || (!working()).then_some(()));
+    let left = fs::read_dir("/var/tmp").expect("a folder").flatten();
+    let left: Vec<_> = left
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&stem))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(platform.history().len(), 1);
+}
+
+#[test]
+fn everything_killed_at_once_loses_no_acknowledged_order() {
+    let platform = shop("allatonce");
+    let mut wanted = BTreeSet::new();
+    for _ in 0..3 {
+        let acknowledged = std::thread::scope(|scope| {
+            let client = scope.spawn(|| {
+                let mut kept = BTreeSet::new();
+                while let Some(number) = order(&platform, "tea") {
+                    kept.insert(number);
+                }
+                kept
+            });
+            until("orders", || {
+                let list = get(platform.port, "/orders").ok()?.body;
+                (list.lines().count() >= 3).then_some(())
+            });
+            for process in platform.processes() {
+                process.signal(rustix::process::Signal::KILL);
+            }
+            client.join().expect("a client")
+        });
+        assert!(!acknowledged.is_empty());
+        wanted.extend(acknowledged);
+        // All are gone, as after a restart of the machine.
+        until("the end of everything", || {
+            platform.processes().is_empty().then_some(())
+        });
+        platform.up();
+        platform.steady();
+    }
+    let all = {
+        let secret = platform.state().join("secrets/db.web");
+        let password = fs::read_to_string(secret).expect("a secret");
+        let address = platform.store("db")["address"]
+            .as_str()
+            .expect("an address")
+            .to_owned();
+        let (host, port) = address.split_once(':').expect("host and port");
+        let output = std::process::Command::new("psql")
+            .args([
+                "-h",
+                host,
+                "-p",
+                port,
+                "-U",
+                "web",
+                "-d",
+                "db",
+                "-Atc",
+                "SELECT id FROM orders",
+            ])
+            .env("PGPASSWORD", password)
+            .output()
+            .expect("psql");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let there: BTreeSet<u64> = all.lines().filter_map(|line| line.parse().ok()).collect();
+    let lost: Vec<&u64> = wanted.difference(&there).collect();
+    assert!(lost.is_empty(), "lost {lost:?} of {}", wanted.len());
+    assert_eq!(platform.history().len(), 1);
+}
