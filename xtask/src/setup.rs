@@ -6,13 +6,26 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("cc", "build-essential"),
     ("nginx", "nginx"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("faketime", "faketime"),
+    ("pg_ctlcluster", "postgresql"),
+    ("redis-server", "redis-server"),
 ];
+
+/// Tells Debian's packages of database servers to bring programs alone: no cluster is made, and where
+/// it can be said no service is started. Tests start servers of their own.
+const NO_SERVICES: &str = "\
+    mkdir -p /etc/postgresql-common && \
+    { [ -e /etc/postgresql-common/createcluster.conf ] || \
+      echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; } && \
+    if [ ! -e /usr/sbin/policy-rc.d ]; then \
+      printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d && \
+      trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
+    fi";
 
 /// Installs what is missing, as root on Debian; elsewhere says exactly what to install.
 pub(crate) fn run() -> Result<()> {
@@ -33,8 +46,9 @@ pub(crate) fn run() -> Result<()> {
         bail!("something is missing; as root on Debian: `{install}`");
     }
     say(&format!("$ {install}"));
+    let quiet = format!("{NO_SERVICES}; {install} -o Dpkg::Options::=--force-confold");
     let status = Command::new("sh")
-        .args(["-c", &install])
+        .args(["-c", &quiet])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdout(std::process::Stdio::null())
         .status()

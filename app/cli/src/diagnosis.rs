@@ -42,11 +42,22 @@ pub(crate) struct Facts {
     pub(crate) control_plane: Option<u32>,
     /// A platform was started here before.
     pub(crate) started: bool,
+    /// Server programs that stores of the file need.
+    pub(crate) servers: Vec<ServerFact>,
+}
+
+/// A server program and the stores that need it.
+pub(crate) struct ServerFact {
+    /// `postgres`, `redis`.
+    pub(crate) subject: &'static str,
+    pub(crate) stores: Vec<String>,
+    /// What it says of itself; or why it is not here, and what installs it.
+    pub(crate) found: Result<String, (String, String)>,
 }
 
 type Check = fn(&Facts) -> Finding;
 
-/// One row a subject, in the order they are shown. A kind of store adds a row for its server's programs.
+/// One row a subject, in the order they are shown; below them one for each server program that the file's stores need.
 const CHECKS: [Check; 12] = [
     disk,
     inodes,
@@ -63,7 +74,21 @@ const CHECKS: [Check; 12] = [
 ];
 
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
-    CHECKS.iter().map(|check| check(facts)).collect()
+    let machine = CHECKS.iter().map(|check| check(facts));
+    machine.chain(facts.servers.iter().map(server)).collect()
+}
+
+/// Which stores need it, and what is there.
+fn server(fact: &ServerFact) -> Finding {
+    let stores = fact.stores.join(", ");
+    match &fact.found {
+        Ok(said) => good(fact.subject, format!("{said}, for {stores}")),
+        Err((why, install)) => bad(
+            fact.subject,
+            format!("{why}, and {stores} needs it"),
+            install.clone(),
+        ),
+    }
 }
 
 fn good(subject: &'static str, text: String) -> Finding {

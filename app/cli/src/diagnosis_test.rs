@@ -44,7 +44,29 @@ fn well() -> Facts {
         },
         control_plane: Some(11),
         started: true,
+        servers: vec![ServerFact {
+            subject: "redis",
+            stores: vec!["cache".into()],
+            found: Ok("Redis server v=7.0.15 (/usr/bin/redis-server)".into()),
+        }],
     }
+}
+
+#[test]
+fn a_missing_server_names_who_needs_it_and_what_installs_it() {
+    let mut facts = well();
+    let shown = |facts: &Facts| judge(facts).pop().expect("a row of the server");
+    let fine = shown(&facts);
+    assert_eq!((fine.subject, fine.state), ("redis", State::Good));
+    assert!(fine.text.contains("v=7.0.15") && fine.text.contains("cache"));
+    facts.servers[0].found = Err((
+        "it is not here".into(),
+        "apt-get install redis-server".into(),
+    ));
+    let lacking = shown(&facts);
+    assert_eq!(lacking.state, State::Bad);
+    assert!(lacking.text.contains("cache"), "{}", lacking.text);
+    assert_eq!(lacking.fix.as_deref(), Some("apt-get install redis-server"));
 }
 
 /// The finding about a subject once one fact was changed; every other one is still good.

@@ -38,14 +38,16 @@ impl Engine {
             Some(seen) => seen.clone(),
             None => world.observe(),
         };
+        let stores = self.history.stores.iter();
+        let stores = stores.filter(|(name, _)| world.keeps(name));
         Observed {
+            stores: stores.map(|(name, order)| (name.clone(), *order)).collect(),
             instances: seen.instances,
             gateway: seen.gateway,
             ports_taken: seen.ports_taken,
             serving: self.history.table.clone(),
             attempts: self.history.attempts.clone(),
             generation: self.history.generation,
-            stores: self.history.stores.clone(),
             jobs: self.history.jobs.clone(),
         }
     }

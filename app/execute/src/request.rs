@@ -165,7 +165,14 @@ impl Engine {
             Some(to) => to,
             // While a release is moving, going back means the one that serves.
             None if self.history().moving.is_some() => return self.abort_as_rollback(by, world),
-            None => self.history().previous().ok_or(Refusal::NoPrevious)?,
+            None => match (self.history().frozen(), self.history().serving) {
+                // What serves is what going back would bring, and what was done stays done.
+                (Some(frozen), Some(to)) => {
+                    let (release, job) = (frozen.release, frozen.job.clone());
+                    return Err(Refusal::OneWay { to, release, job });
+                }
+                _ => self.history().previous().ok_or(Refusal::NoPrevious)?,
+            },
         };
         let made = self
             .history()

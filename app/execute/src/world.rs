@@ -1,6 +1,6 @@
 //! The outside, as the engine sees it. The real one and the simulated one implement this trait.
 
-use mainstay_atoms::{Actor, Digest, Epoch, Fact, InstanceId, Moment, Wall};
+use mainstay_atoms::{Actor, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Event, GatewaySeen, Step};
 use mainstay_routing::Table;
 use mainstay_workload::Instance;
@@ -14,6 +14,11 @@ pub trait World {
 
     /// What is seen now.
     fn observe(&mut self) -> Seen;
+
+    /// Whether what was made of a store is still there: data that somebody deleted is made again.
+    fn keeps(&self, _store: &ServiceName) -> bool {
+        true
+    }
 
     /// Does what a step says. Doing it twice is doing it once; an order of an earlier epoch or
     /// generation than one already obeyed is refused.

@@ -148,6 +148,37 @@ pub(crate) fn stores(
     platform.stores.iter().map(one).collect()
 }
 
+/// Stores that a service needs and that are not ready: the reason why it may fail, in a fact each.
+pub(crate) fn away(
+    engine: &Engine,
+    service: &str,
+    stores: &[StoreStatus],
+) -> Vec<(String, String)> {
+    let record = engine.serving_record().or_else(|| engine.moving_record());
+    let services = record.map(|record| &record.contents.platform.services);
+    let needs = services
+        .into_iter()
+        .flatten()
+        .find(|(name, _)| name.as_str() == service)
+        .map(|(_, service)| service.needs.as_slice())
+        .unwrap_or_default();
+    let away = stores.iter().filter(|store| {
+        let fine = matches!(store.state.as_str(), "ready" | "external");
+        !fine && needs.iter().any(|need| need.as_str() == store.name)
+    });
+    away.map(|store| {
+        let state = store.state.replace('_', " ");
+        let detail = store.detail.as_ref().map(|why| format!(": {why}"));
+        let text = format!(
+            "store {} is {state}{}; it is started again by itself, and {service} is left alone",
+            store.name,
+            detail.unwrap_or_default()
+        );
+        ("needs".to_owned(), text)
+    })
+    .collect()
+}
+
 fn server_state(own: &Instance) -> (&'static str, Option<String>) {
     match (&own.running, &own.readiness) {
         (Running::Ended { exit, .. }, _) => ("ended", Some(exit.to_string())),

@@ -1,8 +1,8 @@
 //! What the engine knows, as the API shows it.
 
 use crate::api::{
-    Failed, HistoryRow, HoldRow, InstanceStatus, Moved, Progress, ServiceStatus, Status, Traffic,
-    Waiting, Why,
+    Failed, HistoryRow, HoldRow, InstanceStatus, Moved, Progress, ServiceStatus, Status,
+    StoreStatus, Traffic, Waiting, Why,
 };
 use crate::desk::{Office, Standing};
 use mainstay_atoms::{InstanceId, Moment, ReleaseNumber, ServiceName, span};
@@ -372,11 +372,20 @@ pub(crate) fn why(
     } else if subject.is_empty() {
         let release = status.release.unwrap_or_else(|| "nothing".into());
         format!("{release} serves; the platform is {}", status.phase)
+    } else if let Some(store) = status.stores.iter().find(|store| store.name == subject) {
+        store_facts(&mut facts, store);
+        format!(
+            "{} ({}) is {}",
+            store.name,
+            store.kind,
+            store.state.replace('_', " ")
+        )
     } else {
         let service = status
             .services
             .iter()
             .find(|service| service.name == subject)?;
+        facts.extend(crate::job::away(engine, subject, &status.stores));
         for one in &service.instances {
             let detail = one
                 .detail
@@ -431,6 +440,16 @@ pub(crate) fn why(
         waits,
         facts,
     })
+}
+
+fn store_facts(facts: &mut Vec<(String, String)>, store: &StoreStatus) {
+    let mut fact = |name: &str, value: Option<String>| {
+        facts.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    fact("seen", store.detail.clone());
+    fact("address", store.address.clone());
+    fact("process", store.pid.map(|pid| format!("pid {pid}")));
+    fact("data", Some(store.folder.clone()));
 }
 
 fn instance_facts(facts: &mut Vec<(String, String)>, one: &InstanceStatus) {

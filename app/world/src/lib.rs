@@ -30,7 +30,7 @@ pub use mainstay_ledger_io::{
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
-pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing};
+pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
 pub use open::{Halted, OpenedWorld, WorldFault, open, resume};
 pub use real::RealWorld;
 pub use state::State;

@@ -4,7 +4,7 @@ use crate::blob::Blobs;
 use crate::gateway::Keeper;
 use crate::state::State;
 use crate::{answer, clock, port};
-use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, Wall};
+use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
 use mainstay_faults::chain;
 use mainstay_ledger::Kind;
@@ -349,6 +349,10 @@ impl World for RealWorld {
             gateway: self.gateway.seen(clock::moment()),
             ports_taken: port::listening(&PORTS),
         }
+    }
+
+    fn keeps(&self, store: &ServiceName) -> bool {
+        self.stores.has(store)
     }
 
     fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {

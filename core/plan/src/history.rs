@@ -298,6 +298,9 @@ impl History {
         if order.kind.server().is_some() == server {
             let digest = order_digest(&order);
             self.stores.insert(order.store.clone(), digest);
+        } else {
+            // The data may be new, and nobody was let in yet.
+            self.stores.remove(&order.store);
         }
     }
 

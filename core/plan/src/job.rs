@@ -216,7 +216,8 @@ impl Lane<'_> {
             return job.at_least_once.then(|| Some(again(last.job.attempt)));
         }
         let attempt = last.job.attempt;
-        if attempt > job.retries {
+        // A release that allows more tries does not begin those of an earlier one again.
+        if attempt > job.retries || last.job.retries == 0 {
             return None;
         }
         let wait = BACK_OFF * 2_u32.saturating_pow(attempt.saturating_sub(1).min(10));

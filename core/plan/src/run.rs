@@ -93,7 +93,10 @@ impl Runs {
         self.last = self.last.max(launch.instance.ordinal);
         self.due = self.due.max(job.due);
         let by = match job.cause {
-            Cause::Asked => self.asked.pop_front().unwrap_or_else(|| by.clone()),
+            // A further try answers nobody's asking but the first one's.
+            Cause::Asked if !self.tries_again(job) => {
+                self.asked.pop_front().unwrap_or_else(|| by.clone())
+            }
             _ => by.clone(),
         };
         self.kept.push_back(Run {
@@ -111,6 +114,13 @@ impl Runs {
         while self.kept.len() > KEPT && self.kept.front().is_some_and(|run| run.end.is_some()) {
             self.kept.pop_front();
         }
+    }
+
+    /// Whether a run that is about to begin repeats the last one.
+    fn tries_again(&self, job: &JobRun) -> bool {
+        let end = self.kept.back().and_then(|last| last.end.as_ref());
+        let lost = end.is_some_and(|end| end.exit.lost);
+        job.attempt > 1 || (job.at_least_once && lost)
     }
 
     /// A run has ended.
@@ -134,4 +144,62 @@ impl Runs {
 /// Runs that began and have not ended, of all jobs.
 pub(crate) fn under_way(jobs: &BTreeMap<ServiceName, Runs>) -> impl Iterator<Item = &Run> {
     jobs.values().flat_map(Runs::running)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_atoms::{Digest, Size, Stop};
+    use std::time::Duration;
+
+    fn launch(ordinal: u32, attempt: u32) -> Launch {
+        let job = JobRun {
+            cause: Cause::Asked,
+            due: None,
+            attempt,
+            retries: 1,
+            timeout: Duration::from_secs(60),
+            at_least_once: false,
+            one_way: false,
+        };
+        Launch {
+            instance: format!("digest.v1.{ordinal}").parse().unwrap(),
+            generation: Generation(1),
+            contents: Digest::of(b""),
+            artifact: Digest::of(b""),
+            run: vec![],
+            env: BTreeMap::new(),
+            address: None,
+            size: Size::default(),
+            ready: None,
+            health: None,
+            stop: Stop::default(),
+            told: BTreeMap::new(),
+            server: None,
+            job: Some(job),
+        }
+    }
+
+    #[test]
+    fn a_further_try_is_not_taken_for_the_run_that_somebody_asked_for_meanwhile() {
+        let mut runs = Runs::default();
+        let failed = Exit {
+            code: Some(1),
+            ..Exit::default()
+        };
+        let (anna, itself) = (Actor("anna".into()), Actor::itself());
+        runs.asked.push_back(anna.clone());
+        runs.begin(&launch(1, 1), None, &itself, Wall(1));
+        runs.end(&launch(1, 1).instance, failed, 5, Wall(6));
+        assert_eq!(
+            (runs.kept[0].by.clone(), runs.asked.len()),
+            (anna.clone(), 0)
+        );
+        runs.asked.push_back(anna);
+        runs.begin(&launch(2, 2), None, &itself, Wall(20));
+        assert_eq!(runs.asked.len(), 1, "still to come");
+        runs.end(&launch(2, 2).instance, failed, 5, Wall(26));
+        runs.begin(&launch(3, 1), None, &itself, Wall(27));
+        assert_eq!(runs.asked.len(), 0);
+    }
 }

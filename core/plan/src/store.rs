@@ -110,9 +110,7 @@ impl Decider<'_> {
                 return;
             };
             self.draft.await_store(&id, generation);
-            if !applied {
-                self.draft.steps.push(Step::Provision { order });
-            }
+            self.draft.steps.push(Step::Provision { order });
             return;
         }
         let Some(kept) = census.kept.first() else {
@@ -170,10 +168,11 @@ impl Decider<'_> {
         needs.iter().find(unready).cloned()
     }
 
+    /// It accepts writes, and its users were let in at least once.
     fn store_ready(&self, name: &ServiceName) -> bool {
         let seen = self.observed.instances.iter();
         let mut seen = seen.filter(|one| one.id.service == *name);
-        seen.any(|one| one.ready_since().is_some())
+        self.observed.stores.contains_key(name) && seen.any(|one| one.ready_since().is_some())
     }
 }
 

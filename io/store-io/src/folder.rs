@@ -46,6 +46,12 @@ impl Mark {
 }
 
 impl Folder {
+    /// The store's name.
+    pub(crate) fn name(&self) -> String {
+        let name = self.root.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.root.join("data")
     }

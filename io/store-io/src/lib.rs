@@ -12,6 +12,7 @@
 
 mod fault;
 mod folder;
+mod initdb;
 mod postgres;
 mod program;
 mod readiness;
@@ -21,7 +22,7 @@ mod stores;
 mod tell;
 
 pub use fault::StoreFault;
-pub use program::{Missing, missing};
+pub use program::{Missing, missing, version};
 pub use readiness::Readiness;
 pub use secret::{FileSecrets, Secret, SecretFault, Secrets};
 pub use stores::{Done, ServerCommand, Stores};

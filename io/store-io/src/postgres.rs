@@ -1,51 +1,56 @@
 //! PostgreSQL: the first data, configuration, roles, and whether it accepts writes.
 //!
-//! One administrator, `mainstay`, who comes in by the socket in the data folder alone and is
+//! One administrator, `mainstay_admin`, who comes in by the socket in the data folder alone and is
 //! recognised by the kernel (peer authentication), so that no password for it exists.
 
 use crate::fault::{StoreFault, file};
 use crate::folder::Folder;
+use crate::initdb;
 use crate::secret::Secrets;
 use crate::tell::password_name;
 use mainstay_atoms::Bytes;
 use mainstay_spec::{Postgres, StoreOrder, StoreUser};
 use postgres::{Client, Config, NoTls};
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The administrator's role.
-const ADMIN: &str = "mainstay";
+/// The administrator's role: no service or job can have a name with `_`.
+pub(crate) const ADMIN: &str = "mainstay_admin";
 
 /// Longest wait for an answer of the server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who may come in how: the administrator by the socket, users by loopback with their password.
-const ACCESS: &str = "\
-# Written by mainstay; changes are overwritten.
-local all mainstay peer map=mainstay
-local all all      reject
-host  all all      127.0.0.0/8 scram-sha-256
-host  all all      ::1/128     scram-sha-256
-";
+/// Who may come in how: the administrator by the socket, users by loopback with their password, and
+/// to the store's own database alone.
+fn access(store: &str) -> String {
+    let database = name_of(store);
+    format!(
+        "# Written by mainstay; changes are overwritten.
+local all {ADMIN} peer map=mainstay
+local all all reject
+host all {ADMIN} all reject
+host {database} all 127.0.0.0/8 scram-sha-256
+host {database} all ::1/128 scram-sha-256
+"
+    )
+}
 
 /// Makes the data folder, if there is none, and its configuration; whether anything changed.
 pub(crate) fn prepare(
     folder: &Folder,
     programs: &Path,
-    settings: &Postgres,
-    address: SocketAddr,
+    store: &str,
+    (settings, address): (&Postgres, SocketAddr),
 ) -> Result<bool, StoreFault> {
     let data = folder.data();
     if !data.join("PG_VERSION").exists() {
-        first_data(folder, programs)?;
+        initdb::first_data(folder, programs)?;
     }
     let has_statements = programs
         .parent()
@@ -55,9 +60,10 @@ pub(crate) fn prepare(
             "postgresql.conf",
             configuration(settings, address, has_statements),
         ),
-        ("pg_hba.conf", ACCESS.to_owned()),
+        ("pg_hba.conf", access(store)),
         ("pg_ident.conf", identities()),
     ];
+    try_out(folder, programs, &texts[0].1)?;
     let mut changed = false;
     for (name, text) in texts {
         changed |= folder.write_if_new(&data.join(name), &text)?;
@@ -70,118 +76,36 @@ pub(crate) fn prepare(
     Ok(changed)
 }
 
-/// `initdb` in a folder beside, which takes its place when it is whole.
-fn first_data(folder: &Folder, programs: &Path) -> Result<(), StoreFault> {
+/// Lets the server's own program read a configuration before it replaces the one that works.
+fn try_out(folder: &Folder, programs: &Path, text: &str) -> Result<(), StoreFault> {
     let data = folder.data();
-    if data.exists() {
-        // Half of one that a crash left: without `PG_VERSION` nothing was ever stored in it.
-        fs::remove_dir_all(&data).map_err(file(&data, "removed"))?;
-    }
-    let (place, user) = match folder.owner {
-        Some(_) => (open_place(), Some(package_user()?)),
-        None => (folder.root.join("initdb"), None),
-    };
-    if place.exists() {
-        fs::remove_dir_all(&place).map_err(file(&place, "removed"))?;
-    }
-    let done = initdb(programs, &place, user).and_then(|()| {
-        folder.give_all(&place)?;
-        settle(&place, &data)
-    });
-    if done.is_err() {
-        fs::remove_dir_all(&place).ok();
-    }
-    done
-}
-
-/// `initdb` looks its user up by name and may not pass closed folders, so as root it works as the
-/// package's user in an open folder (measured: a bare uid and a 0700 parent both break it).
-fn open_place() -> PathBuf {
-    format!("/var/tmp/mainstay-initdb-{}", std::process::id()).into()
-}
-
-fn package_user() -> Result<(u32, u32), StoreFault> {
-    let passwd = Path::new("/etc/passwd");
-    let text = fs::read_to_string(passwd).map_err(file(passwd, "read"))?;
-    let line = text.lines().find(|line| line.starts_with("postgres:"));
-    let ids = line.and_then(|line| {
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    ids.ok_or(StoreFault::Tool {
-        tool: "initdb",
-        said: "there is no user `postgres`, as which it has to run; the package makes it".into(),
-    })
-}
-
-fn initdb(programs: &Path, place: &Path, user: Option<(u32, u32)>) -> Result<(), StoreFault> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(place)
-        .map_err(file(place, "made"))?;
-    let mut command = Command::new(programs.join("initdb"));
-    command
-        .args(["--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"])
-        .args(["--auth-local=peer", "--auth-host=scram-sha-256"])
-        .args(["--no-instructions", "--username", ADMIN, "--pgdata"])
-        .arg(place)
+    let candidate = data.join("postgresql.conf.try");
+    folder.write_if_new(&candidate, text)?;
+    let output = Command::new(programs.join("postgres"))
+        .args(["-C", "port", "-D"])
+        .arg(&data)
+        .arg("-c")
+        .arg(format!("config_file={}", candidate.display()))
         .env_clear()
-        .env("PATH", "/usr/bin:/bin")
         .current_dir("/")
-        .stdin(Stdio::null());
-    if let Some((uid, gid)) = user {
-        chown(place, Some(uid), Some(gid)).map_err(file(place, "given"))?;
-        command.uid(uid).gid(gid);
-    }
-    let output = command
+        .stdin(Stdio::null())
         .output()
-        .map_err(file(&programs.join("initdb"), "executed"))?;
+        .map_err(file(&programs.join("postgres"), "executed"))?;
+    fs::remove_file(&candidate).ok();
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(5).collect();
-    let said = last.into_iter().rev().collect::<Vec<_>>().join("; ");
-    Err(StoreFault::Tool {
-        tool: "initdb",
-        said,
+    Err(StoreFault::Refused {
+        store: folder.name(),
+        what: "its settings".into(),
+        why: initdb::last_lines(&output.stderr),
     })
-}
-
-/// The whole folder takes its place: by renaming, or by a copy where it lies on another file system.
-fn settle(place: &Path, data: &Path) -> Result<(), StoreFault> {
-    match fs::rename(place, data) {
-        Err(fault) if fault.kind() == io::ErrorKind::CrossesDevices => {
-            let beside = data.with_extension("copy");
-            if beside.exists() {
-                fs::remove_dir_all(&beside).map_err(file(&beside, "removed"))?;
-            }
-            let status = Command::new("cp")
-                .args(["--archive", "--"])
-                .args([place, &beside])
-                .status()
-                .map_err(file(&beside, "copied"))?;
-            if !status.success() {
-                return Err(StoreFault::Tool {
-                    tool: "cp",
-                    said: format!("it ended with {status}"),
-                });
-            }
-            fs::rename(&beside, data).map_err(file(data, "made"))?;
-            fs::remove_dir_all(place).map_err(file(place, "removed"))?;
-        }
-        renamed => renamed.map_err(file(data, "made"))?,
-    }
-    let above = data.parent().unwrap_or(data);
-    File::open(above)
-        .and_then(|folder| folder.sync_all())
-        .map_err(file(above, "written"))
 }
 
 /// Who is the administrator: root, and whoever the control plane runs as.
 fn identities() -> String {
     let mut text =
-        String::from("# Written by mainstay; changes are overwritten.\nmainstay root mainstay\n");
+        format!("# Written by mainstay; changes are overwritten.\nmainstay root {ADMIN}\n");
     let own = fs::metadata("/proc/self").map_or(0, |meta| meta.uid());
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find_map(|line| {
@@ -190,7 +114,7 @@ fn identities() -> String {
         (fields.nth(1)?.parse() == Ok(own)).then(|| name.to_owned())
     });
     if let Some(name) = name.filter(|name| name != "root") {
-        writeln!(text, "mainstay \"{name}\" mainstay").expect("a String takes everything");
+        writeln!(text, "mainstay \"{name}\" {ADMIN}").expect("a String takes everything");
     }
     text
 }
@@ -283,12 +207,19 @@ fn said(fault: &postgres::Error) -> String {
     }
 }
 
-/// Whether the server accepts writes: it gives out a transaction number, which it does neither in
-/// recovery nor when it is read-only.
+/// Whether the server accepts writes: it gives out a transaction number, which it does not in
+/// recovery, and does not take transactions to be read-only.
 pub(crate) fn accepts_writes(data: &Path, port: u16) -> Result<(), String> {
     let mut admin = connect(data, port, "postgres")?;
-    let asked = admin.client.batch_execute("SELECT txid_current()");
-    asked.map_err(|fault| said(&fault))
+    let asked = admin.client.query_one(
+        "SELECT txid_current()::text, current_setting('transaction_read_only')",
+        &[],
+    );
+    let row = asked.map_err(|fault| said(&fault))?;
+    match row.get::<_, &str>(1) {
+        "off" => Ok(()),
+        _ => Err("it is set to be read-only (default_transaction_read_only)".into()),
+    }
 }
 
 /// Lets the server take over its configuration and its users in. Doing it twice is doing it once.
@@ -344,6 +275,9 @@ pub(crate) fn provision(
             ))
             .map_err(refused("a login"))?;
     }
+    client
+        .batch_execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
+        .map_err(refused("rights"))?;
     let others = logins(client).map_err(refused("a question"))?;
     let gone = others.iter().filter(|login| {
         !order
@@ -358,22 +292,35 @@ pub(crate) fn provision(
     }
     let mut inside = connect(&data, port, store).map_err(silent)?;
     let client = &mut inside.client;
-    for extension in ["pg_stat_statements".to_owned()]
-        .iter()
-        .filter(|_| has_statements(client))
-        .cloned()
-        .collect::<Vec<_>>()
-        .iter()
-        .chain(&settings.extensions)
-    {
-        let make = format!("CREATE EXTENSION IF NOT EXISTS {}", name_of(extension));
-        client
-            .batch_execute(&make)
-            .map_err(refused(&format!("the extension `{extension}`")))?;
+    let statements = has_statements(client).then_some("pg_stat_statements");
+    let named = settings.extensions.iter().map(String::as_str);
+    for extension in statements.into_iter().chain(named) {
+        let make = format!(
+            "CREATE EXTENSION IF NOT EXISTS {} CASCADE",
+            name_of(extension)
+        );
+        client.batch_execute(&make).map_err(|fault| {
+            let fault = refused(&format!("the extension `{extension}`"))(fault);
+            unknown_extension(fault, extension, settings.version)
+        })?;
     }
     client
         .batch_execute(&rights(store, &owner, &order.users))
         .map_err(refused("rights"))
+}
+
+/// An extension whose files are not on this machine: which package may bring them.
+fn unknown_extension(fault: StoreFault, extension: &str, version: u16) -> StoreFault {
+    match fault {
+        StoreFault::Refused { store, what, why } if why.contains("is not available") => {
+            let package = format!("postgresql-{version}-{}", extension.replace('_', "-"));
+            let why = format!(
+                "its files are not on this machine; a package of its own brings them, often `apt-get install {package}`"
+            );
+            StoreFault::Refused { store, what, why }
+        }
+        other => other,
+    }
 }
 
 fn has_statements(client: &mut Client) -> bool {
@@ -394,7 +341,7 @@ fn logins(client: &mut Client) -> Result<Vec<String>, postgres::Error> {
 }
 
 fn role_of_owner(store: &str) -> String {
-    format!("{store}-owner")
+    format!("{store}_owner")
 }
 
 fn make_role(client: &mut Client, name: &str, kind: &str) -> Result<(), postgres::Error> {
@@ -408,14 +355,12 @@ fn make_role(client: &mut Client, name: &str, kind: &str) -> Result<(), postgres
 
 fn make_database(client: &mut Client, name: &str, owner: &str) -> Result<(), postgres::Error> {
     let there = client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])?;
-    if there.is_none() {
-        client.batch_execute(&format!(
-            "CREATE DATABASE {} OWNER {}",
-            name_of(name),
-            name_of(owner)
-        ))?;
-    }
-    Ok(())
+    let (name, owner) = (name_of(name), name_of(owner));
+    // One of that name may be the server's own, as `postgres` is.
+    client.batch_execute(&match there {
+        Some(_) => format!("ALTER DATABASE {name} OWNER TO {owner}"),
+        None => format!("CREATE DATABASE {name} OWNER {owner}"),
+    })
 }
 
 /// What each login may do: those who own the schema act as the owner, so that what they make is the

@@ -55,6 +55,26 @@ impl fmt::Display for Missing {
     }
 }
 
+/// What a server's program says of itself, or what is missing.
+pub fn version(server: Server) -> Result<String, Missing> {
+    let found = find(server)?;
+    let program = match server {
+        Server::Postgres(_) => found.join("postgres"),
+        Server::Redis(_) => found,
+    };
+    let said = version_of(&program, "--version").map(|(_, text)| text);
+    Ok(match said {
+        Some(text) => format!("{} ({})", words(&text), program.display()),
+        None => program.display().to_string(),
+    })
+}
+
+/// Its name and version, without how it was built.
+fn words(text: &str) -> String {
+    let end = text.find(" sha=").or_else(|| text.find(" (Debian"));
+    text[..end.unwrap_or(text.len())].trim().to_owned()
+}
+
 /// What is missing for a server to run; none when it is there.
 pub fn missing(server: Server) -> Option<Missing> {
     find(server).err()
@@ -166,6 +186,14 @@ mod tests {
         );
         assert_eq!(major("Server v=8.0.1 sha=00000000:1"), Some(8));
         assert_eq!(major("something else"), None);
+    }
+
+    #[test]
+    fn a_version_is_shown_without_how_it_was_built() {
+        let said = "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)";
+        assert_eq!(words(said), "postgres (PostgreSQL) 15.18");
+        let said = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0";
+        assert_eq!(words(said), "Redis server v=7.0.15");
     }
 
     #[test]

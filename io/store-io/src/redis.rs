@@ -1,6 +1,6 @@
 //! Redis and Valkey: configuration, users, and whether it accepts writes.
 //!
-//! One administrator, `mainstay`, with a password of its own; the `default` user, as which everybody
+//! One administrator, `mainstay_admin`, with a password of its own; the `default` user, as which everybody
 //! else would come in, is off.
 
 use crate::fault::StoreFault;
@@ -12,12 +12,13 @@ use mainstay_spec::{Redis, StoreOrder};
 use redis::{
     Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
 };
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The administrator's user.
-const ADMIN: &str = "mainstay";
+/// The administrator's user: no service or job can have a name with `_`.
+const ADMIN: &str = "mainstay_admin";
 
 /// Longest wait for an answer of the server.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ pub(crate) fn prepare(
     let data = folder.data();
     folder.share(&data)?;
     let configuration = configuration(settings, address, folder);
-    let users = users(order, secrets)?;
+    let users = list(&users(order, secrets)?);
     let changed = folder.write_if_new(&folder.root.join("redis.conf"), &configuration)?;
     Ok(folder.write_if_new(&folder.root.join("users.acl"), &users)? || changed)
 }
@@ -62,33 +63,46 @@ aclfile {}
 
 /// Settings that the server takes over while it runs.
 fn live(settings: &Redis) -> [(&'static str, String); 5] {
-    let (append, save) = if settings.persist {
-        ("yes", "3600 1 300 100 60 10000")
-    } else {
-        ("no", "")
-    };
+    let append = if settings.persist { "yes" } else { "no" };
     [
         ("maxmemory", settings.memory.0.to_string()),
         ("maxmemory-policy", settings.evict.clone()),
         ("appendonly", append.into()),
         ("appendfsync", "everysec".into()),
-        ("save", save.into()),
+        // No snapshots: without the append-only file a restart begins empty, never with something old.
+        ("save", String::new()),
     ]
 }
 
-/// Everything but administration, for everybody who uses the store; passwords stand here hashed.
-fn users(order: &StoreOrder, secrets: &dyn Secrets) -> Result<String, SecretFault> {
-    let store = order.store.as_str();
-    let mut text = String::from("user default off\n");
-    let admin = secrets.get_or_make(&password_name(store, ADMIN))?;
-    writeln!(text, "user {ADMIN} on #{} ~* &* +@all", hash(&admin)).expect("a String takes it");
+/// Every user with its rules: everything but administration for those who use the store, nothing for
+/// everybody else; passwords stand here hashed.
+fn users(
+    order: &StoreOrder,
+    secrets: &dyn Secrets,
+) -> Result<BTreeMap<String, Vec<String>>, SecretFault> {
+    let mut users = BTreeMap::from([("default".to_owned(), vec!["off".to_owned()])]);
+    let mut add = |name: &str, rights: &[&str]| -> Result<(), SecretFault> {
+        let password = secrets.get_or_make(&password_name(order.store.as_str(), name))?;
+        let hash = format!("#{}", hash(&password));
+        let rules = [&["on", &hash, "~*", "&*"], rights].concat();
+        users.insert(
+            name.to_owned(),
+            rules.into_iter().map(str::to_owned).collect(),
+        );
+        Ok(())
+    };
+    add(ADMIN, &["+@all"])?;
     for user in &order.users {
-        let password = secrets.get_or_make(&password_name(store, user.name.as_str()))?;
-        let hash = hash(&password);
-        writeln!(text, "user {} on #{hash} ~* &* +@all -@admin", user.name)
-            .expect("a String takes it");
+        add(user.name.as_str(), &["+@all", "-@admin"])?;
     }
-    Ok(text)
+    Ok(users)
+}
+
+/// The same as a file that the server reads when it starts.
+fn list(users: &BTreeMap<String, Vec<String>>) -> String {
+    let line =
+        |(name, rules): (&String, &Vec<String>)| format!("user {name} {}\n", rules.join(" "));
+    users.iter().map(line).collect()
 }
 
 fn hash(secret: &Secret) -> String {
@@ -132,7 +146,7 @@ fn connect(
     Ok(connection)
 }
 
-/// Whether the server accepts writes: it is a master and has read its data.
+/// Whether the server accepts writes: it is a master, has read its data, and can write what it is told.
 pub(crate) fn accepts_writes(
     store: &str,
     address: SocketAddr,
@@ -140,13 +154,24 @@ pub(crate) fn accepts_writes(
 ) -> Result<(), String> {
     let mut connection = connect(store, address, secrets).map_err(|fault| fault.to_string())?;
     let info: String = redis::cmd("INFO")
-        .arg("replication")
         .query(&mut connection)
         .map_err(|fault| fault.to_string())?;
-    if info.contains("role:master") {
-        Ok(())
+    match trouble(&info) {
+        None => Ok(()),
+        Some(why) => Err(why.into()),
+    }
+}
+
+fn trouble(info: &str) -> Option<&'static str> {
+    let says = |line: &str| info.lines().any(|one| one.trim() == line);
+    if !says("role:master") {
+        Some("it is a replica, which takes no writes")
+    } else if !says("loading:0") {
+        Some("it reads its data")
+    } else if says("aof_last_write_status:err") {
+        Some("it cannot write its append-only file; is the disk full?")
     } else {
-        Err("it is a replica, which takes no writes".into())
+        None
     }
 }
 
@@ -159,18 +184,37 @@ pub(crate) fn provision(
 ) -> Result<(), StoreFault> {
     let store = order.store.as_str();
     let mut connection = connect(store, address, secrets)?;
-    let mut tell = |command: &mut redis::Cmd, what: &str| {
-        command
-            .query::<()>(&mut connection)
-            .map_err(|fault| StoreFault::Refused {
-                store: store.to_owned(),
-                what: what.to_owned(),
-                why: fault.to_string(),
-            })
+    let mut tell = |words: &[&str], what: &str| {
+        let (first, rest) = words.split_first().unwrap_or((&"PING", &[]));
+        redis::cmd(first)
+            .arg(rest)
+            .query::<redis::Value>(&mut connection)
+            .map_err(|fault| told(store, what, &fault))
     };
     for (name, value) in live(settings) {
-        let mut command = redis::cmd("CONFIG");
-        tell(command.arg("SET").arg(name).arg(value), name)?;
+        tell(&["CONFIG", "SET", name, &value], name)?;
     }
-    tell(redis::cmd("ACL").arg("LOAD"), "its users")
+    // One by one: `ACL LOAD` cuts off everybody who is connected.
+    let users = users(order, secrets)?;
+    for (name, rules) in &users {
+        let mut words = vec!["ACL", "SETUSER", name, "reset"];
+        words.extend(rules.iter().map(String::as_str));
+        tell(&words, "a user")?;
+    }
+    let there = tell(&["ACL", "USERS"], "a question")?;
+    let there: Vec<String> = redis::from_redis_value(there).unwrap_or_default();
+    for gone in there.iter().filter(|name| !users.contains_key(*name)) {
+        tell(&["ACL", "DELUSER", gone], "the end of a user")?;
+    }
+    Ok(())
+}
+
+/// A server that went away says nothing; one that is there refuses.
+fn told(store: &str, what: &str, fault: &redis::RedisError) -> StoreFault {
+    let (store, why) = (store.to_owned(), fault.to_string());
+    if fault.kind() == redis::ErrorKind::Io {
+        return StoreFault::Silent { store, why };
+    }
+    let what = what.to_owned();
+    StoreFault::Refused { store, what, why }
 }

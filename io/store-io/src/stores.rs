@@ -68,6 +68,11 @@ impl Stores {
         self.folder.join(store.as_str())
     }
 
+    /// Whether its data was made and is there.
+    pub fn has(&self, store: &ServiceName) -> bool {
+        self.folder(store).join("store.json").exists()
+    }
+
     fn of(&self, store: &ServiceName, owner: Option<u32>) -> Folder {
         Folder {
             root: self.folder(store),
@@ -230,7 +235,8 @@ fn prepare(folder: &Folder, order: &StoreOrder, secrets: &dyn Secrets) -> Result
     match (&order.kind, order.address) {
         (StoreKind::Postgres(settings), Some(address)) => {
             let programs = find(Server::Postgres(settings.version)).map_err(StoreFault::Program)?;
-            postgres::prepare(folder, &programs, settings, address)?;
+            let store = order.store.as_str();
+            postgres::prepare(folder, &programs, store, (settings, address))?;
         }
         (StoreKind::Redis(settings), Some(address)) => {
             redis::prepare(folder, settings, order, address, secrets)?;

@@ -118,6 +118,23 @@ impl Platform {
         platform
     }
 
+    /// `examples/shop` as it is, with the sample that was built beside this test. Nothing runs yet.
+    pub fn shop(name: &str) -> Self {
+        let platform = Self::bare(name);
+        let example = include_str!("../../../examples/shop/mainstay.yaml");
+        let kept = example.lines().filter(|line| {
+            let line = line.trim_start();
+            !line.starts_with("build:") && !line.starts_with('#')
+        });
+        let text = kept.collect::<Vec<_>>().join("\n") + "\n";
+        let head = format!(
+            "name: {}\ngateway: {{ http: {} }}\n",
+            platform.name, platform.port
+        );
+        platform.write(&text.replace("name: shop\n", &head));
+        platform
+    }
+
     fn bare(name: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("mainstay-e2e-").tempdir();
         let folder = folder.expect("the temporary folder takes a folder");
@@ -262,6 +279,27 @@ domains:
         (outcome.code == 0).then(|| outcome.json())
     }
 
+    /// What `status` says of a store.
+    #[track_caller]
+    pub fn store(&self, name: &str) -> Value {
+        let status = self.status().expect("a control plane answers");
+        let mut stores = status["stores"].as_array().into_iter().flatten();
+        let found = stores.find(|store| store["name"] == name).cloned();
+        found.unwrap_or_default()
+    }
+
+    /// The server of a store that is ready.
+    #[track_caller]
+    pub fn server(&self, name: &str) -> Process {
+        until(&format!("the server of {name}"), || {
+            let store = self.store(name);
+            let pid = store["pid"]
+                .as_u64()
+                .filter(|_| store["state"] == "ready")?;
+            Process::of(u32::try_from(pid).ok()?)
+        })
+    }
+
     /// Waits until the platform is steady with everything ready; its status.
     #[track_caller]
     pub fn steady(&self) -> Value {
@@ -319,10 +357,12 @@ domains:
     }
 }
 
-/// Whether a status is steady and every instance wanted is ready.
+/// Whether a status is steady and every instance wanted is ready, stores too.
 pub fn is_steady(status: &Value) -> bool {
     let services = status["services"].as_array();
+    let mut stores = status["stores"].as_array().into_iter().flatten();
     status["phase"] == "steady"
+        && stores.all(|store| store["state"] == "ready" || store["state"] == "external")
         && services
             .into_iter()
             .flatten()

@@ -1,9 +1,10 @@
 //! The walk: the commands of a first visit, in their order. README shows them; the tests run them.
 
 /// What is typed, as a reader sees it, without its comment.
-pub const WALK: [&str; 11] = [
+pub const WALK: [&str; 12] = [
     "cargo run --release -- up -f examples/quickstart",
     "curl http://localhost:8080/",
+    "curl http://localhost:8080/visits",
     "cd examples/quickstart; alias mainstay=../../target/release/mainstay",
     "mainstay status",
     "sed -i 's/GREETING: hello/GREETING: good morning/' mainstay.yaml",

@@ -111,6 +111,8 @@ fn walk(commands: &[String]) {
     for said in [
         "v1 serves",
         "hello from web v1",
+        "1 visits",
+        "STORE",
         "2/2",
         "\"hello\" → \"good morning\"",
         "\n3\n",

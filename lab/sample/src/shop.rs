@@ -13,9 +13,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The queue, and the items that a worker has in hand.
+/// The queue, what each worker has in hand, and that it lives.
 const QUEUE: &str = "orders";
-const DOING: &str = "orders:doing";
+const DOING: &str = "orders:doing:";
+const ALIVE: &str = "orders:alive:";
+
+/// A worker that showed no life for so long is gone, and what it had in hand is queued again.
+const GONE_AFTER_S: u64 = 30;
 
 /// Longest wait for an item before the worker shows that it is alive.
 const WAIT: f64 = 0.5;
@@ -131,31 +135,46 @@ pub(crate) fn work(ending: &AtomicBool) -> Result<(), Failed> {
     let mut queue = queue()?.ok_or("REDIS_URL is not set")?;
     let mut database = database()?;
     let alive = std::env::var("HOME").map(|home| PathBuf::from(home).join("alive"));
-    // What an earlier worker had in hand when it was cut off.
-    while let Some(id) = queue.rpoplpush::<_, _, Option<i64>>(DOING, QUEUE)? {
-        crate::log(&format!("{id} was cut off and is queued again"));
-    }
+    let own = std::env::var("MAINSTAY_INSTANCE").unwrap_or_else(|_| "worker".into());
+    let doing = format!("{DOING}{own}");
+    let takes = std::env::var("FAULT_WORK_MS").ok();
+    let takes = Duration::from_millis(takes.and_then(|text| text.parse().ok()).unwrap_or(0));
+    // What this worker had in hand when it was cut off.
+    again(&mut queue, &doing)?;
     crate::log("the worker waits for orders");
     while !ending.load(Ordering::Relaxed) {
         if let Ok(alive) = &alive {
             std::fs::write(alive, "")?;
         }
+        let until = GONE_AFTER_S + takes.as_secs();
+        queue.set_ex::<_, _, ()>(format!("{ALIVE}{own}"), 1, until)?;
+        for list in queue.keys::<_, Vec<String>>(format!("{DOING}*"))? {
+            let name = list.trim_start_matches(DOING);
+            if !queue.exists::<_, bool>(format!("{ALIVE}{name}"))? {
+                again(&mut queue, &list)?;
+            }
+        }
         let next: Option<i64> = redis::cmd("BLMOVE")
             .arg(QUEUE)
-            .arg(DOING)
+            .arg(&doing)
             .arg("LEFT")
             .arg("RIGHT")
             .arg(WAIT)
             .query(&mut queue)?;
         let Some(id) = next else { continue };
-        let takes = std::env::var("FAULT_WORK_MS")
-            .ok()
-            .and_then(|text| text.parse().ok());
-        std::thread::sleep(Duration::from_millis(takes.unwrap_or(0)));
+        std::thread::sleep(takes);
         database.execute("UPDATE orders SET done = true WHERE id = $1", &[&id])?;
-        queue.lrem::<_, _, ()>(DOING, 1, id)?;
+        queue.lrem::<_, _, ()>(&doing, 1, id)?;
         crate::log(&format!("{id} is done"));
     }
     crate::log("asked to end; nothing is in hand");
+    Ok(())
+}
+
+/// Queues what is left in the hands of a worker that is gone.
+fn again(queue: &mut redis::Connection, list: &str) -> Result<(), Failed> {
+    while let Some(id) = queue.rpoplpush::<_, _, Option<i64>>(list, QUEUE)? {
+        crate::log(&format!("{id} was cut off and is queued again"));
+    }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! `doctor`: what is missing on this machine, and the command that mends it.
 
 use crate::argument::Arguments;
-use crate::diagnosis::{Facts, Finding, State, judge};
+use crate::diagnosis::{Facts, Finding, ServerFact, State, judge};
 use crate::failure::Failure;
 use crate::{context, terminal};
+use mainstay_atoms::Server;
 use mainstay_faults::Exit;
+use mainstay_spec::Platform;
 use mainstay_world::Machine;
 
 /// Where a platform listens whose file says nothing else.
@@ -16,10 +18,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         root: ".mainstay".into(),
         environment: "default".into(),
     });
-    let port = context::read(arguments)
+    let platform = context::read(arguments)
         .ok()
         .and_then(|file| file.resolve(arguments).ok())
-        .map_or(PORT, |resolved| resolved.platform.gateway.http);
+        .map(|resolved| resolved.platform);
+    let port = platform
+        .as_ref()
+        .map_or(PORT, |platform| platform.gateway.http);
     let state = place.state();
     // Asked of the kernel, because one that has no files left answers nobody.
     let control_plane = mainstay_world::ledger_holder(&state.ledger()).map(|(pid, _)| pid);
@@ -27,6 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         machine: Machine::look(&state, &[port], control_plane),
         control_plane,
         started: state.ledger().is_dir(),
+        servers: platform.iter().flat_map(servers).collect(),
     });
     if arguments.json {
         terminal::json(&findings);
@@ -38,6 +44,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     } else {
         Ok(Exit::Done)
     }
+}
+
+/// The server programs that stores of the file need, each once, with the stores that need it.
+fn servers(platform: &Platform) -> Vec<ServerFact> {
+    let mut all: Vec<(Server, Vec<String>)> = Vec::new();
+    for (name, store) in &platform.stores {
+        let Some(server) = store.server() else {
+            continue;
+        };
+        match all.iter_mut().find(|(one, _)| *one == server) {
+            Some((_, stores)) => stores.push(name.to_string()),
+            None => all.push((server, vec![name.to_string()])),
+        }
+    }
+    all.into_iter()
+        .map(|(server, stores)| ServerFact {
+            subject: match server {
+                Server::Postgres(_) => "postgres",
+                Server::Redis(_) => "redis",
+            },
+            stores,
+            found: mainstay_world::version(server)
+                .map_err(|missing| (missing.to_string(), missing.install())),
+        })
+        .collect()
 }
 
 fn show(finding: &Finding) {
