@@ -1,7 +1,7 @@
 //! What goes wrong in the simulated world: by chance, at one point, or as a test says.
 
 use super::{Run, World};
-use mainstay_atoms::{Moment, Role};
+use mainstay_atoms::{Moment, Role, ServiceName};
 use mainstay_plan::Step;
 use mainstay_workload::Exit;
 
@@ -106,6 +106,16 @@ impl World {
         found.is_some_and(|run| self.end(&run, exit))
     }
 
+    /// Ends the run of a service that started last.
+    pub fn crash_newest(&mut self, service: &ServiceName) {
+        let living = self.processes.iter().filter(|(_, one)| one.ended.is_none());
+        let own = living.filter(|((id, _), _)| id.service == *service);
+        let newest = own.max_by_key(|((_, generation), _)| *generation);
+        if let Some(run) = newest.map(|(run, _)| run.clone()) {
+            self.end(&run, by_itself());
+        }
+    }
+
     /// Kills the shim of one living process of this service; false when there is none.
     pub fn kill_shim(&mut self, service: &str) -> bool {
         let found = self.living(|(id, _), _| id.service.as_str() == service);
@@ -193,7 +203,7 @@ impl World {
         }
         if self.data_full {
             while let Some(run) = self.living(|_, role| role == Role::Store) {
-                self.end(&run, out_of_space());
+                self.end(&run, by_itself());
             }
         }
     }
@@ -208,7 +218,8 @@ fn cut_off() -> Exit {
     }
 }
 
-fn out_of_space() -> Exit {
+/// It ended by itself, and badly.
+fn by_itself() -> Exit {
     Exit {
         code: Some(1),
         ..Exit::default()
