@@ -180,17 +180,21 @@ fn sim(arguments: &[String]) -> Result<()> {
             .cloned()
             .unwrap_or_else(|| default.into())
     };
-    let (schedules, seed) = (value("--schedules", "10000"), value("--seed", "1"));
+    let (schedules, seed) = (value("--schedules", "20000"), value("--seed", "1"));
     cargo(
         &[
-            "test",
+            "run",
             "--release",
+            "--quiet",
             "--package",
             "mainstay-sim",
+            "--bin",
+            "lives",
             "--",
-            "--nocapture",
+            &schedules,
+            &seed,
         ],
-        &[("MAINSTAY_SCHEDULES", &schedules), ("MAINSTAY_SEED", &seed)],
+        &[],
     )
 }
 

@@ -25,7 +25,11 @@ const CORE_BANNED: [&str; 7] = [
 ];
 
 /// Rings from the inside outwards; a crate uses only its own ring and those before it.
-const RINGS: [&str; 3] = ["core", "io", "app"];
+const RINGS: [&str; 4] = ["core", "io", "app", "lab"];
+
+/// The one way out of a ring: `mainstay rehearse` plays the user's own deploy in the simulator, which is
+/// the proof itself and not a copy of it. It has no dependency that only tests need.
+const REHEARSES: (&str, &str) = ("app/cli/Cargo.toml", "mainstay-sim");
 
 /// Checks every file that is under version control.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -148,7 +152,8 @@ fn rings(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) -> Result<()>
             let Some((name, _)) = line.split_once(['.', ' ', '=']) else {
                 continue;
             };
-            if ring_of(name).is_some_and(|ring| ring > own) {
+            let rehearses = file == Path::new(REHEARSES.0) && name == REHEARSES.1;
+            if !rehearses && ring_of(name).is_some_and(|ring| ring > own) {
                 faults.push(format!(
                     "{}: it uses `{name}` of an outer ring",
                     file.display()

@@ -49,6 +49,12 @@ pub(crate) enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// Play the next deploy in the simulator, with one failure at a time; nothing is changed
+    Rehearse {
+        /// Show every step
+        #[arg(long)]
+        full: bool,
+    },
     /// Execute exactly a kept plan
     Apply {
         /// The file that `plan --out` wrote

@@ -64,6 +64,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match command {
         Command::Check => command::check::run(arguments),
         Command::Plan { out, full } => command::plan::run(arguments, out.as_deref(), full),
+        Command::Rehearse { full } => command::rehearse::run(arguments, full),
         Command::Apply { plan } => command::apply::run(arguments, &plan),
         Command::Up => command::up::run(arguments),
         Command::Deploy => command::deploy::run(arguments),

@@ -206,6 +206,7 @@ impl Engine {
             let events = self.end_of_plan(PlanEnd::Deviated { seen });
             self.record(world, &Actor::itself(), events)?;
         }
+        self.carry_store(world)?;
         if self.run.is_none() && self.steady && same(self.steady_seen.as_ref(), self.seen.as_ref())
         {
             return Ok(false);

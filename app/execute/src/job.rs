@@ -15,6 +15,10 @@ const ASKED: usize = 16;
 /// Wait before a step that did not work is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A civil clock that moves so many milliseconds against the monotonic one was set; then what was
+/// decided by it is decided anew.
+const CLOCK_SET: u64 = 1_000;
+
 /// The exit of a program that could not be executed, as shells have it (POSIX 2.8.2).
 const NOT_EXECUTED: i32 = 127;
 
@@ -25,6 +29,8 @@ pub(crate) struct JobLook {
     seen: Option<Seen>,
     /// The time at which something will be.
     again: Option<Wall>,
+    /// How far the civil clock was from the monotonic one.
+    offset: u64,
     /// A step did not work; it is not tried before.
     retry: Option<Moment>,
     /// What jobs wait for.
@@ -47,7 +53,9 @@ impl Engine {
         self.note_never_begun(world)?;
         let (now, wall) = world.now();
         let look = &self.jobs;
+        let offset = wall.0.wrapping_sub(now.0);
         let calm = same(look.seen.as_ref(), self.seen.as_ref())
+            && offset.abs_diff(look.offset) < CLOCK_SET
             && look.again.is_none_or(|again| wall < again);
         if calm || look.retry.is_some_and(|retry| now < retry) {
             return Ok(false);
@@ -55,7 +63,8 @@ impl Engine {
         self.jobs.retry = None;
         let observed = self.observed(world);
         let record = self.serving.as_ref().filter(|_| !self.history.down);
-        let decision = decide_jobs(record, &observed, wall);
+        let decision = decide_jobs(record, &observed, (now, wall));
+        self.jobs.offset = offset;
         self.jobs.again = decision.again;
         self.jobs.waits = decision.waits.into_iter().map(|wait| (wait, now)).collect();
         self.jobs.seen = self.seen.clone().filter(|_| decision.steps.is_empty());
@@ -114,10 +123,13 @@ impl Engine {
         let Some(seen) = &self.seen else {
             return Ok(());
         };
-        let open = self.run.as_ref().and_then(|run| {
-            let step = run.plan.steps.get(run.next)?;
-            step.instance()
-        });
+        let open = self
+            .run
+            .as_ref()
+            .and_then(|run| match run.plan.steps.get(run.next)? {
+                Step::Start { launch } => Some(&launch.instance),
+                _ => None,
+            });
         let never = |run: &&Run| {
             let around = matches!(run.job.cause, Cause::Before | Cause::After);
             let mut traces = seen.instances.iter();

@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::world::{RecordFault, Seen, World};
 use mainstay_atoms::{Actor, Fact, Role};
-use mainstay_plan::{Event, Observed, Purpose};
-use mainstay_workload::{Instance, Running};
+use mainstay_plan::{Event, Observed, Purpose, Step};
+use mainstay_workload::{Exit, Instance, Running};
 
 impl Engine {
     pub(crate) fn look(&mut self, world: &mut impl World) {
@@ -91,6 +91,26 @@ impl Engine {
         }
         let known = self.history.ends.get(&one.id);
         known.is_none_or(|last| *last < one.generation)
+    }
+
+    /// The server of a store that the plan under way counts on and that has ended.
+    pub(crate) fn store_lost(&self) -> Option<(&Instance, Exit)> {
+        let run = self.run.as_ref()?;
+        let left = run.plan.steps.get(run.next..)?;
+        let ships = matches!(run.plan.purpose, Purpose::Deploy | Purpose::Rollback);
+        let counted = |one: &Instance| match left.first() {
+            // Its end fails this step.
+            Some(Step::AwaitReady { instance, .. }) if *instance == one.id => false,
+            Some(Step::Provision { order }) if order.store == one.id.service => true,
+            _ => ships && !left.iter().any(|step| step.instance() == Some(&one.id)),
+        };
+        let stores = self.seen.as_ref()?.instances.iter();
+        let stores = stores.filter(|one| one.role == Role::Store);
+        let mut ended = stores.filter_map(|one| match one.running {
+            Running::Ended { exit, .. } if !exit.asked => Some((one, exit)),
+            _ => None,
+        });
+        ended.find(|(one, _)| counted(one))
     }
 
     /// Something takes traffic that is gone or not ready, and the plan under way does not know.

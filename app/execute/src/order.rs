@@ -146,6 +146,28 @@ impl Engine {
         Ok(())
     }
 
+    /// A store that the plan counts on has ended: another plan starts it again and carries on, or,
+    /// when it keeps ending, the release fails.
+    pub(crate) fn carry_store(&mut self, world: &mut impl World) -> Result<(), RecordFault> {
+        let Some((one, exit)) = self.store_lost() else {
+            return Ok(());
+        };
+        let (instance, generation) = (one.id.clone(), one.generation);
+        let attempts = self.history().attempts.get(&instance);
+        if attempts.is_some_and(|attempts| attempts.looping) {
+            let failure = Failure::Ended {
+                instance,
+                generation,
+                exit,
+            };
+            let index = self.running().next;
+            return self.fail(index, failure, world);
+        }
+        let seen = format!("{instance} has ended: {exit}");
+        let events = self.end_of_plan(PlanEnd::Deviated { seen });
+        self.record(world, &Actor::itself(), events)
+    }
+
     /// A step failed: the plan ends, and a release that does not serve yet ends with it. What served
     /// before is decided for at the next tick.
     fn fail(

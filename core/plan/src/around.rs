@@ -1,11 +1,12 @@
 //! Jobs around a release: those that run before the first instance of a service is replaced, and
 //! those that run once its instances serve.
 
-use crate::decide::{Decider, Target};
+use crate::decide::{Decider, Pace, Target};
 use crate::job::{next_run, run_of};
 use crate::run::under_way;
 use crate::step::Step;
-use mainstay_atoms::{Cause, ServiceName};
+use mainstay_atoms::{Cause, Generation, InstanceId, ServiceName};
+use mainstay_spec::Job;
 use std::time::Duration;
 
 /// Added to a run's own deadline and grace before the step that awaits it fails.
@@ -32,6 +33,14 @@ impl Decider<'_> {
             return;
         };
         let known = self.observed.jobs.get(name);
+        let mut own = known
+            .into_iter()
+            .flat_map(|runs| runs.around(target.release, cause));
+        if let Some(run) = own.find(|run| run.end.is_none()) {
+            // A plan that this one carries on with began it.
+            let (instance, generation) = (run.instance.clone(), run.generation);
+            return self.await_run(instance, generation, job);
+        }
         let tries = known.map_or(0, |runs| runs.around(target.release, cause).count());
         let attempt = u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(1);
         let run = run_of(job, cause, attempt, None);
@@ -43,6 +52,10 @@ impl Decider<'_> {
         self.draft.steps.push(Step::Start {
             launch: Box::new(launch),
         });
+        self.await_run(instance, generation, job);
+    }
+
+    fn await_run(&mut self, instance: InstanceId, generation: Generation, job: &Job) {
         self.draft.steps.push(Step::AwaitRun {
             instance,
             generation,
@@ -57,6 +70,10 @@ impl Decider<'_> {
         for run in under_way(&self.observed.jobs) {
             let name = &run.instance.service;
             let around = matches!(run.job.cause, Cause::Before | Cause::After);
+            if around && run.release == Some(target.release) && target.pace == Pace::Rolling {
+                // Its own: it has to succeed, before what it stands before.
+                continue;
+            }
             if around || stands_around(target, name) {
                 let grace = jobs.get(name).map_or(Duration::ZERO, |job| job.stop.grace);
                 self.draft.steps.push(Step::AwaitRun {

@@ -31,6 +31,8 @@ impl fmt::Display for Note {
     }
 }
 
+mod store;
+
 type Run = (InstanceId, Generation);
 
 /// What the model knows of one run.
@@ -66,6 +68,10 @@ struct Model<'a> {
     served: bool,
     /// Stores that this plan has prepared.
     prepared: BTreeSet<ServiceName>,
+    /// Stores that this plan provisions further on.
+    closed: BTreeSet<ServiceName>,
+    /// Jobs before this release that have succeeded.
+    succeeded: BTreeSet<ServiceName>,
     at: Option<usize>,
     notes: Vec<Note>,
 }
@@ -129,6 +135,8 @@ impl<'a> Model<'a> {
             ceilings: BTreeMap::new(),
             served: false,
             prepared: BTreeSet::new(),
+            closed: store::provisioned(plan),
+            succeeded: store::succeeded(plan, observed),
             at: None,
             notes: Vec::new(),
         };
@@ -264,68 +272,19 @@ impl<'a> Model<'a> {
                 }
             }
             Step::Prepare { order } => drop(self.prepared.insert(order.store.clone())),
-            Step::Provision { order } => {
-                if !self.store_is_ready(&order.store) {
-                    let message = format!("{} is provisioned before it is ready", order.store);
-                    self.note("store_ready", message);
+            Step::Provision { order } => self.provision(&order.store),
+            Step::AwaitRun {
+                instance, succeeds, ..
+            } => {
+                if *succeeds {
+                    self.succeeded.insert(instance.service.clone());
                 }
-            }
-            Step::AwaitRun { instance, .. } => {
                 // Its end is recorded; what is left of it is another's to clear.
                 for ((id, _), one) in &mut self.runs {
                     one.alive &= id != instance;
                 }
             }
             Step::Serve { release } => self.serve(*release),
-        }
-    }
-
-    fn store_is_ready(&self, store: &ServiceName) -> bool {
-        let mut runs = self.runs.iter();
-        runs.any(|((id, _), one)| id.service == *store && one.alive && one.ready && !one.asked)
-    }
-
-    /// A server has its data to itself and finds it prepared.
-    fn server(&mut self, launch: &mainstay_atoms::Launch) {
-        let name = &launch.instance.service;
-        let other = self
-            .runs
-            .iter()
-            .any(|((id, _), one)| id.service == *name && one.alive);
-        if other {
-            let message = format!("{name} gets a second server on its data");
-            self.note("one_server", message);
-        }
-        if !self.prepared.contains(name) {
-            let message = format!("the server of {name} starts before {name} is prepared");
-            self.note("prepared", message);
-        }
-    }
-
-    /// Who is told of a store while a release moves finds it ready.
-    fn told(&mut self, launch: &mainstay_atoms::Launch) {
-        if !matches!(self.plan.purpose, Purpose::Deploy | Purpose::Rollback) {
-            return;
-        }
-        let away: Vec<ServiceName> = launch
-            .told
-            .values()
-            .filter(|told| told.address.is_some() && !self.store_is_ready(&told.store))
-            .map(|told| told.store.clone())
-            .collect();
-        for store in away {
-            let message = format!("{} starts before {store} is ready", launch.instance);
-            self.note("store_ready", message);
-        }
-    }
-
-    /// A store stops only for what its own keys say, or with everything.
-    fn store_stops(&mut self, instance: &InstanceId, contents: Option<Digest>) {
-        let wanted = self.record.filter(|_| self.plan.purpose != Purpose::Down);
-        let kept = wanted.and_then(|record| record.digests.get(&instance.service));
-        if kept.is_some() && kept.copied() == contents {
-            let message = format!("{instance} is stopped though nothing of the store changes");
-            self.note("store_stays", message);
         }
     }
 
@@ -357,6 +316,7 @@ impl<'a> Model<'a> {
             self.server(launch);
         }
         self.told(launch);
+        self.comes_after(launch);
         let known = Known {
             alive: true,
             address: launch.address,

@@ -112,36 +112,6 @@ impl Decider<'_> {
         }
     }
 
-    fn stop_everything(&mut self) {
-        let gone = self
-            .draft
-            .serving
-            .pools
-            .keys()
-            .map(|name| (name.clone(), None))
-            .collect();
-        self.draft.publish(gone, Some(Routes::default()));
-        let (running, ended): (Vec<_>, Vec<_>) = self
-            .observed
-            .instances
-            .iter()
-            .cloned()
-            .partition(Instance::runs);
-        self.retire_in_order(&running);
-        self.draft.clear(&ended);
-    }
-
-    /// Those who use stores leave first, the stores last.
-    fn retire_in_order(&mut self, running: &[Instance]) {
-        let (stores, users): (Vec<Instance>, Vec<Instance>) = running
-            .iter()
-            .cloned()
-            .partition(|one| one.role == Role::Store);
-        self.draft.retire(&users, true);
-        self.draft.retire(&stores, true);
-        self.draft.clear(running);
-    }
-
     /// The services of the target, needed ones first.
     fn places<'t>(&self, target: Target<'t>) -> Vec<Place<'t>> {
         let services = &target.record.contents.platform.services;
@@ -234,7 +204,7 @@ impl Decider<'_> {
     }
 
     /// The gateway serves from what was published last, so whoever left that table is left alone.
-    fn gateway_follows(&self) -> bool {
+    pub(crate) fn gateway_follows(&self) -> bool {
         let published = self.observed.serving.generation;
         self.observed
             .gateway

@@ -8,7 +8,7 @@ use crate::report::Wait;
 use crate::run::{Run, Runs};
 use crate::step::Step;
 use crate::{Observed, ReleaseRecord};
-use mainstay_atoms::{Cause, Generation, InstanceId, JobRun, ServiceName, Wall};
+use mainstay_atoms::{Cause, Generation, InstanceId, JobRun, Moment, ServiceName, Wall};
 use mainstay_spec::{Job, Missed, Overlap};
 use mainstay_workload::Instance;
 use std::time::Duration;
@@ -34,11 +34,17 @@ pub struct JobDecision {
 }
 
 /// Decides about the runs of all jobs. `record` is the release that serves; without one nothing new
-/// begins, and what runs goes on to its end or deadline.
-pub fn decide_jobs(record: Option<&ReleaseRecord>, observed: &Observed, wall: Wall) -> JobDecision {
+/// begins, and what runs goes on to its end or deadline. Schedules follow the civil clock, deadlines
+/// the monotonic one: a clock that is set cuts no run short and lets none hang.
+pub fn decide_jobs(
+    record: Option<&ReleaseRecord>,
+    observed: &Observed,
+    (now, wall): (Moment, Wall),
+) -> JobDecision {
     let mut lane = Lane {
         observed,
         serves: record.is_some(),
+        now,
         wall,
         decision: JobDecision::default(),
     };
@@ -89,6 +95,7 @@ pub(crate) fn run_of(job: &Job, cause: Cause, attempt: u32, due: Option<Wall>) -
 struct Lane<'a> {
     observed: &'a Observed,
     serves: bool,
+    now: Moment,
     wall: Wall,
     decision: JobDecision,
 }
@@ -107,12 +114,12 @@ impl Lane<'_> {
             }
             return;
         };
-        let deadline = later(run.begun, run.job.timeout);
-        if !seen.runs() || self.before(deadline) {
+        let left = run.job.timeout.saturating_sub(self.now.since(seen.started));
+        if !seen.runs() || (!left.is_zero() && self.before(later(self.wall, left))) {
             return;
         }
-        let asked = run.stopping.map(|at| later(at, seen.stop.grace + AGAIN));
-        if !asked.is_some_and(|again| self.before(again)) {
+        let again = seen.stop.grace + AGAIN;
+        if !run.stopping.is_some_and(|at| self.within(at, again)) {
             self.stop(seen);
         }
     }
@@ -149,6 +156,12 @@ impl Lane<'_> {
             self.decision.again = Some(again.map_or(at, |again| again.min(at)));
         }
         before
+    }
+
+    /// Whether less than `wait` has passed since that time; then it is looked at again. When the clock
+    /// was set back behind it, nobody knows, and it has.
+    fn within(&mut self, at: Wall, wait: Duration) -> bool {
+        self.wall >= at && self.before(later(at, wait))
     }
 
     /// Begins the next run of a job, if one is due and nothing stands in its way.
@@ -221,7 +234,7 @@ impl Lane<'_> {
             return None;
         }
         let wait = BACK_OFF * 2_u32.saturating_pow(attempt.saturating_sub(1).min(10));
-        if self.before(later(end.at, wait)) {
+        if self.within(end.at, wait) {
             return Some(None);
         }
         Some(Some(again(attempt + 1)))

@@ -15,6 +15,7 @@ mod change;
 pub mod check;
 mod contents;
 mod decide;
+mod down;
 mod draft;
 mod event;
 mod history;

@@ -99,7 +99,7 @@ impl Decider<'_> {
         self.draft.retire(&leaving, false);
         self.draft.clear(&census.leftover);
         self.draft.clear(&leaving);
-        let made_by = since(target, &name);
+        let made_by = self.since(target, &name);
         let order = Box::new(order);
         if away || due {
             self.draft.steps.push(Step::Prepare {
@@ -131,7 +131,7 @@ impl Decider<'_> {
     fn store_census(&self, target: Target<'_>, name: &ServiceName) -> Option<Census> {
         let wanted = Wanted {
             service: name.clone(),
-            since: since(target, name),
+            since: self.since(target, name),
             contents: *target.record.digests.get(name)?,
             replicas: 1,
         };
@@ -174,9 +174,16 @@ impl Decider<'_> {
         let mut seen = seen.filter(|one| one.id.service == *name);
         self.observed.stores.contains_key(name) && seen.any(|one| one.ready_since().is_some())
     }
-}
 
-fn since(target: Target<'_>, name: &ServiceName) -> ReleaseNumber {
-    let since = target.record.since.get(name);
-    since.copied().unwrap_or(target.release)
+    /// The release whose number the server carries. One that was started from the same, by whichever
+    /// release, is the right one: a store is not restarted for a number.
+    fn since(&self, target: Target<'_>, name: &ServiceName) -> ReleaseNumber {
+        let wanted = target.record.digests.get(name);
+        let seen = self.observed.instances.iter();
+        let fits = seen.filter(|one| one.id.service == *name && Some(&one.contents) == wanted);
+        let known = fits.max_by_key(|one| (one.runs(), one.id.release));
+        let since = known.map(|one| one.id.release);
+        let since = since.or_else(|| target.record.since.get(name).copied());
+        since.unwrap_or(target.release)
+    }
 }

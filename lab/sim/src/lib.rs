@@ -7,14 +7,19 @@
 //!
 //! What this crate never does: touch a real clock, process, socket or file.
 
+mod calm;
+mod crowd;
 mod kill;
 pub mod mutant;
 mod platform;
+pub mod rehearsal;
 mod schedule;
 pub mod stage;
 mod world;
 
+pub use crowd::{Tally, live_all};
 pub use kill::{KINDS, Kill, KillPoint, kill_points, kind};
 pub use platform::{contents, job, service, service_digests, with_stores};
+pub use rehearsal::{Ending, Injury, Rehearsal, rehearse};
 pub use schedule::{Schedule, Story};
-pub use world::{Faults, World};
+pub use world::{Faults, Victim, World};

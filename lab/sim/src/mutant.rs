@@ -1,10 +1,12 @@
 //! Mistakes that an engineer could make, each of which must be caught.
 
 use crate::stage::{carry_out, notes};
-use crate::{Schedule, contents, service, service_digests};
+use crate::{Schedule, World, contents, service, service_digests};
 use mainstay_atoms::{Actor, Generation};
 use mainstay_plan::{Event, Plan, Purpose, ReleaseRecord, Step};
 use std::collections::BTreeSet;
+
+mod beside;
 
 /// Lives in which a mistake may show; one is enough.
 const LIVES: u64 = 12;
@@ -23,6 +25,10 @@ enum How {
     Plan(fn(&mut Vec<Step>)),
     /// The ledger forgets to write an event; then the control plane is replaced.
     Ledger(fn(&Event) -> bool),
+    /// The decider makes a wrong plan for a release that restarts a store and migrates.
+    Store(fn(&mut Vec<Step>)),
+    /// A life of its own.
+    Life(beside::Life),
 }
 
 /// Who caught a mutant, in words; nobody when both are empty.
@@ -35,6 +41,11 @@ pub struct Caught {
 }
 
 impl Caught {
+    /// The first promise that this world saw broken.
+    fn first(&mut self, world: &World) {
+        self.world = self.world.take().or_else(|| world.broken.first().cloned());
+    }
+
     /// By anybody.
     pub fn at_all(&self) -> bool {
         !self.check.is_empty() || self.world.is_some()
@@ -42,7 +53,11 @@ impl Caught {
 }
 
 /// Every mutant.
-pub const MUTANTS: &[Mutant] = &[
+pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
+    MUTANTS.iter().chain(beside::BESIDE)
+}
+
+const MUTANTS: &[Mutant] = &[
     plan("stop before acknowledgement", |steps| {
         to_back(steps, |step| matches!(step, Step::AwaitAcknowledged { .. }));
     }),
@@ -117,6 +132,8 @@ impl Mutant {
             match self.how {
                 How::Plan(mutate) => plan_life(seed, mutate, &mut caught),
                 How::Ledger(forgets) => ledger_life(seed, forgets, &mut caught),
+                How::Store(mutate) => beside::store_life(seed, mutate, &mut caught),
+                How::Life(life) => life(seed, true, &mut caught),
             }
         }
         caught
@@ -129,6 +146,12 @@ pub fn control() -> Caught {
     for seed in 1..=LIVES {
         plan_life(seed, |_| {}, &mut caught);
         ledger_life(seed, |_| false, &mut caught);
+        beside::store_life(seed, |_| {}, &mut caught);
+        for mutant in beside::BESIDE {
+            if let How::Life(life) = mutant.how {
+                life(seed, false, &mut caught);
+            }
+        }
     }
     caught
 }
@@ -145,8 +168,7 @@ fn plan_life(seed: u64, mutate: fn(&mut Vec<Step>), caught: &mut Caught) {
     let found = notes(&plan, &record, &mut schedule.world);
     caught.check.extend(found.iter().map(|note| note.rule));
     carry_out(&plan, &record, &mut schedule.world);
-    let broken = schedule.world.broken.first().cloned();
-    caught.world = caught.world.take().or(broken);
+    caught.first(&schedule.world);
 }
 
 fn mutated(plan: Plan, mutate: fn(&mut Vec<Step>)) -> Plan {
@@ -205,8 +227,7 @@ fn ledger_life(seed: u64, forgets: fn(&Event) -> bool, caught: &mut Caught) {
             .broken
             .push("a release that failed moves again".into());
     }
-    let broken = schedule.world.broken.first().cloned();
-    caught.world = caught.world.take().or(broken);
+    caught.first(&schedule.world);
 }
 
 fn publications(steps: &mut [Step]) -> impl Iterator<Item = &mut mainstay_plan::Publish> {

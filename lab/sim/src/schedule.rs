@@ -1,11 +1,12 @@
 //! One life under one seed: deploys, supersessions, aborts, rollbacks, kills, and then quiet.
 
 use crate::stage::differs;
-use crate::{Faults, World, contents, service, with_stores};
+use crate::{Faults, World, contents, service, service_digests, with_stores};
 use fastrand::Rng;
-use mainstay_atoms::Actor;
+use mainstay_atoms::{Actor, ServiceName};
 use mainstay_execute::{Engine, Phase, Ship, World as _};
-use mainstay_plan::{Contents, Event, Limits};
+use mainstay_plan::{Contents, Event, Failure, Limits, Step, Wait};
+use mainstay_spec::{Missed, Overlap};
 use std::collections::BTreeMap;
 
 /// What happened in a life.
@@ -19,7 +20,9 @@ pub struct Story {
     pub lives: u64,
     /// How many plans were recorded.
     pub plans: usize,
-    /// Every entry of its ledger, a line each.
+    /// How many entries its ledger has.
+    pub entries: usize,
+    /// Every entry of its ledger, a line each, if a promise was broken.
     pub trace: Vec<String>,
 }
 
@@ -65,15 +68,7 @@ impl Schedule {
 
     /// Ticks until the world is steady or `most` milliseconds have passed; true when steady.
     pub fn settle(&mut self, most: u64) -> bool {
-        self.until(most, |engine, world| {
-            let steady = matches!(engine.phase(), Phase::Steady | Phase::Empty);
-            let record = engine.serving_record();
-            steady
-                && engine.under_way().is_none()
-                && record.map_or(world.alive().is_empty(), |record| {
-                    differs(world, record).is_none()
-                })
-        })
+        self.until(most, at_rest)
     }
 
     /// One tick.
@@ -135,9 +130,8 @@ impl Schedule {
     }
 
     fn act(&mut self, version: u32) {
-        let (by, choice) = (self.by.clone(), self.rng.u32(0..10));
-        let replicas = self.rng.u32(1..4);
-        let (stores, memory) = (self.stores, 1 << self.rng.u64(5..8));
+        let (by, choice) = (self.by.clone(), self.rng.u32(0..12));
+        let contents = draw(&mut self.rng, self.stores, version, choice);
         let Some((engine, world)) = self.engine() else {
             return;
         };
@@ -146,29 +140,15 @@ impl Schedule {
             0 => engine.abort(&by, world).map(drop),
             1 | 2 => engine.roll_back(None, &by, world).map(drop),
             3 => engine.retry(&by, world).map(drop),
+            10 => {
+                let digest = ServiceName::new("digest").expect("a valid name");
+                engine.ask_run(&digest, &by, world).map(drop)
+            }
+            11 if engine.history().down => engine.come_up(&by, world),
+            11 if version % 2 == 0 => engine.go_down(&by, world),
             _ => {
-                let mut services = vec![
-                    ("web", service(replicas, &["api"])),
-                    ("api", service(2, &[])),
-                ];
-                if choice > 7 {
-                    services.push(("search", service(1, &["api"])));
-                }
-                let mut contents = contents(services, version);
-                if stores {
-                    contents = with_stores(contents, memory);
-                }
                 if choice == 4 {
-                    world.bad.extend(
-                        contents.digest_of(
-                            contents
-                                .platform
-                                .services
-                                .keys()
-                                .next()
-                                .expect("there are services"),
-                        ),
-                    );
+                    world.bad.extend(service_digests(&contents).first());
                 }
                 let ship = Ship {
                     contents,
@@ -183,43 +163,32 @@ impl Schedule {
 
     /// Lives one whole life.
     pub fn live(mut self, seed: u64) -> Story {
-        let faults = Faults {
-            crash: self.rng.u32(0..3),
-            unready: self.rng.u32(0..40),
-            stubborn: self.rng.u32(0..200),
-            gateway: self.rng.u32(0..8),
-            disk: self.rng.u32(0..8),
-            kill: self.rng.u32(0..15),
-        };
         self.world.faults = if self.rng.u32(0..4) == 0 {
             Faults::default()
         } else {
-            faults
+            chances(&mut self.rng)
         };
         for version in 0..self.rng.u32(2..6) {
             self.act(version);
             for _ in 0..self.rng.u32(1..160) {
                 self.tick();
+                self.sound();
                 let wait = self.rng.u64(1..250);
                 self.world.pass(wait);
             }
         }
         self.world.recover();
-        if !self.settle(400_000) {
-            let phase = self.engine.as_ref().map(Engine::phase);
-            let waits = self
-                .engine
-                .as_ref()
-                .map(|engine| format!("{:?}", engine.waits().collect::<Vec<_>>()));
-            self.world
-                .broken
-                .push(format!("it does not converge: {phase:?}, waits {waits:?}"));
+        self.converges();
+        if self.stores && self.world.broken.is_empty() {
+            crate::calm::keeps_time(&mut self);
         }
         self.replays();
         self.executed_as_planned();
         let plans = self.count_plans();
-        let trace = self.trace();
+        let broken = !self.world.broken.is_empty();
+        let trace = if broken { self.trace() } else { vec![] };
         Story {
+            entries: self.world.entries().len(),
             trace,
             seed,
             broken: self.world.broken,
@@ -228,17 +197,53 @@ impl Schedule {
         }
     }
 
+    /// A plan of ours that the second mind refuses is a mistake of one of the two.
+    fn sound(&mut self) {
+        let refused = self.engine.as_ref().and_then(|engine| {
+            let mut waits = engine.waits().map(|(wait, _)| wait);
+            let refused =
+                waits.find(|wait| matches!(wait, Wait::Effect { step, .. } if step == "check"));
+            let failed = engine.failure().map(|(_, failure, _)| failure);
+            let failed =
+                failed.filter(|one| matches!(one, Failure::Effect { step, .. } if step == "check"));
+            let refused = refused.map(ToString::to_string);
+            refused.or(failed.map(ToString::to_string))
+        });
+        if let Some(why) = refused.filter(|_| self.world.broken.len() < 5) {
+            self.world.broken.push(format!("a plan is refused: {why}"));
+        }
+    }
+
+    /// When all faults are over it comes to rest: what is frozen waits for a person, who ships.
+    fn converges(&mut self) {
+        let by = self.by.clone();
+        let down = self.engine().is_some_and(|(engine, world)| {
+            engine.history().down && engine.come_up(&by, world).is_ok()
+        });
+        let frozen = |engine: &Engine| engine.history().frozen().is_some();
+        let rests = self.until(400_000, |engine, world| {
+            frozen(engine) || at_rest(engine, world)
+        });
+        let stuck = if rests && self.engine.as_ref().is_some_and(frozen) {
+            let contents = draw(&mut self.rng, self.stores, 99, 5);
+            !self.ship(contents) || !self.settle(400_000)
+        } else {
+            !rests
+        };
+        self.sound();
+        if stuck {
+            let engine = self.engine.as_ref();
+            let phase = engine.map(Engine::phase);
+            let waits = engine.map(|engine| format!("{:?}", engine.waits().collect::<Vec<_>>()));
+            let why = format!("it does not converge: {phase:?}, was down {down}, waits {waits:?}");
+            self.world.broken.push(why);
+        }
+    }
+
     fn trace(&self) -> Vec<String> {
         let line = |entry: &mainstay_execute::Entry| {
-            let what = match &entry.event {
-                Event::StepBegun { index, step, .. } => format!("step {index}: {step}"),
-                other => format!("{other:?}"),
-            };
-            format!(
-                "{} ms, control plane {}: {what}",
-                entry.at.0 % 1_000_000_000,
-                entry.epoch
-            )
+            let (at, epoch) = (entry.at.0 % 1_000_000_000, entry.epoch);
+            format!("{at} ms, control plane {epoch}: {}", told(&entry.event))
         };
         self.world.entries().iter().map(line).collect()
     }
@@ -281,5 +286,85 @@ impl Schedule {
                 _ => {}
             }
         }
+    }
+}
+
+/// The world is exactly as the serving release says, and nothing is under way.
+fn at_rest(engine: &Engine, world: &World) -> bool {
+    let steady = matches!(engine.phase(), Phase::Steady | Phase::Empty);
+    let record = engine.serving_record();
+    steady
+        && engine.under_way().is_none()
+        && record.map_or(world.alive().is_empty(), |record| {
+            differs(world, record).is_none()
+        })
+}
+
+/// Contents as somebody might ship them next.
+fn draw(rng: &mut Rng, stores: bool, version: u32, choice: u32) -> Contents {
+    let mut services = vec![
+        ("web", service(rng.u32(1..4), &["api"])),
+        ("api", service(2, &[])),
+    ];
+    if choice > 7 {
+        services.push(("search", service(1, &["api"])));
+    }
+    let contents = contents(services, version);
+    if !stores {
+        return contents;
+    }
+    let mut contents = with_stores(contents, 1 << rng.u64(5..8));
+    for job in contents.platform.jobs.values_mut() {
+        let overlaps = [Overlap::Forbid, Overlap::Queue, Overlap::Replace];
+        job.overlap = overlaps[rng.usize(0..3)];
+        job.missed = [Missed::Run, Missed::Skip][usize::from(rng.u32(0..4) == 0)];
+        job.at_least_once = rng.u32(0..4) == 0;
+        job.retries = rng.u32(0..3);
+        job.one_way = job.schedule.is_none() && rng.u32(0..4) == 0;
+    }
+    contents
+}
+
+fn chances(rng: &mut Rng) -> Faults {
+    Faults {
+        crash: rng.u32(0..3),
+        unready: rng.u32(0..40),
+        stubborn: rng.u32(0..200),
+        gateway: rng.u32(0..8),
+        disk: rng.u32(0..8),
+        kill: rng.u32(0..15),
+        slow: rng.u32(0..200),
+        refuse: rng.u32(0..200),
+        later: rng.u32(0..300),
+        fail: rng.u32(0..200),
+        hang: rng.u32(0..200),
+        shim: rng.u32(0..6),
+        reboot: rng.u32(0..4),
+        clock: rng.u32(0..6),
+    }
+}
+
+/// An event in one line.
+fn told(event: &Event) -> String {
+    match event {
+        Event::StepBegun { index, step, .. } => format!("step {index}: {step}"),
+        Event::StepDone { index, .. } => format!("step {index} is done"),
+        Event::JobStep { step } => match step {
+            Step::Start { launch } => format!("beside: {step}, {:?}", launch.job),
+            _ => format!("beside: {step}"),
+        },
+        Event::InstanceEnded { instance, exit, .. } => format!("{instance} ended: {exit}"),
+        Event::ReleaseMade { release, of, .. } => format!("{release} is made, of {of:?}"),
+        Event::PlanRecorded {
+            plan,
+            purpose,
+            release,
+            ..
+        } => {
+            let id = plan.0.short();
+            format!("plan {id}: {purpose:?} {release:?}")
+        }
+        Event::PlanEnded { end, .. } => format!("the plan ends: {end:?}"),
+        other => format!("{other:?}"),
     }
 }

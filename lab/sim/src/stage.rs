@@ -6,6 +6,7 @@ use mainstay_execute::{EffectFault, Entry, Order, World as _};
 use mainstay_plan::{
     Event, History, Judgement, Observed, Plan, ReleaseRecord, Step, check::Note, judge,
 };
+use mainstay_workload::{Exit, Running};
 use std::collections::BTreeSet;
 
 /// Longest time for one step, in milliseconds.
@@ -51,7 +52,8 @@ pub fn differs(world: &World, record: &ReleaseRecord) -> Option<String> {
         service.is_some_and(|service| service.port.is_some())
     };
     let served: BTreeSet<InstanceId> = all.iter().filter(served).cloned().collect();
-    let alive: BTreeSet<InstanceId> = world.kept_running().into_keys().map(|(id, _)| id).collect();
+    let alive = world.kept_running().into_keys();
+    let alive: BTreeSet<InstanceId> = alive.map(|(id, _)| numbered(id, record)).collect();
     let pools = world
         .table()
         .into_iter()
@@ -68,6 +70,16 @@ pub fn differs(world: &World, record: &ReleaseRecord) -> Option<String> {
         return Some(format!("what runs in the end is {}", names(&alive)));
     }
     (routed != served).then(|| format!("what takes traffic in the end is {}", names(&routed)))
+}
+
+/// The server of a store keeps the number of the release that started it, whichever wants it now.
+pub fn numbered(id: InstanceId, record: &ReleaseRecord) -> InstanceId {
+    let stores = &record.contents.platform.stores;
+    let since = record.since.get(&id.service);
+    match since.filter(|_| stores.contains_key(&id.service)) {
+        Some(&release) => InstanceId { release, ..id },
+        None => id,
+    }
 }
 
 /// What the second mind says of a plan that is made for the world as it is.
@@ -121,7 +133,22 @@ pub fn carry_out(plan: &Plan, record: &ReleaseRecord, world: &mut World) {
             index,
             step: step.clone(),
         };
-        let known = say(begun, world);
+        let mut known = say(begun, world);
+        if let Step::AwaitRun {
+            instance,
+            generation,
+            ..
+        } = step
+            && let Some((exit, ran_ms)) = run_ends(instance, world)
+        {
+            let ended = Event::InstanceEnded {
+                instance: instance.clone(),
+                generation: *generation,
+                exit,
+                ran_ms,
+            };
+            known = say(ended, world);
+        }
         let order = Order {
             epoch,
             step,
@@ -138,6 +165,19 @@ pub fn carry_out(plan: &Plan, record: &ReleaseRecord, world: &mut World) {
         world.pass(100);
     }
     world.broken.extend(differs(world, record));
+}
+
+/// Lets time pass until a run of a job has ended, and says how and after how long.
+fn run_ends(instance: &InstanceId, world: &mut World) -> Option<(Exit, u64)> {
+    for _ in 0..PATIENCE / 7 {
+        let seen = world.observe().instances;
+        let run = seen.iter().find(|one| one.id == *instance)?;
+        if let Running::Ended { exit, at } = run.running {
+            return Some((exit, at.0 - run.started.0));
+        }
+        world.pass(7);
+    }
+    None
 }
 
 fn do_step(order: &Order<'_>, history: &History, world: &mut World) -> Result<(), String> {

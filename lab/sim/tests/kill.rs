@@ -1,16 +1,25 @@
-//! The control plane is killed at every kind of step: before its effect, before its outcome is
-//! recorded, and after. Each time the next one carries on, and nobody who should survive is touched.
+//! At every kind of step somebody is killed: before its effect, before its outcome is recorded, and
+//! after. Each time the platform carries on, and nobody who should survive is touched.
 
 use mainstay_atoms::{Actor, Generation, InstanceId};
 use mainstay_plan::{Contents, Event, Plan, Step};
-use mainstay_sim::{KINDS, Kill, KillPoint, Schedule, contents, kill_points, service, with_stores};
+use mainstay_sim::{
+    KINDS, Kill, KillPoint, Schedule, Victim, contents, kill_points, service, with_stores,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Runs = BTreeMap<(InstanceId, Generation), mainstay_atoms::Moment>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Journey {
+    /// A release of services that gives the store more memory: its server is restarted.
     Deploy,
+    /// The first release.
+    First,
+    /// A release whose service newly uses the store: it is let in, the server stays.
+    Reload,
+    /// A release whose migration fails once.
+    Retry,
     Rollback,
     Down,
 }
@@ -19,6 +28,9 @@ enum Journey {
 /// more memory.
 fn ready_to(journey: Journey) -> Schedule {
     let mut schedule = Schedule::new(7);
+    if journey == Journey::First {
+        return schedule;
+    }
     let first = vec![
         ("web", service(2, &["api"])),
         ("api", service(2, &[])),
@@ -56,9 +68,28 @@ fn without_schedule(contents: Contents, memory_mib: u64) -> Contents {
     contents
 }
 
+/// The same store, and one more service that uses it.
+fn third() -> Contents {
+    let services = vec![
+        ("web", service(2, &["api"])),
+        ("api", service(2, &[])),
+        ("search", service(1, &[])),
+        ("mail", service(1, &[])),
+    ];
+    without_schedule(contents(services, 1), 256)
+}
+
 fn ask(journey: Journey, schedule: &mut Schedule) {
-    if journey == Journey::Deploy {
-        assert!(schedule.ship(second()));
+    let next = match journey {
+        Journey::Deploy | Journey::Retry | Journey::First => Some(second()),
+        Journey::Reload => Some(third()),
+        Journey::Rollback | Journey::Down => None,
+    };
+    if journey == Journey::Retry {
+        schedule.world.fails_once = true;
+    }
+    if let Some(next) = next {
+        assert!(schedule.ship(next));
         return;
     }
     let by = Actor("tester".into());
@@ -98,10 +129,10 @@ fn plans(schedule: &mut Schedule, skip: usize) -> Vec<Plan> {
 
 /// What must be running in the end: every run before that the plan does not stop, since then, and
 /// every run that it starts.
-fn survivors(before: &Runs, plan: &Plan) -> (Runs, BTreeSet<(InstanceId, Generation)>) {
+fn survivors(before: &Runs, plans: &[Plan]) -> (Runs, BTreeSet<(InstanceId, Generation)>) {
     let mut kept = before.clone();
     let mut started = BTreeSet::new();
-    for step in &plan.steps {
+    for step in plans.iter().flat_map(|plan| &plan.steps) {
         match step {
             Step::Stop {
                 instance,
@@ -120,7 +151,8 @@ fn survivors(before: &Runs, plan: &Plan) -> (Runs, BTreeSet<(InstanceId, Generat
     (kept, started)
 }
 
-fn plan_of(journey: Journey) -> Plan {
+/// Every step of the plans of a journey on which nobody is killed.
+fn steps_of(journey: Journey) -> Vec<Step> {
     let mut schedule = ready_to(journey);
     let skip = schedule.world.entries().len();
     ask(journey, &mut schedule);
@@ -128,13 +160,14 @@ fn plan_of(journey: Journey) -> Plan {
         arrive(journey, &mut schedule),
         "{journey:?} arrives when nobody is killed"
     );
-    let mut plans = plans(&mut schedule, skip);
-    assert_eq!(plans.len(), 1, "{journey:?} takes one plan");
-    plans.remove(0)
+    let plans = plans(&mut schedule, skip);
+    let takes = if journey == Journey::Retry { 2 } else { 1 };
+    assert_eq!(plans.len(), takes, "plans that {journey:?} takes");
+    plans.into_iter().flat_map(|plan| plan.steps).collect()
 }
 
 fn walk(journey: Journey) -> Vec<KillPoint> {
-    let rows = kill_points(&plan_of(journey).steps);
+    let rows = kill_points(&steps_of(journey));
     for &row in &rows {
         let mut schedule = ready_to(journey);
         let (skip, before) = (
@@ -165,12 +198,13 @@ fn walk(journey: Journey) -> Vec<KillPoint> {
             "{journey:?}, {row}: the same control plane went on"
         );
         let plans = plans(&mut schedule, skip);
+        let takes = if journey == Journey::Retry { 2 } else { 1 };
         assert_eq!(
             plans.len(),
-            1,
+            takes,
             "{journey:?}, {row}: the plan is resumed, not made anew"
         );
-        let (kept, started) = survivors(&before, &plans[0]);
+        let (kept, started) = survivors(&before, &plans);
         let after = schedule.world.kept_running();
         for (run, since) in &kept {
             assert_eq!(
@@ -218,4 +252,92 @@ fn a_rollback_survives_a_kill_at_every_step() {
 #[test]
 fn going_down_survives_a_kill_at_every_step() {
     assert!(walk(Journey::Down).len() >= 15);
+}
+
+#[test]
+fn a_first_release_survives_a_kill_at_every_step() {
+    assert!(walk(Journey::First).len() >= 24);
+}
+
+#[test]
+fn a_store_that_lets_one_more_in_survives_a_kill_at_every_step() {
+    let rows = walk(Journey::Reload);
+    assert!(rows.iter().any(|row| row.step == "provision"));
+    assert!(
+        rows.iter().all(|row| row.step != "stop"),
+        "nobody is stopped"
+    );
+}
+
+#[test]
+fn a_migration_that_fails_once_survives_a_kill_at_every_step() {
+    assert!(walk(Journey::Retry).len() >= 24);
+}
+
+/// Somebody else is killed at each step: the journey arrives, or the release falls and what served
+/// serves; no promise is broken on the way, and the store is the same process unless it was killed,
+/// or the journey restarts it.
+fn others_are_killed(journey: Journey) {
+    for row in kill_points(&steps_of(journey)) {
+        for victim in Victim::ALL {
+            let mut schedule = ready_to(journey);
+            let before = schedule.world.kept_running();
+            ask(journey, &mut schedule);
+            schedule.world.victim = victim;
+            schedule.world.kill_at = Some(row);
+            let whole = format!("{journey:?}, {victim:?} killed at {row}");
+            assert!(
+                arrive(journey, &mut schedule),
+                "{whole}: it does not arrive"
+            );
+            let broken = &schedule.world.broken;
+            assert!(broken.is_empty(), "{whole}: {broken:?}");
+            let spared = matches!(victim, Victim::ControlPlane | Victim::Gateway);
+            if spared && journey == Journey::Reload {
+                let after = schedule.world.kept_running();
+                let touched = before.iter().find(|(run, at)| after.get(run) != Some(at));
+                assert_eq!(touched, None, "{whole}: nobody is touched");
+            }
+            let store = |runs: &Runs| {
+                let mut runs = runs
+                    .iter()
+                    .filter(|((id, _), _)| id.service.as_str() == "db");
+                runs.next().map(|(run, at)| (run.clone(), *at))
+            };
+            let shot = matches!(victim, Victim::Store | Victim::Everything | Victim::Shim);
+            if journey == Journey::Reload && !shot {
+                let after = schedule.world.kept_running();
+                assert_eq!(
+                    store(&before),
+                    store(&after),
+                    "{whole}: the store is touched"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_is_killed_in_a_deploy_the_platform_carries_on() {
+    others_are_killed(Journey::Deploy);
+}
+
+#[test]
+fn whoever_is_killed_in_a_first_release_the_platform_carries_on() {
+    others_are_killed(Journey::First);
+}
+
+#[test]
+fn whoever_is_killed_while_a_store_lets_one_in_the_platform_carries_on() {
+    others_are_killed(Journey::Reload);
+}
+
+#[test]
+fn whoever_is_killed_on_the_way_back_the_platform_carries_on() {
+    others_are_killed(Journey::Rollback);
+}
+
+#[test]
+fn whoever_is_killed_on_the_way_down_everything_stops() {
+    others_are_killed(Journey::Down);
 }

@@ -1,32 +1,29 @@
-//! Ten thousand lives, each under its own seed.
+//! Twenty thousand lives, each under its own seed.
 #![expect(clippy::print_stdout, reason = "the seeds are printed")]
 
-use mainstay_sim::Schedule;
+use mainstay_sim::live_all;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(otherwise)
+}
 
 #[test]
 fn every_life_keeps_the_promises_and_converges() {
-    let first: u64 = std::env::var("MAINSTAY_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
-    let count: u64 = std::env::var("MAINSTAY_SCHEDULES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(10_000);
+    let first = number("MAINSTAY_SEED", 1);
+    let count = number("MAINSTAY_SCHEDULES", 20_000);
     println!("seeds {first}..{}", first + count);
-    let (mut lives, mut plans) = (0, 0);
-    for seed in first..first + count {
-        let story = Schedule::new(seed).live(seed);
-        if !story.broken.is_empty() && count == 1 {
-            println!("{}", story.trace.join("\n"));
-        }
-        assert!(
-            story.broken.is_empty(),
-            "seed {seed}: {}\nreplay it: MAINSTAY_SEED={seed} MAINSTAY_SCHEDULES=1 cargo test -p mainstay-sim",
-            story.broken.join("\n")
+    let tally = live_all(first, count, |_| {});
+    if let Some(story) = tally.broken {
+        panic!(
+            "seed {}: {}\nreplay it: cargo xtask sim --schedules 1 --seed {}",
+            story.seed,
+            story.broken.join("\n"),
+            story.seed
         );
-        lives += story.lives;
-        plans += story.plans;
     }
+    let (lives, plans) = (tally.lives, tally.plans);
     println!("{count} schedules, {lives} control planes, {plans} plans, no promise broken");
 }

@@ -15,6 +15,7 @@ pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod secret;

@@ -3,7 +3,7 @@
 pub(crate) const TEXT: &str = "\
 Mainstay runs a company's platform from one file.
 
-  start    check  plan  apply  up  deploy  down
+  start    check  plan  rehearse  apply  up  deploy  down
   look     status  why  logs  jobs  history  explain
   steer    rollback  abort  retry  hold
   protect  ledger  secret

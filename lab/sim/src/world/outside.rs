@@ -12,7 +12,7 @@ impl mainstay_execute::World for World {
     fn now(&self) -> (Moment, Wall) {
         (
             self.now,
-            Wall(1_790_000_000_000 + self.now.0 + self.civil_ahead),
+            Wall((1_790_000_000_000 + self.now.0).saturating_add_signed(self.civil_ahead)),
         )
     }
 
@@ -112,6 +112,10 @@ impl mainstay_execute::World for World {
             };
             if !self.forgets.is_some_and(|forgets| forgets(&entry.event)) {
                 self.last_begun = begun.clone().or(self.last_begun.take());
+                let mut entry = entry;
+                if let Some(miswrites) = self.miswrites {
+                    miswrites(&mut entry.event);
+                }
                 self.entries.push(entry);
             }
             let waits = begun.filter(mainstay_plan::Step::waits);
