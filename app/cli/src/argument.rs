@@ -92,6 +92,16 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
+    /// Jobs: when they run, their last run; run one now
+    Jobs {
+        #[command(subcommand)]
+        action: Option<JobAction>,
+    },
+    /// Give or list secrets, such as the address of a store that somebody else runs
+    Secret {
+        #[command(subcommand)]
+        action: SecretAction,
+    },
     /// What a value of the file is, and who set it
     Explain {
         /// Such as `services.web.replicas`
@@ -107,7 +117,11 @@ pub(crate) enum Command {
     /// Look at the machine: what is missing, and the command that installs it
     Doctor,
     /// Drain and stop everything
-    Down,
+    Down {
+        /// Delete the data of a store as well; asks for its name
+        #[arg(long, value_name = "STORE")]
+        delete_data: Option<String>,
+    },
     /// Run the control plane in the foreground
     Serve,
     /// Run the gateway (started by the control plane)
@@ -120,6 +134,34 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum JobAction {
+    /// Run a job now, and wait for its end
+    Run {
+        /// Which
+        job: String,
+        /// Do not wait
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Show the runs of a job, or one run with its log
+    Show {
+        /// A job, or a run such as `digest.v3.17`
+        subject: String,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SecretAction {
+    /// Keep what stands on standard input under this name
+    Set {
+        /// Such as `DB_URL`
+        name: String,
+    },
+    /// Names of what is kept; never the values
+    List,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -7,7 +7,7 @@ use crate::terminal;
 use mainstay_atoms::{Digest, ServiceName};
 use mainstay_faults::{Fault, Move, chain};
 use mainstay_plan::Contents;
-use mainstay_spec::{Resolved, Service};
+use mainstay_spec::Resolved;
 use mainstay_world::Artifacts;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -50,16 +50,20 @@ pub(crate) fn prepare_with(
         Failure::operator("state", format!("the state folder cannot be made: {fault}"))
             .hint("name another one with `--state DIR`")
     })?;
+    lacking(&file, &resolved)?;
     build_all(&file, &resolved, alive)?;
     let store = Artifacts::new(state.dir());
     let mut artifacts = BTreeMap::new();
-    for (name, service) in &resolved.platform.services {
-        let digest = store_one(&store, &file, &resolved, name, service)?;
-        artifacts.insert(name.clone(), digest);
+    for program in programs(&resolved) {
+        let digest = store_one(&store, &file, &resolved, &program)?;
+        artifacts.insert(program.name.clone(), digest);
     }
     let mut platform = resolved.platform.clone();
     for service in platform.services.values_mut() {
         service.build = None;
+    }
+    for job in platform.jobs.values_mut() {
+        job.build = None;
     }
     Ok(Prepared {
         resolved,
@@ -71,6 +75,56 @@ pub(crate) fn prepare_with(
     })
 }
 
+/// What is built and stored of one service or job.
+struct Program<'r> {
+    /// The map of the file that holds it: `services`, `jobs`.
+    map: &'static str,
+    name: &'r ServiceName,
+    build: Option<&'r Vec<String>>,
+    run: &'r [String],
+    artifact: &'r [String],
+}
+
+fn programs(resolved: &Resolved) -> Vec<Program<'_>> {
+    let platform = &resolved.platform;
+    let services = platform.services.iter().map(|(name, service)| Program {
+        map: "services",
+        name,
+        build: service.build.as_ref(),
+        run: &service.run,
+        artifact: &service.artifact,
+    });
+    let jobs = platform.jobs.iter().map(|(name, job)| Program {
+        map: "jobs",
+        name,
+        build: job.build.as_ref(),
+        run: &job.run,
+        artifact: &job.artifact,
+    });
+    services.chain(jobs).collect()
+}
+
+/// Refuses stores whose servers are not on this machine, before anything is built or started.
+fn lacking(file: &PlatformFile, resolved: &Resolved) -> Result<(), Failure> {
+    let stores = resolved.platform.stores.iter();
+    let faults: Vec<Fault> = stores
+        .filter_map(|(name, store)| {
+            let missing = mainstay_world::missing(store.server()?)?;
+            let path = format!("stores.{name}");
+            let mut fault = Fault::new(Move::You, "lacking", missing.to_string())
+                .under(path.clone())
+                .hint(format!("install it: `{}`", missing.install()));
+            fault.place = mainstay_spec::place_of(resolved, &path);
+            Some(fault)
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::of_file(faults, file.sources()))
+    }
+}
+
 /// Runs each build command once, in the file's folder, its output passed on.
 fn build_all(
     file: &PlatformFile,
@@ -78,15 +132,15 @@ fn build_all(
     alive: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
     let mut built: Vec<&Vec<String>> = Vec::new();
-    for (name, service) in &resolved.platform.services {
-        let Some(command) = &service.build else {
+    for program in programs(resolved) {
+        let Some(command) = program.build else {
             continue;
         };
         if built.contains(&command) {
             continue;
         }
         built.push(command);
-        build(file, resolved, name, command, alive)?;
+        build(file, resolved, &program, command, alive)?;
     }
     Ok(())
 }
@@ -94,10 +148,11 @@ fn build_all(
 fn build(
     file: &PlatformFile,
     resolved: &Resolved,
-    name: &ServiceName,
+    built: &Program<'_>,
     command: &[String],
     alive: &mut dyn FnMut(),
 ) -> Result<(), Failure> {
+    let name = built.name;
     let Some((program, rest)) = command.split_first() else {
         return Ok(());
     };
@@ -116,7 +171,7 @@ fn build(
         .stdout(output)
         .spawn()
         .and_then(|child| wait(child, alive));
-    let path = format!("services.{name}.build");
+    let path = format!("{}.{name}.build", built.map);
     let fail = |message: String| -> Failure {
         let mut fault = Fault::new(Move::You, "build_failed", message).under(path.clone());
         fault.place = mainstay_spec::place_of(resolved, &path);
@@ -165,21 +220,21 @@ fn store_one(
     store: &Artifacts,
     file: &PlatformFile,
     resolved: &Resolved,
-    name: &ServiceName,
-    service: &Service,
+    wanted: &Program<'_>,
 ) -> Result<Digest, Failure> {
+    let (map, name) = (wanted.map, wanted.name);
     let fail = |key: &str, code: &str, message: String, hint: &str| -> Failure {
-        let path = format!("services.{name}.{key}");
+        let path = format!("{map}.{name}.{key}");
         let mut fault = Fault::new(Move::You, code, message)
             .under(path.clone())
             .hint(hint);
         // An artifact that is not given is the program that `run` names.
         let given = mainstay_spec::explain(resolved, &path).is_ok_and(|value| !value.is_default);
-        let run = format!("services.{name}.run");
+        let run = format!("{map}.{name}.run");
         fault.place = mainstay_spec::place_of(resolved, if given { &path } else { &run });
         Failure::of_file(vec![fault], file.sources())
     };
-    let (root, names) = root_of(&file.folder, &service.artifact).ok_or_else(|| {
+    let (root, names) = root_of(&file.folder, wanted.artifact).ok_or_else(|| {
         let message = format!("the artifact of {name} lies in several folders outside the file's");
         fail(
             "artifact",
@@ -197,7 +252,7 @@ fn store_one(
             hint,
         )
     })?;
-    let program = service.run.first().map(String::as_str).unwrap_or_default();
+    let program = wanted.run.first().map(String::as_str).unwrap_or_default();
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
     store.program(digest, program, &path).map_err(|fault| {
         fail(

@@ -47,8 +47,8 @@ impl Engine {
     }
 
     /// What is waited for, and since when.
-    pub fn waits(&self) -> &[(Wait, Moment)] {
-        &self.waits
+    pub fn waits(&self) -> impl Iterator<Item = &(Wait, Moment)> {
+        self.waits.iter().chain(&self.jobs.waits)
     }
 
     /// The last look at the world.

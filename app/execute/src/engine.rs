@@ -1,5 +1,6 @@
 //! The engine: what it knows, and how a tick goes.
 
+use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
@@ -7,8 +8,8 @@ use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
 };
 use mainstay_plan::{
-    Event, Failure, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, Target, Wait, check, decide,
+    Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
+    ReleaseRecord, Report, Target, Wait, check, decide,
 };
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Engine {
     pub(crate) steady: bool,
     /// What was seen when nothing was left to do.
     pub(crate) steady_seen: Option<Seen>,
+    /// What was last decided about jobs.
+    pub(crate) jobs: JobLook,
 }
 
 pub(crate) struct Moving {
@@ -131,6 +134,7 @@ impl Engine {
             seen: None,
             steady: false,
             steady_seen: None,
+            jobs: JobLook::default(),
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -183,7 +187,9 @@ impl Engine {
                 return self.blocked(&fault, now);
             }
         }
-        let worked = self.work(world);
+        let worked = self
+            .jobs(world)
+            .and_then(|jobs| Ok(self.work(world)? || jobs));
         let busy = match worked {
             Ok(busy) => busy,
             Err(fault) => return self.blocked(&fault, now),
@@ -208,7 +214,7 @@ impl Engine {
             return Ok(self
                 .waits
                 .iter()
-                .any(|(wait, _)| !matches!(wait, Wait::Restart { .. })));
+                .any(|(wait, _)| !matches!(wait, Wait::Restart { .. } | Wait::Frozen { .. })));
         }
         self.advance(world)?;
         Ok(true)
@@ -276,6 +282,9 @@ impl Engine {
     }
 
     fn heal(&mut self, world: &mut impl World) -> Plan {
+        if let Some(frozen) = self.history.frozen().cloned() {
+            return self.frozen(frozen, world);
+        }
         let last = self.history.releases.values().next_back();
         let fell = last.is_some_and(|made| Some(made.release) != self.history.serving);
         let purpose = if fell && !self.steady {
@@ -284,6 +293,20 @@ impl Engine {
             Purpose::Heal
         };
         self.plan_back(purpose, world)
+    }
+
+    /// Nothing is done: a person decides what comes after what cannot be undone.
+    fn frozen(&mut self, frozen: Frozen, world: &mut impl World) -> Plan {
+        let mut plan = self.plan(None, Purpose::Heal, &Actor::itself(), world);
+        plan.steps.clear();
+        plan.report = Report {
+            waits: vec![Wait::Frozen {
+                release: frozen.release,
+                job: frozen.job,
+            }],
+            ..Report::default()
+        };
+        plan
     }
 
     /// The plan that brings the world back to what the serving release says; to nothing without one.
@@ -445,6 +468,7 @@ impl Engine {
         }
         self.history.apply(&event, self.epoch, by, at);
         self.progress.push(event, at);
+        self.jobs.forget();
     }
 
     /// Events that end the plan under way, if one is; the last done step is recorded as such.

@@ -11,6 +11,7 @@
 
 mod answer;
 mod engine;
+mod job;
 mod lease;
 mod look;
 mod order;

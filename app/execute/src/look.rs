@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::world::{RecordFault, Seen, World};
-use mainstay_atoms::{Actor, Fact};
+use mainstay_atoms::{Actor, Fact, Role};
 use mainstay_plan::{Event, Observed, Purpose};
 use mainstay_workload::{Instance, Running};
 
@@ -45,6 +45,8 @@ impl Engine {
             serving: self.history.table.clone(),
             attempts: self.history.attempts.clone(),
             generation: self.history.generation,
+            stores: self.history.stores.clone(),
+            jobs: self.history.jobs.clone(),
         }
     }
 
@@ -57,9 +59,10 @@ impl Engine {
             .instances
             .iter()
             .filter_map(|one| match &one.running {
-                Running::Ended { exit, at } if !exit.asked || !one.live => {
-                    let known = self.history.ends.get(&one.id);
-                    let new = known.is_none_or(|last| *last < one.generation);
+                Running::Ended { exit, at }
+                    if !exit.asked || !one.live || one.role == Role::Job =>
+                {
+                    let new = self.is_new_end(one);
                     let ran = at.since(one.started);
                     new.then(|| Event::InstanceEnded {
                         instance: one.id.clone(),
@@ -76,6 +79,16 @@ impl Engine {
         } else {
             self.record(world, &Actor::itself(), events)
         }
+    }
+
+    fn is_new_end(&self, one: &Instance) -> bool {
+        if one.role == Role::Job {
+            let runs = self.history.jobs.get(&one.id.service);
+            let run = runs.and_then(|runs| runs.find(&one.id));
+            return run.is_some_and(|run| run.end.is_none());
+        }
+        let known = self.history.ends.get(&one.id);
+        known.is_none_or(|last| *last < one.generation)
     }
 
     /// Something takes traffic that is gone or not ready, and the plan under way does not know.

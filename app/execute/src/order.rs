@@ -81,6 +81,9 @@ impl Engine {
                 Judgement::Failed(failure) => Tried::Failed(failure),
             };
         }
+        if self.has_ended(step) {
+            return Tried::Done;
+        }
         let table =
             matches!(step, Step::Publish(_)).then(|| self.history().table.table(self.epoch()));
         match world.apply(&Order {
@@ -112,6 +115,16 @@ impl Engine {
                 Tried::NotYet
             }
         }
+    }
+
+    /// A run of a job that ended is not begun again, though nothing is left of it to see.
+    fn has_ended(&self, step: &Step) -> bool {
+        let Step::Start { launch } = step else {
+            return false;
+        };
+        let runs = self.history().jobs.get(&launch.instance.service);
+        let run = runs.and_then(|runs| runs.find(&launch.instance));
+        run.is_some_and(|run| run.end.is_some())
     }
 
     fn done(&mut self, index: usize, step: &Step) {
@@ -152,7 +165,9 @@ impl Engine {
             index,
             failure: failure.clone(),
         });
-        let release = moving.filter(|_| matches!(purpose, Purpose::Deploy | Purpose::Rollback));
+        let ships = matches!(purpose, Purpose::Deploy | Purpose::Rollback);
+        let again = matches!(failure, Failure::Run { again: true, .. });
+        let release = moving.filter(|_| ships && !again);
         if let Some(release) = release {
             let end = ReleaseEnd::Failed {
                 why: failure.to_string(),

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::world::{RecordFault, World};
-use mainstay_atoms::{Actor, Digest, Generation, PlanId, ReleaseNumber};
+use mainstay_atoms::{Actor, Digest, Generation, PlanId, ReleaseNumber, ServiceName};
 use mainstay_plan::{
     Contents, Event, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd, ReleaseRecord, ReleaseState,
 };
@@ -82,6 +82,33 @@ pub enum Refusal {
         /// What was asked for.
         release: ReleaseNumber,
     },
+    /// Between the two releases something was done that cannot be undone.
+    #[error("going back to {to} would cross `{job}` of {release}, which cannot be undone")]
+    OneWay {
+        /// What was asked for.
+        to: ReleaseNumber,
+        /// The release that did it.
+        release: ReleaseNumber,
+        /// The job.
+        job: ServiceName,
+    },
+    /// There is no release, so nothing knows the job.
+    #[error("no release serves")]
+    NothingServes,
+    /// The serving release has no such job.
+    #[error("the serving release has no job `{job}`")]
+    UnknownJob {
+        /// What was asked for.
+        job: ServiceName,
+        /// The jobs that it has.
+        known: Vec<ServiceName>,
+    },
+    /// Many runs were asked for already.
+    #[error("runs of `{job}` are asked for faster than they end")]
+    TooMany {
+        /// The job.
+        job: ServiceName,
+    },
     /// Nothing is under way.
     #[error("nothing is under way")]
     Idle,
@@ -155,6 +182,7 @@ impl Engine {
         if let Some(serving) = self.serves_already(contents) {
             return Err(Refusal::Same { serving });
         }
+        self.crosses_no_one_way(to)?;
         let record = fetch_record(world, record)?;
         let making = Making {
             contents: record.contents,
@@ -164,6 +192,19 @@ impl Engine {
             with: self.hold_on_present(),
         };
         self.release(making, by, world)
+    }
+
+    /// Refused when a release after `to` did what cannot be undone.
+    fn crosses_no_one_way(&self, to: ReleaseNumber) -> Result<(), Refusal> {
+        let later = self.history().releases.range(to.next()..);
+        let crossed = later.rev().find_map(|(release, made)| {
+            let job = made.one_way.clone()?;
+            Some((*release, job))
+        });
+        match crossed {
+            Some((release, job)) => Err(Refusal::OneWay { to, release, job }),
+            None => Ok(()),
+        }
     }
 
     fn abort_as_rollback(
@@ -232,6 +273,7 @@ impl Engine {
             record: kept,
             of,
             reason,
+            jobs: record.contents.platform.jobs.keys().cloned().collect(),
         });
         events.extend(with);
         self.record(world, by, events).map_err(Refusal::Record)?;

@@ -30,12 +30,96 @@ pub struct Status {
     pub urls: Vec<String>,
     /// Every service of the serving release.
     pub services: Vec<ServiceStatus>,
+    /// Every store of the serving release.
+    #[serde(default)]
+    pub stores: Vec<StoreStatus>,
     /// What wants attention, a line each.
     pub attention: Vec<String>,
     /// What is waited for.
     pub waits: Vec<Waiting>,
     /// When the serving release was made, in milliseconds since 1970.
     pub since_ms: Option<u64>,
+}
+
+/// One store of [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StoreStatus {
+    /// Its name.
+    pub name: String,
+    /// `postgres 15`, `redis 7`, `sqlite`, `volume`.
+    pub kind: String,
+    /// `ready`, `not_ready`, `ended`, `missing` or `external`.
+    pub state: String,
+    /// In words, when it is not ready.
+    pub detail: Option<String>,
+    /// Where its server listens.
+    pub address: Option<String>,
+    /// Its server's process.
+    pub pid: Option<u32>,
+    /// The release that last changed what its server starts with.
+    pub release: Option<String>,
+    /// Where its data lies.
+    pub folder: String,
+}
+
+/// One job of `GET /v1/jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobRow {
+    /// Its name.
+    pub name: String,
+    /// `0 6 * * *`.
+    pub schedule: Option<String>,
+    /// The zone that the schedule is read in.
+    pub time_zone: Option<String>,
+    /// When it is due, in milliseconds since 1970.
+    pub next_ms: Option<u64>,
+    /// Runs that were asked for and have not begun.
+    pub asked: u32,
+    /// Releases that run it: `before web`.
+    pub around: Vec<String>,
+    /// Its last run.
+    pub last: Option<RunRow>,
+}
+
+/// One run of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunRow {
+    /// `digest.v3.17`: job, release that last changed it, number of the run.
+    pub run: String,
+    /// `running`, `ok`, `failed`, `timed_out`, `stopped` or `cut_off`.
+    pub state: String,
+    /// `schedule`, `asked`, `before` or `after`.
+    pub cause: String,
+    /// The release that it ran before or after.
+    pub release: Option<String>,
+    /// Who asked.
+    pub by: String,
+    /// When it began, in milliseconds since 1970.
+    pub begun_ms: u64,
+    /// The time of the schedule that it is for.
+    pub due_ms: Option<u64>,
+    /// How long it ran.
+    pub ran_ms: Option<u64>,
+    /// `exit 1`, `signal 9`, `out of memory`.
+    pub exit: Option<String>,
+    /// Which try it is, from 1.
+    pub attempt: u32,
+}
+
+/// Answer of `GET /v1/jobs/SUBJECT`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobDetail {
+    /// The job.
+    pub job: JobRow,
+    /// Its runs, newest first, or the one that was asked about.
+    pub runs: Vec<RunRow>,
+}
+
+/// Answer of `POST /v1/jobs/JOB/runs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunAsked {
+    /// The number that the run will have.
+    pub number: u32,
 }
 
 /// One service of [`Status`].

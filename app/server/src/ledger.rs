@@ -2,7 +2,7 @@
 
 use crate::api::{LedgerLoss, LedgerResumed, LossAccepted};
 use crate::desk::{Office, Standing};
-use crate::route::{Answer, problem};
+use crate::refused::{Answer, problem};
 use crate::serve;
 use axum::http::StatusCode;
 use mainstay_atoms::Actor;

@@ -13,8 +13,10 @@
 mod actor;
 pub mod api;
 mod desk;
+mod job;
 mod ledger;
 mod openapi;
+mod refused;
 mod route;
 mod serve;
 mod view;
@@ -36,7 +38,11 @@ pub fn short_path(folder: &File, path: &Path) -> PathBuf {
 
 /// Changes in a few words, as `history` shows them: `web: artifact, env.GREETING; search added`.
 pub(crate) fn view_reason(changes: &[Change]) -> String {
-    let short = |name: &str| name.strip_prefix("services.").unwrap_or(name).to_owned();
+    let maps = ["services.", "jobs.", "stores."];
+    let short = |name: &str| {
+        let bare = maps.iter().find_map(|map| name.strip_prefix(map));
+        bare.unwrap_or(name).to_owned()
+    };
     let parts: Vec<String> = changes
         .iter()
         .map(|change| match change.mark {

@@ -146,6 +146,16 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
             of::<api::Logs>(generator),
         ),
         get(
+            "/v1/jobs",
+            "Every job, with its schedule and last run",
+            rows(&of::<api::JobRow>(generator)),
+        ),
+        get(
+            "/v1/jobs/{job}",
+            "A job with its runs, or one run",
+            of::<api::JobDetail>(generator),
+        ),
+        get(
             "/v1/progress",
             "How a release moves",
             of::<api::Progress>(generator),
@@ -223,6 +233,12 @@ fn steering(generator: &mut SchemaGenerator) -> Vec<Operation> {
             none.clone(),
         ),
         post("/v1/leases", lease, asked, given),
+        post(
+            "/v1/jobs/{job}/runs",
+            "Run a job now",
+            None,
+            of::<api::RunAsked>(generator),
+        ),
         post(
             "/v1/up",
             "Let the last release run again",

@@ -3,20 +3,20 @@
 use crate::actor::Peer;
 use crate::api::{
     LeaseAsked, LeaseGiven, LedgerLoss, LedgerResumed, LogLine, Logs, LossAccepted, Moving,
-    Planned, Problem, Proposal, RollbackAsked, SavedPlan, Version,
+    Planned, Proposal, RollbackAsked, SavedPlan, Version,
 };
-use crate::desk::{Desk, DeskFault, Office, Standing};
+use crate::desk::{Desk, Office, Standing};
 use crate::ledger;
+use crate::refused::{Answer, problem, refused};
 use crate::view;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use mainstay_atoms::{Actor, ReleaseNumber};
+use mainstay_atoms::{Actor, ReleaseNumber, ServiceName};
 use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped};
-use mainstay_plan::changes;
+use mainstay_plan::{Contents, changes};
 use mainstay_world::RealWorld;
 use serde::Deserialize;
 
@@ -48,6 +48,9 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/v1/holds", get(holds))
         .route("/v1/holds/{release}", delete(lift))
         .route("/v1/leases", post(lease))
+        .route("/v1/jobs", get(jobs))
+        .route("/v1/jobs/{job}", get(job))
+        .route("/v1/jobs/{job}/runs", post(run_job))
         .route("/v1/ledger/loss", get(ledger_loss))
         .route("/v1/ledger/resume", post(ledger_resume))
         .route("/v1/up", post(up))
@@ -79,115 +82,6 @@ where
             Err(fault) => Err(problem(fault.status(), "body", &fault.body_text(), None, 1)),
         }
     }
-}
-
-/// A refusal on its way out.
-pub(crate) struct Answer(StatusCode, Problem);
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
-}
-
-pub(crate) fn problem(
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    hint: Option<&str>,
-    exit: u8,
-) -> Answer {
-    let (code, message, hint) = (code.into(), message.into(), hint.map(Into::into));
-    Answer(
-        status,
-        Problem {
-            code,
-            message,
-            hint,
-            exit,
-        },
-    )
-}
-
-impl From<DeskFault> for Answer {
-    fn from(fault: DeskFault) -> Self {
-        problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            &fault.to_string(),
-            Some("try again in a moment"),
-            2,
-        )
-    }
-}
-
-/// The one place where a refusal becomes a status, an exit code and a hint.
-fn refused(refusal: &Refusal) -> Answer {
-    let message = refusal.to_string();
-    let (status, code, hint, exit) = match refusal {
-        Refusal::Same { .. } => (
-            StatusCode::CONFLICT,
-            "same",
-            Some("`mainstay history` lists what can be brought back".to_owned()),
-            1,
-        ),
-        Refusal::Held { release } => (
-            StatusCode::CONFLICT,
-            "held",
-            Some(format!(
-                "`mainstay deploy --yes` ships it all the same; `mainstay hold lift {release}` removes the hold"
-            )),
-            4,
-        ),
-        Refusal::Unknown { .. } | Refusal::NeverServed { .. } | Refusal::NoHold { .. } => (
-            StatusCode::NOT_FOUND,
-            "unknown_release",
-            Some("`mainstay history` lists the releases".into()),
-            1,
-        ),
-        Refusal::NoPrevious => (
-            StatusCode::CONFLICT,
-            "no_previous",
-            Some("`mainstay history` lists the releases".into()),
-            1,
-        ),
-        Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
-        Refusal::NothingToRetry => (
-            StatusCode::CONFLICT,
-            "nothing_to_retry",
-            Some("`mainstay deploy` ships the file".into()),
-            1,
-        ),
-        Refusal::Moved { .. } => (
-            StatusCode::CONFLICT,
-            "moved",
-            Some("make a new plan: `mainstay plan --out FILE`".into()),
-            1,
-        ),
-        Refusal::Unsound(_) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "unsound",
-            Some("this is a fault of Mainstay; nothing was changed".into()),
-            2,
-        ),
-        Refusal::GoingDown => (
-            StatusCode::CONFLICT,
-            "going_down",
-            Some("`mainstay up` brings it back".into()),
-            1,
-        ),
-        Refusal::Record(_) => (
-            StatusCode::INSUFFICIENT_STORAGE,
-            "not_recorded",
-            Some("`mainstay doctor` looks at the disk and the state folder".into()),
-            2,
-        ),
-    };
-    let message = match refusal {
-        Refusal::Record(fault) => format!("{message}: {fault}"),
-        _ => message,
-    };
-    problem(status, code, &message, hint.as_deref(), exit)
 }
 
 type Answered<T> = Result<Json<T>, Answer>;
@@ -363,6 +257,7 @@ async fn plan(
     Body(proposal): Body<Proposal>,
 ) -> Answered<Planned> {
     working(&desk, move |engine, world| {
+        unobstructed(world, &proposal.contents)?;
         let before = engine
             .serving_record()
             .map(|record| record.contents.clone());
@@ -378,12 +273,30 @@ async fn plan(
     .await
 }
 
-/// Runs a request that puts a release under way.
+/// Refuses contents that this machine cannot run, before anything is started.
+fn unobstructed(world: &RealWorld, contents: &Contents) -> Result<(), Answer> {
+    let obstacles = world.obstacles(contents);
+    let Some(first) = obstacles.first() else {
+        return Ok(());
+    };
+    let messages: Vec<&str> = obstacles.iter().map(|one| one.message.as_str()).collect();
+    Err(problem(
+        StatusCode::CONFLICT,
+        "lacking",
+        &messages.join("; "),
+        Some(&first.hint),
+        1,
+    ))
+}
+
+/// Runs a request that puts a release under way; new contents are looked at first.
 async fn release(
     desk: &Desk,
+    contents: Option<Contents>,
     request: impl FnOnce(&mut Engine, &mut RealWorld) -> Result<Shipped, Refusal> + Send + 'static,
 ) -> Answered<Moving> {
     working(desk, move |engine, world| {
+        contents.map_or(Ok(()), |contents| unobstructed(world, &contents))?;
         let after = engine.progress().newest();
         let shipped = request(engine, world).map_err(|refusal| refused(&refusal))?;
         Ok(Moving {
@@ -405,7 +318,8 @@ async fn deploy(
             .await?
             .map_err(|fault| lease_refused(&fault))?;
     }
-    release(&desk, move |engine, world| {
+    let contents = Some(proposal.contents.clone());
+    release(&desk, contents, move |engine, world| {
         let before = engine.serving_record().map(|record| &record.contents);
         let reason = crate::view_reason(&changes(before, Some(&proposal.contents)));
         let Proposal {
@@ -456,7 +370,8 @@ async fn apply(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(saved): Body<SavedPlan>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    let contents = Some(saved.contents.clone());
+    release(&desk, contents, move |engine, world| {
         engine.apply_plan(saved.plan, saved.contents, &by, world)
     })
     .await
@@ -467,7 +382,7 @@ async fn rollback(
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
     Body(asked): Body<RollbackAsked>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    release(&desk, None, move |engine, world| {
         engine.roll_back(asked.to, &by, world)
     })
     .await
@@ -477,7 +392,7 @@ async fn abort(
     State(desk): State<Desk>,
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| {
+    release(&desk, None, move |engine, world| {
         let release = engine.abort(&by, world)?;
         Ok(Shipped {
             release,
@@ -491,7 +406,7 @@ async fn retry(
     State(desk): State<Desk>,
     ConnectInfo(Peer(by)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
-    release(&desk, move |engine, world| engine.retry(&by, world)).await
+    release(&desk, None, move |engine, world| engine.retry(&by, world)).await
 }
 
 async fn lift(
@@ -512,6 +427,47 @@ async fn lift(
         engine
             .lift_hold(number, &by, world)
             .map_err(|refusal| refused(&refusal))
+    })
+    .await
+}
+
+async fn jobs(State(desk): State<Desk>) -> Answered<Vec<crate::api::JobRow>> {
+    working(&desk, |engine, world| Ok(crate::job::jobs(engine, world))).await
+}
+
+async fn job(
+    State(desk): State<Desk>,
+    Path(subject): Path<String>,
+) -> Answered<crate::api::JobDetail> {
+    working(&desk, move |engine, world| {
+        let found = crate::job::job(engine, world, &subject);
+        found.ok_or_else(|| {
+            let message = format!("`{subject}` is no job or run of the serving release");
+            problem(
+                StatusCode::NOT_FOUND,
+                "unknown_job",
+                &message,
+                Some("`mainstay jobs` lists them"),
+                1,
+            )
+        })
+    })
+    .await
+}
+
+async fn run_job(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    Path(job): Path<String>,
+) -> Answered<crate::api::RunAsked> {
+    let name = ServiceName::new(job.as_str()).map_err(|fault| {
+        let message = format!("`{job}` cannot be a job: {fault}");
+        problem(StatusCode::BAD_REQUEST, "job", &message, None, 1)
+    })?;
+    working(&desk, move |engine, world| {
+        let number = engine.ask_run(&name, &by, world);
+        let number = number.map_err(|refusal| refused(&refusal))?;
+        Ok(crate::api::RunAsked { number })
     })
     .await
 }

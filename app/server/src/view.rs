@@ -37,11 +37,7 @@ impl Office {
             Standing::Working { engine, world } => {
                 let now = world.now().0;
                 let mut status = status_of(engine, world, &self.environment);
-                status.waits = engine
-                    .waits()
-                    .iter()
-                    .map(|wait| waiting(wait, now))
-                    .collect();
+                status.waits = engine.waits().map(|wait| waiting(wait, now)).collect();
                 let blind = world.blind().map(ToOwned::to_owned);
                 status.attention.extend(blind);
                 status.attention.extend(world.ledger_faults());
@@ -59,6 +55,7 @@ impl Office {
                     phase: "halted".into(),
                     urls: vec![],
                     services: vec![],
+                    stores: vec![],
                     attention: vec![why.clone()],
                     waits: vec![],
                     since_ms: serving.map(|made| made.at.0),
@@ -138,6 +135,7 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
             .map(|record| urls(&record.contents, None))
             .unwrap_or_default(),
         services: vec![],
+        stores: vec![],
         attention: vec![],
         waits: vec![],
         since_ms: release
@@ -149,6 +147,7 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
         status.services = names
             .map(|name| service(engine, world, record, name))
             .collect();
+        status.stores = crate::job::stores(engine, world, record);
     }
     if let Some((release, failure, _)) = engine.failure() {
         status
@@ -289,11 +288,7 @@ pub(crate) fn progress(
         newest: engine.progress().newest(),
         phase: engine.phase(),
         state: made.map(|made| made.state.clone()),
-        waits: engine
-            .waits()
-            .iter()
-            .map(|wait| waiting(wait, now))
-            .collect(),
+        waits: engine.waits().map(|wait| waiting(wait, now)).collect(),
         serving: engine.history().serving,
         services: moved(engine),
         traffic: Traffic { requests, failures },
@@ -361,7 +356,6 @@ pub(crate) fn why(
     };
     let waits: Vec<Waiting> = engine
         .waits()
-        .iter()
         .filter(|(wait, _)| about(wait))
         .map(|wait| waiting(wait, now))
         .collect();

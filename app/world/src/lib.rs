@@ -17,6 +17,7 @@ mod open;
 mod port;
 mod real;
 mod state;
+mod store;
 
 pub use gateway::Keeper;
 pub use logs::{LogRow, Tail};
@@ -29,9 +30,11 @@ pub use mainstay_ledger_io::{
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
+pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing};
 pub use open::{Halted, OpenedWorld, WorldFault, open, resume};
 pub use real::RealWorld;
 pub use state::State;
+pub use store::Obstacle;
 
 use std::process::ExitCode;
 

@@ -14,9 +14,11 @@ use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
     Runtime, StartFault, StopFault, Watched,
 };
+use mainstay_store_io::{FileSecrets, Secrets, Stores};
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Run = (InstanceId, Generation);
@@ -37,6 +39,8 @@ pub struct RealWorld {
     artifacts: mainstay_process_io::Artifacts,
     /// The gateway, kept alive.
     pub gateway: Keeper,
+    pub(crate) stores: Stores,
+    pub(crate) secrets: Arc<dyn Secrets>,
     ledger: Ledger,
     blobs: Blobs,
     /// When each end was first seen.
@@ -63,7 +67,10 @@ impl RealWorld {
     ) -> std::io::Result<Self> {
         let runtime = Runtime::new(state.dir(), binary);
         await_known(&runtime, &before);
+        let secrets: Arc<dyn Secrets> = Arc::new(FileSecrets::new(&state.secrets()));
         Ok(Self {
+            stores: Stores::start(&state.stores(), Arc::clone(&secrets))?,
+            secrets,
             runtime,
             prober: Prober::new(state.dir(), binary)?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
@@ -151,6 +158,13 @@ impl RealWorld {
     }
 
     fn watch(&mut self) {
+        let running: Vec<&Launch> = self
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact.state, InstanceState::Running))
+            .map(|fact| &fact.launch)
+            .collect();
+        self.watch_stores(&running);
         let watched: Vec<Watched> = self
             .facts
             .iter()
@@ -195,12 +209,14 @@ impl RealWorld {
                     signal: exit.signal,
                     out_of_memory: exit.oom,
                     asked: exit.ended == Ended::Stopped,
+                    lost: false,
                 },
                 at: *self.ended.entry(run.clone()).or_insert(now),
             },
             InstanceState::Lost { .. } => Running::Ended {
                 exit: Exit {
                     signal: Some(9),
+                    lost: true,
                     ..Exit::default()
                 },
                 at: *self.ended.entry(run.clone()).or_insert(now),
@@ -220,6 +236,7 @@ impl RealWorld {
             readiness,
             live: probe.is_none_or(|probe| probe.live),
             stop: fact.launch.stop.clone(),
+            role: fact.launch.role(),
         }
     }
 
@@ -234,15 +251,21 @@ impl RealWorld {
         if !matches!(fact.state, InstanceState::Running) {
             return not_ready("its process does not run".into());
         }
-        if fact.launch.ready.is_none() {
+        if fact.launch.server.is_some() {
+            if let Some(seen) = self.store_silence(&fact.launch) {
+                self.ready.remove(run);
+                return not_ready(seen);
+            }
+        } else if fact.launch.ready.is_none() {
             return Readiness::Ready { since: started };
-        }
-        let Some(probe) = probe else {
-            return not_ready("not probed yet".into());
-        };
-        if !probe.ready {
-            self.ready.remove(run);
-            return not_ready(answer::line(probe));
+        } else {
+            let Some(probe) = probe else {
+                return not_ready("not probed yet".into());
+            };
+            if !probe.ready {
+                self.ready.remove(run);
+                return not_ready(answer::line(probe));
+            }
         }
         if let Err(seen) = self.owns_its_address(run, fact) {
             return not_ready(seen);
@@ -276,15 +299,16 @@ impl RealWorld {
     }
 
     fn start(&self, launch: &Launch, order: &Order<'_>) -> Result<(), EffectFault> {
-        if !self.artifacts.holds(launch.artifact) {
+        if launch.server.is_none() && !self.artifacts.holds(launch.artifact) {
             let message = format!(
                 "its artifact {} is not in the store",
                 launch.artifact.short()
             );
             return Err(EffectFault::Never(message));
         }
+        let here = self.here(launch)?;
         self.runtime
-            .start(launch, order.epoch)
+            .start_here(launch, order.epoch, &here)
             .map_err(|fault| match &fault {
                 StartFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
                 StartFault::Running { .. } => EffectFault::Later(fault.to_string()),
@@ -352,7 +376,10 @@ impl World for RealWorld {
                 .runtime
                 .forget(instance)
                 .map_err(|fault| EffectFault::Later(chain(&fault))),
+            Step::Prepare { order } => self.prepare(order),
+            Step::Provision { order } => self.provision(order),
             Step::AwaitReady { .. }
+            | Step::AwaitRun { .. }
             | Step::AwaitAcknowledged { .. }
             | Step::AwaitDrained { .. }
             | Step::AwaitStopped { .. }
@@ -454,6 +481,7 @@ fn ran(fact: &InstanceFact) -> String {
                 signal: exit.signal,
                 out_of_memory: exit.oom,
                 asked: exit.ended == Ended::Stopped,
+                lost: false,
             };
             let after = fact
                 .started

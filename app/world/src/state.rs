@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/`, all private to the owner.
+/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ secrets/ stores/`, all private to the owner.
 #[derive(Debug, Clone)]
 pub struct State {
     dir: PathBuf,
@@ -33,6 +33,8 @@ impl State {
             "run",
             "keys",
             "plans",
+            "secrets",
+            "stores",
         ] {
             let path = self.dir.join(name);
             std::fs::DirBuilder::new()
@@ -54,6 +56,16 @@ impl State {
     /// Where plans and release records lie, by digest.
     pub(crate) fn plans(&self) -> PathBuf {
         self.dir.join("plans")
+    }
+
+    /// Where secrets lie, one file each.
+    pub fn secrets(&self) -> PathBuf {
+        self.dir.join("secrets")
+    }
+
+    /// Where stores keep their data, one folder each.
+    pub fn stores(&self) -> PathBuf {
+        self.dir.join("stores")
     }
 
     /// The socket of the control plane's API.

@@ -1,6 +1,6 @@
 //! Everything needed to start one process, with no choice left open.
 
-use crate::{Bytes, Digest, Generation, InstanceId, Millicores, Probe, Range};
+use crate::{Bytes, Digest, Generation, InstanceId, Millicores, Probe, Range, ServiceName, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -70,4 +70,98 @@ pub struct Launch {
     pub health: Option<Probe>,
     /// How it stops.
     pub stop: Stop,
+    /// What it is told of stores: references that are resolved when it is started, so that no
+    /// password and no path of this machine stands in a plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<String, Told>,
+    /// The server of a store: the program is the machine's own, and `run` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
+    /// One run of a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobRun>,
+}
+
+impl Launch {
+    /// What the instance is one of.
+    pub fn role(&self) -> Role {
+        match (&self.server, &self.job) {
+            (Some(_), _) => Role::Store,
+            (None, Some(_)) => Role::Job,
+            (None, None) => Role::Service,
+        }
+    }
+}
+
+/// What an instance is one of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A service.
+    #[default]
+    Service,
+    /// The server of a store.
+    Store,
+    /// One run of a job.
+    Job,
+}
+
+/// One variable that a store tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The store.
+    pub store: ServiceName,
+    /// What kind of store it is, as the file calls it: `postgres`.
+    pub kind: String,
+    /// What the store calls the variable: `PGHOST`.
+    pub variable: String,
+    /// Who uses it: its login.
+    pub login: ServiceName,
+    /// Where its server listens, if it has one here.
+    pub address: Option<SocketAddr>,
+    /// The secret that holds the address of one that somebody else runs.
+    pub external: Option<String>,
+}
+
+/// The server of a store, run from the machine's own package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Server {
+    /// PostgreSQL of this major version.
+    Postgres(u16),
+    /// Redis of this major version, or Valkey.
+    Redis(u16),
+}
+
+/// One run of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRun {
+    /// Why it runs.
+    pub cause: Cause,
+    /// The time of the schedule that it is for.
+    pub due: Option<Wall>,
+    /// Which try it is, from 1.
+    pub attempt: u32,
+    /// Tries after a failure that are left.
+    pub retries: u32,
+    /// Longest run; then it is stopped and counts as failed.
+    pub timeout: Duration,
+    /// Cut off by a crash, it is run again.
+    pub at_least_once: bool,
+    /// What it does cannot be undone.
+    pub one_way: bool,
+}
+
+/// Why a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its schedule.
+    Schedule,
+    /// Somebody asked.
+    Asked,
+    /// A release, before it replaces instances.
+    Before,
+    /// A release, once its instances serve.
+    After,
 }

@@ -13,14 +13,16 @@ mod launch;
 mod name;
 mod probe;
 mod quantity;
+mod schedule;
 pub mod span;
 mod time;
 
 pub use digest::{Digest, DigestFault};
 pub use id::{Actor, Epoch, Generation, IdFault, InstanceId, PlanId, ReleaseNumber};
-pub use launch::{Launch, Size, Stop};
+pub use launch::{Cause, JobRun, Launch, Role, Server, Size, Stop, Told};
 pub use name::{EnvironmentName, HostName, MachineName, NameFault, PlatformName, ServiceName};
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
+pub use schedule::{Schedule, ScheduleFault};
 pub use span::SpanFault;
 pub use time::{Fact, Moment, Wall};

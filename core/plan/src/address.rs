@@ -1,6 +1,6 @@
 //! Addresses, chosen by hash so that they are stable and need no registry.
 
-use mainstay_atoms::{Digest, InstanceId, ServiceName};
+use mainstay_atoms::{Digest, InstanceId, Server, ServiceName};
 use mainstay_spec::Platform;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,14 +9,20 @@ use std::ops::Range;
 /// Ports of instances: below Linux' ephemeral range (32768–60999), above the registered services.
 pub const PORTS: Range<u16> = 20_000..30_000;
 
-/// The stable local address of a service, answered by the gateway: an address of the loopback
-/// network (127.64.0.0/10) that belongs to this service of this environment, and the port that the
-/// file gives it. None when the service has no port.
+/// The stable local address of a service or store: an address of the loopback network
+/// (127.64.0.0/10) that belongs to it in this environment, and the port that the file gives a service,
+/// or that is usual for a store. A service's is answered by the gateway, a store's by its server. None
+/// where nothing is to be reached.
 pub fn local_address(platform: &Platform, name: &ServiceName) -> Option<SocketAddr> {
-    let port = platform.services.get(name)?.port?;
+    let port = port_of(platform, name)?;
     let mut taken = BTreeSet::new();
-    // Services are asked in the order of their names, so that a clash always moves the later one.
-    for service in platform.services.keys() {
+    // They are asked in the order of their names, so that a clash always moves the later one.
+    let names: BTreeSet<_> = platform
+        .services
+        .keys()
+        .chain(platform.stores.keys())
+        .collect();
+    for service in names {
         let key = format!("{}/{}/{service}", platform.name, platform.environment);
         let digest = Digest::of(key.as_bytes()).0;
         let mut host = u32::from_be_bytes([127, 64 | (digest[0] & 63), digest[1], digest[2]]);
@@ -28,6 +34,17 @@ pub fn local_address(platform: &Platform, name: &ServiceName) -> Option<SocketAd
         }
     }
     None
+}
+
+/// Ports that clients expect: those of PostgreSQL and Redis.
+fn port_of(platform: &Platform, name: &ServiceName) -> Option<u16> {
+    if let Some(service) = platform.services.get(name) {
+        return service.port;
+    }
+    match platform.stores.get(name)?.server()? {
+        Server::Postgres(_) => Some(5432),
+        Server::Redis(_) => Some(6379),
+    }
 }
 
 /// A free loopback port for one run of an instance; None when all ten thousand are taken.

@@ -40,18 +40,19 @@ pub struct Field {
     pub after: Option<Value>,
 }
 
+/// One thing of a release as the file says it.
+type Of = fn(Option<&Contents>, &ServiceName) -> Option<Value>;
+
 /// What changes from one release to the next; `None` is nothing at all.
 pub fn changes(before: Option<&Contents>, after: Option<&Contents>) -> Vec<Change> {
     let mut changes = Vec::new();
-    let names: BTreeSet<&ServiceName> = [before, after]
-        .into_iter()
-        .flatten()
-        .flat_map(|one| one.platform.services.keys())
-        .collect();
-    for name in names {
-        let resource = format!("services.{name}");
-        let (before, after) = (service(before, name), service(after, name));
-        push(&mut changes, resource, before.as_ref(), after.as_ref());
+    let maps: [(&str, Of); 3] = [("services", service), ("jobs", job), ("stores", store)];
+    for (map, of) in maps {
+        for name in names(map, [before, after]) {
+            let (before, after) = (of(before, name), of(after, name));
+            let resource = format!("{map}.{name}");
+            push(&mut changes, resource, before.as_ref(), after.as_ref());
+        }
     }
     let hosts: BTreeSet<_> = [before, after]
         .into_iter()
@@ -78,6 +79,39 @@ pub fn changes(before: Option<&Contents>, after: Option<&Contents>) -> Vec<Chang
     changes
 }
 
+/// The names in one map of either release.
+fn names<'c>(map: &str, releases: [Option<&'c Contents>; 2]) -> BTreeSet<&'c ServiceName> {
+    let platforms = releases.into_iter().flatten().map(|one| &one.platform);
+    match map {
+        "services" => platforms.flat_map(|one| one.services.keys()).collect(),
+        "jobs" => platforms.flat_map(|one| one.jobs.keys()).collect(),
+        _ => platforms.flat_map(|one| one.stores.keys()).collect(),
+    }
+}
+
+/// A job with its artifact, without what it was built by.
+fn job(contents: Option<&Contents>, name: &ServiceName) -> Option<Value> {
+    let contents = contents?;
+    with_artifact(contents, name, value(contents.platform.jobs.get(name))?)
+}
+
+fn store(contents: Option<&Contents>, name: &ServiceName) -> Option<Value> {
+    let mut found = value(contents?.platform.stores.get(name))?;
+    // `kind: { postgres: { memory } }` reads as the file does: `memory`.
+    let kind = found.as_object_mut()?.remove("kind")?;
+    let fields = found.as_object_mut()?;
+    match kind {
+        Value::Object(kinds) => {
+            for (kind, settings) in kinds {
+                fields.insert("kind".into(), Value::String(kind));
+                fields.extend(settings.as_object().cloned().unwrap_or_default());
+            }
+        }
+        word => drop(fields.insert("kind".into(), word)),
+    }
+    Some(found)
+}
+
 fn value<T: Serialize>(thing: Option<T>) -> Option<Value> {
     thing.map(|thing| serde_json::to_value(thing).expect("a platform is what JSON can say"))
 }
@@ -85,7 +119,10 @@ fn value<T: Serialize>(thing: Option<T>) -> Option<Value> {
 /// A service with its artifact, without what it was built by.
 fn service(contents: Option<&Contents>, name: &ServiceName) -> Option<Value> {
     let contents = contents?;
-    let mut found = value(contents.platform.services.get(name))?;
+    with_artifact(contents, name, value(contents.platform.services.get(name))?)
+}
+
+fn with_artifact(contents: &Contents, name: &ServiceName, mut found: Value) -> Option<Value> {
     let fields = found.as_object_mut()?;
     fields.remove("build");
     let artifact = contents

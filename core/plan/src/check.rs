@@ -4,7 +4,7 @@
 
 use crate::step::{Plan, Publish, Purpose, Step};
 use crate::{Observed, ReleaseRecord};
-use mainstay_atoms::{Generation, InstanceId, ServiceName};
+use mainstay_atoms::{Digest, Generation, InstanceId, Role, ServiceName};
 use mainstay_spec::Amount;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,8 @@ struct Known {
     served: bool,
     drained: bool,
     asked: bool,
+    role: Role,
+    contents: Option<Digest>,
 }
 
 struct Model<'a> {
@@ -62,6 +64,8 @@ struct Model<'a> {
     quiet_floors: BTreeMap<ServiceName, usize>,
     ceilings: BTreeMap<ServiceName, usize>,
     served: bool,
+    /// Stores that this plan has prepared.
+    prepared: BTreeSet<ServiceName>,
     at: Option<usize>,
     notes: Vec<Note>,
 }
@@ -106,6 +110,8 @@ impl<'a> Model<'a> {
                 ready: one.live && one.ready_since().is_some(),
                 address: one.address,
                 served,
+                role: one.role,
+                contents: Some(one.contents),
                 ..Known::default()
             };
             runs.insert(run, known);
@@ -122,6 +128,7 @@ impl<'a> Model<'a> {
             quiet_floors: BTreeMap::new(),
             ceilings: BTreeMap::new(),
             served: false,
+            prepared: BTreeSet::new(),
             at: None,
             notes: Vec::new(),
         };
@@ -256,12 +263,77 @@ impl<'a> Model<'a> {
                     _ => self.note("clear", format!("{instance} is cleared while it may run")),
                 }
             }
+            Step::Prepare { order } => drop(self.prepared.insert(order.store.clone())),
+            Step::Provision { order } => {
+                if !self.store_is_ready(&order.store) {
+                    let message = format!("{} is provisioned before it is ready", order.store);
+                    self.note("store_ready", message);
+                }
+            }
+            Step::AwaitRun { instance, .. } => {
+                // Its end is recorded; what is left of it is another's to clear.
+                for ((id, _), one) in &mut self.runs {
+                    one.alive &= id != instance;
+                }
+            }
             Step::Serve { release } => self.serve(*release),
         }
     }
 
+    fn store_is_ready(&self, store: &ServiceName) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|((id, _), one)| id.service == *store && one.alive && one.ready && !one.asked)
+    }
+
+    /// A server has its data to itself and finds it prepared.
+    fn server(&mut self, launch: &mainstay_atoms::Launch) {
+        let name = &launch.instance.service;
+        let other = self
+            .runs
+            .iter()
+            .any(|((id, _), one)| id.service == *name && one.alive);
+        if other {
+            let message = format!("{name} gets a second server on its data");
+            self.note("one_server", message);
+        }
+        if !self.prepared.contains(name) {
+            let message = format!("the server of {name} starts before {name} is prepared");
+            self.note("prepared", message);
+        }
+    }
+
+    /// Who is told of a store while a release moves finds it ready.
+    fn told(&mut self, launch: &mainstay_atoms::Launch) {
+        if !matches!(self.plan.purpose, Purpose::Deploy | Purpose::Rollback) {
+            return;
+        }
+        let away: Vec<ServiceName> = launch
+            .told
+            .values()
+            .filter(|told| told.address.is_some() && !self.store_is_ready(&told.store))
+            .map(|told| told.store.clone())
+            .collect();
+        for store in away {
+            let message = format!("{} starts before {store} is ready", launch.instance);
+            self.note("store_ready", message);
+        }
+    }
+
+    /// A store stops only for what its own keys say, or with everything.
+    fn store_stops(&mut self, instance: &InstanceId, contents: Option<Digest>) {
+        let wanted = self.record.filter(|_| self.plan.purpose != Purpose::Down);
+        let kept = wanted.and_then(|record| record.digests.get(&instance.service));
+        if kept.is_some() && kept.copied() == contents {
+            let message = format!("{instance} is stopped though nothing of the store changes");
+            self.note("store_stays", message);
+        }
+    }
+
     fn start(&mut self, launch: &mainstay_atoms::Launch) {
-        self.rises(launch.generation);
+        // A run of a job has an id of its own, so its generation fences nobody.
+        if launch.job.is_none() {
+            self.rises(launch.generation);
+        }
         let id = &launch.instance;
         if self
             .runs
@@ -281,9 +353,15 @@ impl<'a> Model<'a> {
             let message = format!("{id} starts on the address of {other}");
             self.note("address", message);
         }
+        if launch.server.is_some() {
+            self.server(launch);
+        }
+        self.told(launch);
         let known = Known {
             alive: true,
             address: launch.address,
+            role: launch.role(),
+            contents: Some(launch.contents),
             ..Known::default()
         };
         self.runs.insert((id.clone(), launch.generation), known);
@@ -388,7 +466,11 @@ impl<'a> Model<'a> {
                 format!("{instance} is stopped while it takes traffic"),
             );
         }
-        let addressed = self.runs.get(&run).is_some_and(|one| one.address.is_some());
+        let known = self.runs.get(&run).cloned().unwrap_or_default();
+        if known.role == Role::Store {
+            self.store_stops(instance, known.contents.filter(|_| known.ready));
+        }
+        let addressed = known.address.is_some() && known.role == Role::Service;
         if addressed && !self.acknowledged {
             self.note(
                 "acknowledged",

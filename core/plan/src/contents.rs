@@ -1,7 +1,7 @@
 //! What a release consists of.
 
 use mainstay_atoms::{Digest, ReleaseNumber, ServiceName};
-use mainstay_spec::Platform;
+use mainstay_spec::{Platform, Store, StoreKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Contents {
     /// The checked file, one environment of it.
     pub platform: Platform,
-    /// What each service runs from.
+    /// What each service and job runs from.
     pub artifacts: BTreeMap<ServiceName, Digest>,
 }
 
@@ -26,29 +26,48 @@ impl Contents {
         Digest::of(&self.to_bytes())
     }
 
-    /// Digest of what one instance of the service is started from; counts and deploy rules are not
-    /// part of it, so changing them replaces nobody.
-    pub fn service_digest(&self, name: &ServiceName) -> Option<Digest> {
+    /// Digest of what one instance of a service, a job or a store's server is started from. What is
+    /// not part of it replaces nobody when it changes: counts, deploy rules, when a job runs, settings
+    /// that a server takes over while it runs.
+    pub fn digest_of(&self, name: &ServiceName) -> Option<Digest> {
+        let platform = &self.platform;
+        if let Some(store) = platform.stores.get(name) {
+            store.server()?;
+            return Some(digest(&(
+                &platform.name,
+                &platform.environment,
+                name,
+                at_start(store),
+            )));
+        }
+        if let Some(job) = platform.jobs.get(name) {
+            let parts = (&job.run, &job.env, &job.size, &job.stop);
+            return Some(digest(&(
+                name,
+                self.artifacts.get(name),
+                parts,
+                self.needs_of(&job.needs),
+                &job.inject,
+            )));
+        }
+        self.service_digest(name)
+    }
+
+    fn service_digest(&self, name: &ServiceName) -> Option<Digest> {
         let service = self.platform.services.get(name)?;
-        let needs: Vec<_> = service
-            .needs
-            .iter()
-            .map(|need| {
-                (
-                    need,
-                    self.platform
-                        .services
-                        .get(need)
-                        .and_then(|service| service.port),
-                )
-            })
-            .collect();
+        let needs = self.needs_of(&service.needs);
         let parts = (
             &self.platform.name,
             &self.platform.environment,
             name,
             self.artifacts.get(name),
-            (&service.run, service.port, &service.env, needs),
+            (
+                &service.run,
+                service.port,
+                &service.env,
+                needs,
+                &service.inject,
+            ),
             (
                 &service.health,
                 &service.ready,
@@ -56,10 +75,51 @@ impl Contents {
                 &service.stop,
             ),
         );
-        Some(Digest::of(
-            &serde_json::to_vec(&parts).expect("a service is what JSON can say"),
-        ))
+        Some(digest(&parts))
     }
+
+    /// What is told of each need: a service's port, or which kind of store it is.
+    fn needs_of<'a>(&'a self, needs: &'a [ServiceName]) -> Vec<Need<'a>> {
+        let told = |need: &'a ServiceName| {
+            let store = self.platform.stores.get(need);
+            Need {
+                name: need,
+                port: self.platform.services.get(need).and_then(|one| one.port),
+                kind: store.map(|store| store.kind.word()),
+                external: store.and_then(|store| store.external.as_deref()),
+            }
+        };
+        needs.iter().map(told).collect()
+    }
+
+    /// The names of everything that has instances.
+    fn names(&self) -> impl Iterator<Item = &ServiceName> {
+        let platform = &self.platform;
+        let services = platform.services.keys().chain(platform.jobs.keys());
+        services.chain(platform.stores.keys())
+    }
+}
+
+/// What is told of one need.
+#[derive(Serialize)]
+struct Need<'a> {
+    name: &'a ServiceName,
+    port: Option<u16>,
+    kind: Option<&'a str>,
+    external: Option<&'a str>,
+}
+
+/// What a store's server takes over at its start only.
+fn at_start(store: &Store) -> impl Serialize {
+    let settings: Option<(_, BTreeMap<_, _>)> = match &store.kind {
+        StoreKind::Postgres(one) => Some((one.memory, one.settings_at_start().collect())),
+        _ => None,
+    };
+    (store.kind.server(), settings)
+}
+
+fn digest(parts: &impl Serialize) -> Digest {
+    Digest::of(&serde_json::to_vec(parts).expect("contents hold only what JSON can say"))
 }
 
 /// A release as it is kept: its contents, and for each service the release that last changed it.
@@ -67,9 +127,9 @@ impl Contents {
 pub struct ReleaseRecord {
     /// What it consists of.
     pub contents: Contents,
-    /// Who made the present instances of each service.
+    /// Who made the present instances of each service, job and store.
     pub since: BTreeMap<ServiceName, ReleaseNumber>,
-    /// [`Contents::service_digest`] of each service, reckoned once.
+    /// [`Contents::digest_of`] each of them, reckoned once.
     pub digests: BTreeMap<ServiceName, Digest>,
 }
 
@@ -77,9 +137,9 @@ impl ReleaseRecord {
     /// The record of release `number` over the one that serves: a service that does not change keeps
     /// its instances and their release.
     pub fn over(serving: Option<&Self>, number: ReleaseNumber, contents: Contents) -> Self {
-        let names = contents.platform.services.keys();
-        let digests: BTreeMap<_, _> = names
-            .filter_map(|name| Some((name.clone(), contents.service_digest(name)?)))
+        let digests: BTreeMap<_, _> = contents
+            .names()
+            .filter_map(|name| Some((name.clone(), contents.digest_of(name)?)))
             .collect();
         let kept = |name: &ServiceName, digest: &Digest| {
             let before = serving.filter(|before| before.digests.get(name) == Some(digest))?;

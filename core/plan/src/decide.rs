@@ -2,14 +2,14 @@
 
 use crate::draft::{Draft, Started};
 use crate::place::{Place, add, count, in_order, missing, ready, rules, unready_need};
-use crate::report::{Report, ServiceLine, Wait};
+use crate::report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
 use crate::{Observed, ReleaseRecord};
-use mainstay_atoms::{Fact, InstanceId, Moment, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
 use mainstay_rollout::{Counts, Turn, all_at_once, rolling};
 use mainstay_routing::{Backend, Pool};
-use mainstay_workload::{Instance, Running, Wanted, census};
+use mainstay_workload::{Census, Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -85,18 +85,22 @@ pub fn decide(
     }
 }
 
-struct Decider<'a> {
-    draft: Draft<'a>,
-    observed: &'a Observed,
-    report: Report,
-    now: Moment,
+pub(crate) struct Decider<'a> {
+    pub(crate) draft: Draft<'a>,
+    pub(crate) observed: &'a Observed,
+    pub(crate) report: Report,
+    pub(crate) now: Moment,
 }
 
 impl Decider<'_> {
     fn run(&mut self, target: Target<'_>) {
         let places = self.places(target);
         let routes = Routes::of(&target.record.contents);
+        if !target.serves {
+            self.await_runs(target);
+        }
         self.correct(&places, target, &routes);
+        self.stores(target);
         match target.pace {
             Pace::AtOnce if !target.serves => self.replace_at_once(&places, target, &routes),
             _ => {
@@ -123,9 +127,19 @@ impl Decider<'_> {
             .iter()
             .cloned()
             .partition(Instance::runs);
-        self.draft.retire(&running, true);
-        self.draft.clear(&running);
+        self.retire_in_order(&running);
         self.draft.clear(&ended);
+    }
+
+    /// Those who use stores leave first, the stores last.
+    fn retire_in_order(&mut self, running: &[Instance]) {
+        let (stores, users): (Vec<Instance>, Vec<Instance>) = running
+            .iter()
+            .cloned()
+            .partition(|one| one.role == Role::Store);
+        self.draft.retire(&users, true);
+        self.draft.retire(&stores, true);
+        self.draft.clear(running);
     }
 
     /// The services of the target, needed ones first.
@@ -251,7 +265,7 @@ impl Decider<'_> {
             .old
             .iter()
             .any(|instance| self.serves(instance) || self.draft.in_table(instance));
-        self.wait_for_kept(place);
+        self.wait_for(&place.census);
         if target.serves && self.observed.gateway.known().is_none() {
             // Nobody is stopped while it cannot be proven that nobody sends it requests.
             if !replaced {
@@ -268,8 +282,8 @@ impl Decider<'_> {
         self.draft.clear(&place.census.leftover);
     }
 
-    fn wait_for_kept(&mut self, place: &Place<'_>) {
-        for instance in &place.census.kept {
+    pub(crate) fn wait_for(&mut self, census: &Census) {
+        for instance in &census.kept {
             if let mainstay_workload::Readiness::NotReady { seen } = &instance.readiness {
                 self.report.waits.push(Wait::Ready {
                     instance: instance.id.clone(),
@@ -277,7 +291,7 @@ impl Decider<'_> {
                 });
             }
         }
-        for (id, due) in &place.census.later {
+        for (id, due) in &census.later {
             let found = self.observed.instances.iter().find(|one| one.id == *id);
             let exit = found.and_then(|one| match &one.running {
                 Running::Ended { exit, .. } => Some(*exit),
@@ -299,7 +313,9 @@ impl Decider<'_> {
     /// What is missing starts; it takes traffic when a later look finds it ready. What is too much
     /// leaves.
     fn heal(&mut self, place: &Place<'_>, places: &[Place<'_>], target: Target<'_>) {
-        if let Some(needs) = unready_need(place, places) {
+        let asleep = place.census.kept.is_empty() && !place.census.missing.is_empty();
+        let store = self.unready_store(&place.service.needs, target);
+        if let Some(needs) = unready_need(place, places).or(store.filter(|_| asleep)) {
             let service = place.name.clone();
             self.report.waits.push(Wait::Needs { service, needs });
             return;
@@ -336,6 +352,10 @@ impl Decider<'_> {
         let mut missing = missing(place).into_iter();
         self.await_kept(place);
         let turns = rolling(rules(place), counts);
+        let replaces = turns.iter().any(|turn| turn.start > 0);
+        if replaces && !target.serves {
+            self.around(target, &place.service.before, Cause::Before);
+        }
         let mut least = counts.kept + counts.old_ready;
         let mut pool_size = least;
         let (mut starts, mut leaves) = (0, 0);
@@ -450,7 +470,7 @@ impl Decider<'_> {
     fn replace_at_once(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
         let mut rounds = Vec::new();
         for place in places {
-            self.wait_for_kept(place);
+            self.wait_for(&place.census);
             self.draft.retire(&place.census.dead, false);
             let counts = self.counts(place);
             let turns = all_at_once(place.wanted.replicas, counts);
@@ -501,7 +521,11 @@ impl Decider<'_> {
 
     /// Last: the exact routes, services that are no longer wanted, and the release serves.
     fn settle(&mut self, places: &[Place<'_>], target: Target<'_>, routes: Routes) {
-        let wanted: BTreeSet<&ServiceName> = places.iter().map(|place| &place.name).collect();
+        let stores = target.record.contents.platform.stores.iter();
+        let stores = stores.filter(|(_, store)| store.server().is_some());
+        let wanted: BTreeSet<&ServiceName> = (places.iter().map(|place| &place.name))
+            .chain(stores.map(|(name, _)| name))
+            .collect();
         let gateway_seen = self.observed.gateway.known().is_some();
         if gateway_seen || !target.serves {
             let served = |name: &ServiceName| {
@@ -514,6 +538,13 @@ impl Decider<'_> {
             self.draft.publish(gone, Some(routes));
         }
         if !target.serves {
+            if target.pace == Pace::Rolling {
+                for place in places {
+                    let moved = place.wanted.since == target.release;
+                    let after = if moved { &place.service.after[..] } else { &[] };
+                    self.around(target, after, Cause::After);
+                }
+            }
             self.draft.steps.push(Step::Serve {
                 release: target.release,
             });
@@ -525,11 +556,10 @@ impl Decider<'_> {
             .observed
             .instances
             .iter()
-            .filter(|one| !wanted.contains(&one.id.service))
+            .filter(|one| one.role != Role::Job && !wanted.contains(&one.id.service))
             .cloned()
             .partition(Instance::runs);
-        self.draft.retire(&running, true);
-        self.draft.clear(&running);
+        self.retire_in_order(&running);
         self.draft.clear(&ended);
         self.removed_lines(&running);
     }
@@ -537,7 +567,14 @@ impl Decider<'_> {
     fn removed_lines(&mut self, running: &[Instance]) {
         let mut leaving: BTreeMap<&ServiceName, u32> = BTreeMap::new();
         for instance in running {
-            *leaving.entry(&instance.id.service).or_default() += 1;
+            if instance.role == Role::Store {
+                self.report.stores.push(StoreLine {
+                    store: instance.id.service.clone(),
+                    action: StoreAction::Detach,
+                });
+            } else {
+                *leaving.entry(&instance.id.service).or_default() += 1;
+            }
         }
         let lines = leaving.into_iter().map(|(service, leave)| ServiceLine {
             service: service.clone(),

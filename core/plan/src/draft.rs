@@ -1,11 +1,11 @@
 //! A plan in the making: the steps so far, and what the world will be after them.
 
 use crate::address::instance_address;
-use crate::launch::launch;
+use crate::launch::{service_launch, store_launch};
 use crate::serving::Routes;
 use crate::step::{Publish, Step};
 use crate::{Limits, Observed, ReleaseRecord, Serving};
-use mainstay_atoms::{Generation, InstanceId, ServiceName};
+use mainstay_atoms::{Generation, InstanceId, ReleaseNumber, Role, ServiceName};
 use mainstay_routing::{Backend, Pool};
 use mainstay_spec::Service;
 use mainstay_workload::Instance;
@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
             None => None,
         };
         let generation = self.next();
-        let launch = launch(record, id.release, id, generation, address)?;
+        let launch = service_launch(record, id, generation, address)?;
         self.steps.push(Step::Start {
             launch: Box::new(launch),
         });
@@ -84,6 +84,36 @@ impl<'a> Draft<'a> {
             generation,
             backend,
         })
+    }
+
+    /// Starts the server of a store.
+    pub(crate) fn start_store(
+        &mut self,
+        record: &ReleaseRecord,
+        name: &ServiceName,
+        since: ReleaseNumber,
+    ) -> Option<(InstanceId, Generation)> {
+        let id = InstanceId {
+            service: name.clone(),
+            release: since,
+            ordinal: 1,
+        };
+        let generation = self.next();
+        let launch = store_launch(record, &id, generation)?;
+        self.steps.push(Step::Start {
+            launch: Box::new(launch),
+        });
+        Some((id, generation))
+    }
+
+    /// Waits until a store accepts writes.
+    pub(crate) fn await_store(&mut self, id: &InstanceId, generation: Generation) {
+        self.steps.push(Step::AwaitReady {
+            instance: id.clone(),
+            generation,
+            stays: Duration::ZERO,
+            within: crate::store::READY,
+        });
     }
 
     /// Waits until a run is ready, as long as the service's rules allow.
@@ -150,7 +180,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn retire(&mut self, leaving: &[Instance], after: bool) {
         let mut steps = Vec::new();
         for instance in leaving {
-            if instance.address.is_some() {
+            if instance.address.is_some() && instance.role == Role::Service {
                 steps.push(Step::AwaitDrained {
                     instance: instance.id.clone(),
                     generation: instance.generation,

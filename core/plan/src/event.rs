@@ -3,7 +3,7 @@
 use crate::judge::Failure;
 use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
-use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber};
+use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName};
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub enum Event {
         of: Option<ReleaseNumber>,
         /// What changed, in a few words.
         reason: String,
+        /// Its jobs: from here on their schedules count, unless they did before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        jobs: Vec<ServiceName>,
     },
     /// A plan was checked and kept by digest.
     PlanRecorded {
@@ -94,6 +97,16 @@ pub enum Event {
     HoldLifted {
         /// The release that was taken back.
         release: ReleaseNumber,
+    },
+    /// Somebody asked for a run of a job.
+    JobAsked {
+        /// Which.
+        job: ServiceName,
+    },
+    /// A step of a job's run is about to be done.
+    JobStep {
+        /// The step itself.
+        step: Step,
     },
     /// Everything is to stop.
     DownAsked,
@@ -168,6 +181,8 @@ impl Event {
             Self::DownAsked => (11, "down_asked"),
             Self::UpAsked => (12, "up_asked"),
             Self::LedgerResumed { .. } => (13, "ledger_resumed"),
+            Self::JobAsked { .. } => (14, "job_asked"),
+            Self::JobStep { .. } => (15, "job_step"),
         }
     }
 

@@ -1,10 +1,14 @@
 //! What a replay of the ledger knows.
 
 use crate::event::{Event, PlanEnd, ReleaseEnd};
+use crate::run::Runs;
 use crate::serving::Serving;
 use crate::step::{Purpose, Step};
-use mainstay_atoms::{Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, Wall};
-use mainstay_workload::Attempts;
+use crate::store::order_digest;
+use mainstay_atoms::{
+    Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall,
+};
+use mainstay_workload::{Attempts, Exit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -38,8 +42,23 @@ pub struct History {
     pub holds: BTreeMap<ReleaseNumber, Hold>,
     /// Somebody asked for everything to stop.
     pub down: bool,
+    /// What each store was last brought to: the digest of its order.
+    pub stores: BTreeMap<ServiceName, Digest>,
+    /// Runs of jobs.
+    pub jobs: BTreeMap<ServiceName, Runs>,
+    /// What was done since a release last came to serve, and cannot be undone.
+    pub one_way: Option<Frozen>,
     /// Releases up to this number may have been made by entries that are gone.
     pub lost_to: Option<ReleaseNumber>,
+}
+
+/// A job that did what cannot be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The release that ran it.
+    pub release: ReleaseNumber,
+    /// The job.
+    pub job: ServiceName,
 }
 
 /// Plans that count as recent; a release is one to three of them, a healed instance one.
@@ -67,6 +86,9 @@ pub struct Release {
     pub at: Wall,
     /// What became of it.
     pub state: ReleaseState,
+    /// A job of it that did what cannot be undone.
+    #[serde(default)]
+    pub one_way: Option<ServiceName>,
 }
 
 /// What became of a release.
@@ -99,6 +121,8 @@ pub struct OpenPlan {
     pub next: usize,
     /// That step was begun.
     pub begun: bool,
+    /// That step, where its being done is remembered.
+    pub step: Option<Step>,
 }
 
 /// Contents that nothing releases again by itself.
@@ -127,7 +151,14 @@ impl History {
                 record,
                 of,
                 reason,
+                jobs,
             } => {
+                for job in jobs {
+                    let runs = self.jobs.entry(job.clone()).or_default();
+                    if runs.since == Wall(0) {
+                        runs.since = at;
+                    }
+                }
                 let made = Release {
                     release: *release,
                     contents: *contents,
@@ -137,6 +168,7 @@ impl History {
                     by: by.clone(),
                     at,
                     state: ReleaseState::Moving,
+                    one_way: None,
                 };
                 self.releases.insert(*release, made);
                 self.moving = Some(*release);
@@ -158,23 +190,29 @@ impl History {
                     release: *release,
                     next: 0,
                     begun: false,
+                    step: None,
                 });
             }
-            Event::StepBegun { index, step, .. } => self.begun(*index, step),
-            Event::StepDone { index, .. } => {
-                if let Some(open) = &mut self.open {
-                    open.next = index + 1;
-                    open.begun = false;
-                }
+            Event::StepBegun { index, step, .. } => self.begun(*index, step, by, at),
+            Event::StepDone { index, .. } => self.done(*index),
+            Event::JobAsked { job } => {
+                let runs = self.jobs.entry(job.clone()).or_default();
+                runs.asked.push_back(by.clone());
             }
+            Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
             Event::ReleaseEnded { release, end } => self.release_ended(*release, end),
             Event::InstanceEnded {
                 instance,
                 generation,
+                exit,
                 ran_ms,
-                ..
             } => {
+                let runs = self.jobs.get(&instance.service);
+                if runs.is_some_and(|runs| runs.find(instance).is_some()) {
+                    self.run_ended(instance, *exit, *ran_ms, at);
+                    return;
+                }
                 let attempts = self.attempts.entry(instance.clone()).or_default();
                 *attempts = attempts.ended(Duration::from_millis(*ran_ms));
                 self.ends.insert(instance.clone(), *generation);
@@ -213,13 +251,22 @@ impl History {
         let skipped = missing.div_ceil(ENTRIES_OF_A_RELEASE);
         let last = self.next_release().0.saturating_add(skipped);
         self.lost_to = Some(ReleaseNumber(last));
+        let runs = u32::try_from(missing).unwrap_or(u32::MAX);
+        for job in self.jobs.values_mut() {
+            job.last = job.last.saturating_add(runs);
+        }
     }
 
-    fn begun(&mut self, index: usize, step: &Step) {
+    fn begun(&mut self, index: usize, step: &Step, by: &Actor, at: Wall) {
+        let mut release = None;
         if let Some(open) = &mut self.open {
             open.next = index;
             open.begun = true;
+            let remembered = matches!(step, Step::Prepare { .. } | Step::Provision { .. });
+            open.step = remembered.then(|| step.clone());
+            release = open.release;
         }
+        self.job_step(step, release, by, at);
         match step {
             // From the moment it may have reached a gateway it counts as published.
             Step::Publish(publish) => self.table.apply(publish),
@@ -232,6 +279,65 @@ impl History {
         }
     }
 
+    fn done(&mut self, index: usize) {
+        let Some(open) = &mut self.open else { return };
+        open.next = index + 1;
+        open.begun = false;
+        // A store is brought to its order by the last step about it: its server's, if it has one.
+        let (order, server) = match open.step.take() {
+            Some(Step::Prepare { order }) => (order, false),
+            Some(Step::Provision { order }) => (order, true),
+            _ => return,
+        };
+        if order.kind.server().is_some() == server {
+            let digest = order_digest(&order);
+            self.stores.insert(order.store.clone(), digest);
+        }
+    }
+
+    /// A step that may be about a run of a job.
+    fn job_step(&mut self, step: &Step, release: Option<ReleaseNumber>, by: &Actor, at: Wall) {
+        match step {
+            Step::Start { launch } if launch.job.is_some() => {
+                let runs = self
+                    .jobs
+                    .entry(launch.instance.service.clone())
+                    .or_default();
+                runs.begin(launch, release, by, at);
+            }
+            Step::Stop { instance, .. } => {
+                if let Some(runs) = self.jobs.get_mut(&instance.service) {
+                    runs.stop(instance, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn run_ended(&mut self, instance: &InstanceId, exit: Exit, ran_ms: u64, at: Wall) {
+        let Some(runs) = self.jobs.get_mut(&instance.service) else {
+            return;
+        };
+        runs.end(instance, exit, ran_ms, at);
+        let Some(run) = runs.find(instance).filter(|run| run.job.one_way) else {
+            return;
+        };
+        // Cut off or failed half-way it may have done its work as well.
+        if let Some(release) = run.release {
+            let job = instance.service.clone();
+            if let Some(made) = self.releases.get_mut(&release) {
+                made.one_way = Some(job.clone());
+            }
+            self.one_way = Some(Frozen { release, job });
+        }
+    }
+
+    /// Nothing goes back by itself: since the last release that served, something was done that
+    /// cannot be undone, and the release that did it came to no good end.
+    pub fn frozen(&self) -> Option<&Frozen> {
+        self.one_way.as_ref().filter(|_| self.moving.is_none())
+    }
+
     fn serve(&mut self, release: ReleaseNumber) {
         for made in self.releases.values_mut() {
             if made.release == release {
@@ -242,6 +348,7 @@ impl History {
         }
         self.serving = Some(release);
         self.moving = None;
+        self.one_way = None;
     }
 
     fn plan_ended(&mut self, end: &PlanEnd) {
@@ -320,6 +427,7 @@ mod tests {
             record: Digest([2; 32]),
             of: None,
             reason: String::new(),
+            jobs: vec![],
         };
         history.apply(&made, Epoch(3), &by, Wall(1));
         assert_eq!(history.next_release(), ReleaseNumber(8));

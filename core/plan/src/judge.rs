@@ -51,6 +51,15 @@ pub enum Failure {
         /// What was seen of it.
         seen: String,
     },
+    /// A run of a job did not succeed.
+    Run {
+        /// Which.
+        instance: InstanceId,
+        /// How it ended; none when it did not end in time.
+        exit: Option<Exit>,
+        /// It is tried again.
+        again: bool,
+    },
     /// A process did not end even by force.
     NotStopped {
         /// Which.
@@ -75,6 +84,7 @@ impl Failure {
         match self {
             Self::NotReady { instance, .. }
             | Self::Ended { instance, .. }
+            | Self::Run { instance, .. }
             | Self::NotStopped { instance, .. } => Some(instance),
             Self::Effect { instance, .. } => instance.as_ref(),
             Self::NotAcknowledged { .. } => None,
@@ -100,6 +110,12 @@ impl fmt::Display for Failure {
             Self::NotAcknowledged { generation, seen } => {
                 write!(out, "the gateway did not take table {generation}: {seen}")
             }
+            Self::Run {
+                instance,
+                exit: Some(exit),
+                ..
+            } => write!(out, "{instance} failed: {exit}"),
+            Self::Run { instance, .. } => write!(out, "{instance} did not end in time"),
             Self::NotStopped { instance, .. } => write!(out, "{instance} did not stop"),
             Self::Effect { why, .. } => out.write_str(why),
         }
@@ -149,10 +165,18 @@ pub fn judge(step: &Step, observed: &Observed, began: Moment, now: Moment) -> Ju
             }),
             _ => Judgement::Done,
         },
+        Step::AwaitRun {
+            instance,
+            succeeds,
+            within,
+            ..
+        } => judge_run(observed, instance, *succeeds, now.since(began) >= *within),
         Step::Start { .. }
         | Step::Publish(_)
         | Step::Stop { .. }
         | Step::Clear { .. }
+        | Step::Prepare { .. }
+        | Step::Provision { .. }
         | Step::Serve { .. } => Judgement::Done,
     }
 }
@@ -194,6 +218,33 @@ fn judge_ready(
         })
     } else {
         Judgement::Waits(Wait::Ready { instance, seen })
+    }
+}
+
+/// A run has ended when that is recorded: what was seen of it is gone soon after.
+fn judge_run(observed: &Observed, instance: &InstanceId, succeeds: bool, late: bool) -> Judgement {
+    let run = observed
+        .jobs
+        .get(&instance.service)
+        .and_then(|runs| runs.find(instance));
+    let end = run.and_then(|run| run.end.as_ref());
+    let again = run.is_some_and(|run| run.job.retries > 0);
+    match end {
+        Some(end) if end.exit.succeeded() || !succeeds => Judgement::Done,
+        Some(end) => Judgement::Failed(Failure::Run {
+            instance: instance.clone(),
+            exit: Some(end.exit),
+            // What a crash cut off may have done its work.
+            again: again && !end.exit.lost,
+        }),
+        None if late => Judgement::Failed(Failure::Run {
+            instance: instance.clone(),
+            exit: None,
+            again: false,
+        }),
+        None => Judgement::Waits(Wait::Run {
+            instance: instance.clone(),
+        }),
     }
 }
 

@@ -10,6 +10,7 @@
 //! What this crate never does: start anything, read a clock, or keep state between calls.
 
 mod address;
+mod around;
 mod change;
 pub mod check;
 mod contents;
@@ -17,14 +18,16 @@ mod decide;
 mod draft;
 mod event;
 mod history;
+mod job;
 mod judge;
 mod launch;
 mod observed;
 mod place;
-
 mod report;
+mod run;
 mod serving;
 mod step;
+mod store;
 
 pub use address::{PORTS, local_address};
 pub use change::{Change, Field, Mark, changes};
@@ -32,9 +35,12 @@ pub use check::check;
 pub use contents::{Contents, ReleaseRecord};
 pub use decide::{Decision, Limits, Pace, Target, decide};
 pub use event::{Event, PlanEnd, ReleaseEnd};
-pub use history::{History, Hold, OpenPlan, Release, ReleaseState};
+pub use history::{Frozen, History, Hold, OpenPlan, Release, ReleaseState};
+pub use job::{JobDecision, decide_jobs};
 pub use judge::{Failure, Judgement, judge};
 pub use observed::{GatewaySeen, Load, Observed};
-pub use report::{Report, ServiceLine, Wait};
+pub use report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
+pub use run::{Run, RunEnd, Runs};
 pub use serving::{Routes, Serving};
 pub use step::{Parent, Plan, Publish, Purpose, Step};
+pub use store::{order_digest, store_order};

@@ -1,7 +1,8 @@
 //! Everything a decision may rest on.
 
+use crate::run::Runs;
 use crate::serving::Serving;
-use mainstay_atoms::{Fact, Generation, InstanceId, Moment};
+use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, ServiceName};
 use mainstay_workload::{Attempts, Instance};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,10 @@ pub struct Observed {
     pub attempts: BTreeMap<InstanceId, Attempts>,
     /// The last generation that was used.
     pub generation: Generation,
+    /// What each store was last brought to: the digest of its order.
+    pub stores: BTreeMap<ServiceName, Digest>,
+    /// What is known of each job's runs.
+    pub jobs: BTreeMap<ServiceName, Runs>,
 }
 
 impl Observed {
@@ -36,6 +41,8 @@ impl Observed {
             serving: Serving::default(),
             attempts: BTreeMap::new(),
             generation: Generation(0),
+            stores: BTreeMap::new(),
+            jobs: BTreeMap::new(),
         }
     }
 

@@ -55,6 +55,18 @@ pub enum Wait {
         /// What it needs.
         needs: ServiceName,
     },
+    /// A run of a job is under way.
+    Run {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// What a release did cannot be undone, so nothing is taken back by itself.
+    Frozen {
+        /// The release.
+        release: ReleaseNumber,
+        /// The job that did it.
+        job: ServiceName,
+    },
     /// No port is left for an instance.
     Port {
         /// Which.
@@ -82,8 +94,10 @@ impl Wait {
             | Self::Restart { instance, .. }
             | Self::Drain { instance, .. }
             | Self::Stop { instance }
+            | Self::Run { instance }
             | Self::Port { instance } => Some(instance),
             Self::Needs { .. }
+            | Self::Frozen { .. }
             | Self::Gateway { .. }
             | Self::Effect { .. }
             | Self::Ledger { .. } => None,
@@ -126,6 +140,11 @@ impl fmt::Display for Wait {
             Self::Needs { service, needs } => {
                 write!(out, "{needs} to be ready, which {service} needs")
             }
+            Self::Run { instance } => write!(out, "{instance} to end"),
+            Self::Frozen { release, job } => write!(
+                out,
+                "a person: `{job}` of {release} cannot be undone, so nothing goes back by itself"
+            ),
             Self::Port { instance } => write!(out, "a free port for {instance}"),
             Self::Effect { step, seen } => write!(out, "`{step}` to work: {seen}"),
             Self::Ledger { seen } => write!(out, "the ledger to record: {seen}"),
@@ -139,8 +158,52 @@ impl fmt::Display for Wait {
 pub struct Report {
     /// A line for each service that is touched: `web: 2 start, 2 leave, made by v3`.
     pub services: Vec<ServiceLine>,
+    /// A line for each store that is touched.
+    #[serde(default)]
+    pub stores: Vec<StoreLine>,
+    /// Runs of jobs that the plan makes.
+    #[serde(default)]
+    pub jobs: Vec<ServiceName>,
     /// What stands in the way of being steady.
     pub waits: Vec<Wait>,
+}
+
+/// What happens to one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreLine {
+    /// Which.
+    pub store: ServiceName,
+    /// What.
+    pub action: StoreAction,
+}
+
+/// What happens to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreAction {
+    /// It is made.
+    Make,
+    /// Its server starts on the data that is there.
+    Start,
+    /// Its server stops and starts again: it is away for a moment.
+    Restart,
+    /// Its server takes over settings or users while it runs.
+    Reload,
+    /// Its server stops; the data stays.
+    Detach,
+}
+
+impl fmt::Display for StoreLine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = &self.store;
+        match self.action {
+            StoreAction::Make => write!(out, "{store}: is made"),
+            StoreAction::Start => write!(out, "{store}: starts on the data that is there"),
+            StoreAction::Restart => write!(out, "{store}: RESTARTS, and is away meanwhile"),
+            StoreAction::Reload => write!(out, "{store}: takes over settings while it runs"),
+            StoreAction::Detach => write!(out, "{store}: stops, and its data stays"),
+        }
+    }
 }
 
 /// What happens to one service.

@@ -46,6 +46,8 @@ impl Routes {
             .services
             .values()
             .flat_map(|service| &service.needs)
+            .chain(platform.jobs.values().flat_map(|job| &job.needs))
+            .filter(|need| platform.services.contains_key(*need))
             .cloned()
             .collect();
         let local = needed

@@ -6,6 +6,7 @@ use mainstay_atoms::{
     Actor, Digest, Generation, InstanceId, Launch, PlanId, ReleaseNumber, ServiceName, Stop, Wall,
 };
 use mainstay_routing::Pool;
+use mainstay_spec::StoreOrder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,6 +76,27 @@ pub enum Step {
         /// Which run.
         generation: Generation,
     },
+    /// Makes or sets what a store rests on: its folder, its first contents, its configuration.
+    Prepare {
+        /// All that is wanted of the store.
+        order: Box<StoreOrder>,
+    },
+    /// Lets a running server take over its settings, and lets its users in.
+    Provision {
+        /// All that is wanted of the store.
+        order: Box<StoreOrder>,
+    },
+    /// Waits until one run of a job has ended.
+    AwaitRun {
+        /// Which run.
+        instance: InstanceId,
+        /// Its generation.
+        generation: Generation,
+        /// It has to succeed; else the step fails.
+        succeeds: bool,
+        /// Longest wait; then the step fails. The run itself is stopped at its own deadline.
+        within: Duration,
+    },
     /// From here on this release is the one that serves.
     Serve {
         /// Which release.
@@ -102,6 +124,7 @@ impl Step {
                 | Self::AwaitAcknowledged { .. }
                 | Self::AwaitDrained { .. }
                 | Self::AwaitStopped { .. }
+                | Self::AwaitRun { .. }
         )
     }
 
@@ -113,8 +136,13 @@ impl Step {
             | Self::AwaitDrained { instance, .. }
             | Self::Stop { instance, .. }
             | Self::AwaitStopped { instance, .. }
+            | Self::AwaitRun { instance, .. }
             | Self::Clear { instance, .. } => Some(instance),
-            Self::Publish(_) | Self::AwaitAcknowledged { .. } | Self::Serve { .. } => None,
+            Self::Publish(_)
+            | Self::AwaitAcknowledged { .. }
+            | Self::Prepare { .. }
+            | Self::Provision { .. }
+            | Self::Serve { .. } => None,
         }
     }
 }
@@ -123,6 +151,7 @@ impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start { launch } => match launch.address {
+                _ if launch.job.is_some() => write!(out, "run {}", launch.instance),
                 Some(at) => write!(out, "start {} at {at}", launch.instance),
                 None => write!(out, "start {}", launch.instance),
             },
@@ -155,6 +184,9 @@ impl fmt::Display for Step {
             Self::Stop { instance, .. } => write!(out, "stop {instance}"),
             Self::AwaitStopped { instance, .. } => write!(out, "wait until {instance} is gone"),
             Self::Clear { instance, .. } => write!(out, "clear {instance}"),
+            Self::Prepare { order } => write!(out, "prepare {}", order.store),
+            Self::Provision { order } => write!(out, "provision {}", order.store),
+            Self::AwaitRun { instance, .. } => write!(out, "wait until {instance} has ended"),
             Self::Serve { release } => write!(out, "{release} serves"),
         }
     }

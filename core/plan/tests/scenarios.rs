@@ -61,6 +61,9 @@ fn answer(scene: &Scene, path: &Path) -> String {
     if plan.steps.is_empty() {
         text.push_str("nothing to do\n");
     }
+    for line in &plan.report.stores {
+        writeln!(text, "{line}").expect("a string takes it");
+    }
     for line in &plan.report.services {
         writeln!(text, "{line}").expect("a string takes it");
     }

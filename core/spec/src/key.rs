@@ -53,7 +53,31 @@ value! {
     True = Kind::True;
     Signal = Kind::Signal;
     Rolling = Kind::Rolling;
+    Truth = Kind::Truth;
+    Size = Kind::Size;
+    Cron = Kind::Cron;
+    Zone = Kind::Zone;
+    Secret = Kind::Secret;
+    Injection = Kind::Injection;
+    Jobs = Kind::Jobs;
+    Extensions = Kind::Extensions;
+    StoreWord = Kind::Word(&["sqlite", "volume"]);
+    OverlapWord = Kind::Word(&["forbid", "queue", "replace"]);
+    MissedWord = Kind::Word(&["run", "skip"]);
+    EvictWord = Kind::Word(&EVICT);
 }
+
+/// Redis' `maxmemory-policy`.
+const EVICT: [&str; 8] = [
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+];
 
 /// A short form of one value, or keys.
 pub(crate) struct Either<V, K>(PhantomData<(V, K)>);
@@ -117,6 +141,14 @@ macro_rules! names {
 names! {
     ServiceNames = "service", "NAME", open false,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of ServiceKeys;
+    JobNames = "job", "NAME", open false,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of JobKeys;
+    StoreNames = "store", "NAME", open false,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of Either<StoreWord, StoreKeys>;
+    InjectionNames = "variable", "VARIABLE", open true,
+        keys "^[A-Za-z_][A-Za-z0-9_]*$", of Injection;
+    SettingNames = "setting", "SETTING", open true,
+        keys "^[a-z_][a-z0-9_.]*$", of Text;
     EnvironmentNames = "environment", "NAME", open false,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of EnvironmentKeys;
     DomainNames = "domain", "HOST", open true,
@@ -136,6 +168,10 @@ keys! {
         name: Label, default "", example "shop";
         /// The processes that are kept running, by name.
         services: Option<ServiceNames>, default "{}", example "{ web: { run: ./bin/web } }";
+        /// Commands that run to their end: on a schedule, around a release, or when asked, by name.
+        jobs: Option<JobNames>, default "{}", example "{ digest: { run: ./bin/digest } }";
+        /// Where data is kept, by name: databases, caches, files.
+        stores: Option<StoreNames>, default "{}", example "{ db: { postgres: 15 } }";
         /// What answers from outside: routes to services, by host name.
         domains: Option<DomainNames>, default "{}", example "{ shop.example: { to: web } }";
         /// Where the platform listens for requests from outside.
@@ -152,6 +188,10 @@ keys! {
     EnvironmentKeys = "an environment" {
         /// Changes to services of the file.
         services: Option<ServiceNames>, default "{}", example "{ web: { replicas: 3 } }";
+        /// Changes to jobs of the file.
+        jobs: Option<JobNames>, default "{}", example "{ digest: { timeout: 5m } }";
+        /// Changes to stores of the file.
+        stores: Option<StoreNames>, default "{}", example "{ db: { memory: 2Gi } }";
         /// Domains that are added, changed, or taken away with `null`.
         domains: Option<DomainNames>, default "{}", example "{ staging.shop.example: { to: web } }";
         /// Changes to the gateway.
@@ -186,9 +226,14 @@ keys! {
         /// Port under which other services reach it; each instance is told in `PORT` where to
         /// listen. Without one it takes no requests.
         port: Option<Whole<1, 65535>>, default "", example "8080";
-        /// Services that it calls: they start first, and `API_URL`, `API_HOST`, `API_PORT` tell it
-        /// their address, here for `api`. Each of them has a `port`.
+        /// Services that it calls and stores that it uses: they start first. Of a service `api` it
+        /// is told `API_URL`, `API_HOST` and `API_PORT`; of a PostgreSQL store `DATABASE_URL` and
+        /// `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGPASSWORD`; of a Redis store `REDIS_URL`; of
+        /// a SQLite store `DATABASE_URL`; of a volume `uploads` the folder, `UPLOADS_DIR`.
         needs: Option<Services>, default "[]", example "[api]";
+        /// What it is told of stores, under names that it chooses, instead of the usual ones. The
+        /// store is one that it `needs`.
+        inject: Option<InjectionNames>, default "{}", example "{ ORDERS_URL: db.DATABASE_URL }";
         /// Liveness: an instance that fails is restarted. A text is the path of a GET.
         health: Option<Either<UrlPath, HealthKeys>>, default "(none: an instance lives while it runs)", example "/healthz";
         /// Readiness: an instance that fails takes no requests. A text is the path of a GET.
@@ -204,6 +249,80 @@ keys! {
         stop: Option<StopKeys>, default "{}", example "{ grace: 20s }";
         /// How a release replaces instances.
         deploy: Option<Either<Rolling, DeployKeys>>, default "rolling", example "{ rolling: { surge: 1 } }";
+    }
+}
+
+keys! {
+    /// A command that runs to its end. It never runs twice at the same time, and a run that a crash
+    /// cut off is not run again unless `at_least_once` says so.
+    JobKeys = "a job" {
+        /// Command that makes the program, run in the file's folder before anything is shipped; a
+        /// text is split into words as a shell does, without a shell.
+        build: Option<Words>, default "", example "make shop";
+        /// Program and arguments, started in a copy of the artifact.
+        run: Words, default "", example "[./bin/shop, migrate]";
+        /// Files and folders that are shipped, relative to the file's folder.
+        artifact: Option<Paths>, default "(the program's file, when `run` begins with a relative path)", example "[bin, templates]";
+        /// Services that it calls and stores that it uses, as for a service.
+        needs: Option<Services>, default "[]", example "[api]";
+        /// What it is told of stores, under names that it chooses.
+        inject: Option<InjectionNames>, default "{}", example "{ ORDERS_URL: db.DATABASE_URL }";
+        /// What one run may use.
+        size: Option<SizeKeys>, default "{}", example "{ cpu: 500m, memory: 256Mi }";
+        /// Environment of the process.
+        env: Option<VariableNames>, default "{}", example "{ LOG_LEVEL: info }";
+        /// How a run is stopped when its time is up.
+        stop: Option<StopKeys>, default "{}", example "{ grace: 20s }";
+        /// When it runs by itself: minute, hour, day of month, month, day of week; or `@daily` and
+        /// its like. Without one it runs when `mainstay jobs run` or a release asks.
+        schedule: Option<Cron>, default "(when asked)", example "0 6 * * *";
+        /// Time zone of the schedule, by its name in the IANA database.
+        time_zone: Option<Zone>, default "UTC", example "Europe/Berlin";
+        /// Longest run; then it is stopped and counts as failed.
+        timeout: Option<Span<SECOND, {7 * DAY}>>, default "1h", example "10m";
+        /// Further tries after a failure, 10 s apart and then twice as long each time.
+        retries: Option<Whole<0, 20>>, default "0", example "3";
+        /// When it is due and still runs: `forbid` skips this time, `queue` runs it right after,
+        /// `replace` stops the older run.
+        overlap: Option<OverlapWord>, default "forbid", example "queue";
+        /// Times that passed while the platform was away: `run` makes up for all of them by one
+        /// run, `skip` forgets them.
+        missed: Option<MissedWord>, default "run", example "skip";
+        /// Whether a run that a crash cut off is run again. It must then bear being done twice.
+        at_least_once: Option<Truth>, default "false", example "true";
+        /// Whether what it does cannot be undone, such as a migration that drops a column: a release
+        /// that fails after it stays where it is instead of going back, and says so.
+        one_way: Option<Truth>, default "false", example "true";
+    }
+}
+
+keys! {
+    /// Where data is kept: exactly one of `postgres`, `redis`, `sqlite` and `volume`. A release never
+    /// restarts a store for another reason than its own keys, and never deletes data.
+    StoreKeys = "a store" {
+        /// A PostgreSQL server of this major version, run from the machine's own package.
+        postgres: Option<Whole<13, 17>>, default "", example "15";
+        /// A Redis server of this major version, or the Valkey server that replaces it.
+        redis: Option<Whole<6, 8>>, default "", example "7";
+        /// A database file in a private folder, opened by the services themselves.
+        sqlite: Option<True>, default "", example "true";
+        /// A folder that outlives releases.
+        volume: Option<True>, default "", example "true";
+        /// The secret that holds the address of a store that somebody else runs.
+        external: Option<Secret>, default "", example "DB_URL";
+        /// PostgreSQL: what its buffers are sized from. Redis: most memory for data.
+        memory: Option<Size>, default "256Mi", example "1Gi";
+        /// PostgreSQL: the disk it may count on; its write-ahead log is sized from it.
+        disk: Option<Size>, default "", example "20Gi";
+        /// PostgreSQL: extensions that are made in its database.
+        extensions: Option<Extensions>, default "[]", example "[citext]";
+        /// PostgreSQL: further settings under the server's own names. Some of them need a restart,
+        /// which the plan shows.
+        settings: Option<SettingNames>, default "{}", example "{ log_min_duration_statement: 250ms }";
+        /// Redis: what is removed when memory is full (`maxmemory-policy`).
+        evict: Option<EvictWord>, default "noeviction", example "allkeys-lru";
+        /// Redis: whether data outlives the server.
+        persist: Option<Truth>, default "true", example "false";
     }
 }
 
@@ -284,6 +403,12 @@ keys! {
     DeployKeys = "`deploy`" {
         /// A few instances at a time, new ones first.
         rolling: Option<RollingKeys>, default "{}", example "{ surge: 1 }";
+        /// Jobs that a release runs before it replaces the first instance of this service, in this
+        /// order. One that fails fails the release.
+        before: Option<Jobs>, default "[]", example "[migrate]";
+        /// Jobs that a release runs once the instances of this service serve. One that fails fails
+        /// the release.
+        after: Option<Jobs>, default "[]", example "[warm]";
     }
 }
 

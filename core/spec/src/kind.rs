@@ -39,7 +39,28 @@ pub(crate) enum Kind {
     Signal,
     /// The word `rolling`.
     Rolling,
+    /// `true` or `false`.
+    Truth,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Bytes, one value.
+    Size,
+    /// A cron expression.
+    Cron,
+    /// A time zone.
+    Zone,
+    /// The name of a secret.
+    Secret,
+    /// `STORE.VARIABLE`.
+    Injection,
+    /// Names of jobs of the file.
+    Jobs,
+    /// Names of a database's extensions.
+    Extensions,
 }
+
+/// What an extension of PostgreSQL may be called here: what is needed of quoting is excluded.
+pub(crate) const EXTENSION: &str = "^[a-z_][a-z0-9_-]{0,62}$";
 
 /// Signals that a service may be stopped with: those whose default ends a process (POSIX).
 pub(crate) const SIGNALS: [&str; 6] = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"];
@@ -60,7 +81,7 @@ impl Kind {
             Self::Version => "the number `1`".into(),
             Self::Label => "a name of lower-case letters, digits and hyphens".into(),
             Self::Service => "the name of a service".into(),
-            Self::Services => "a list of service names".into(),
+            Self::Services => "a list of names of services and stores".into(),
             Self::Whole { least, most } => format!("a whole number from {least} to {most}"),
             Self::Span { least, most } => {
                 let [least, most] = [least, most].map(|ms| span::format(Duration::from_millis(ms)));
@@ -76,6 +97,18 @@ impl Kind {
             Self::True => "`true`".into(),
             Self::Signal => format!("a signal: {}", SIGNALS.join(", ")),
             Self::Rolling => "`rolling`".into(),
+            Self::Truth => "`true` or `false`".into(),
+            Self::Word(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::Size => "a size such as `256Mi` or `20Gi`".into(),
+            Self::Cron => "five fields of cron such as `0 6 * * *`, or `@daily`".into(),
+            Self::Zone => "a time zone such as `UTC` or `Europe/Berlin`".into(),
+            Self::Secret => "the name of a secret, such as `DB_URL`".into(),
+            Self::Injection => "a store and its variable, such as `db.DATABASE_URL`".into(),
+            Self::Jobs => "a list of job names".into(),
+            Self::Extensions => "a list of extension names".into(),
         }
     }
 
@@ -84,7 +117,7 @@ impl Kind {
         match self {
             Self::Version => json!({ "const": 1 }),
             Self::Label | Self::Service => json!({ "type": "string", "pattern": LABEL }),
-            Self::Services => json!({
+            Self::Services | Self::Jobs => json!({
                 "type": "array", "uniqueItems": true,
                 "items": { "type": "string", "pattern": LABEL },
             }),
@@ -121,6 +154,20 @@ impl Kind {
                 json!({ "enum": all })
             }
             Self::Rolling => json!({ "const": "rolling" }),
+            Self::Truth => json!({ "type": "boolean" }),
+            Self::Word(words) => json!({ "enum": words }),
+            Self::Size => json!({
+                "type": ["string", "integer"], "pattern": "^[0-9]+(\\.[0-9]{1,3})?([kMGT]|[KMGT]i)?$",
+            }),
+            Self::Cron | Self::Zone => json!({ "type": "string", "minLength": 3 }),
+            Self::Secret => json!({ "type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,62}$" }),
+            Self::Injection => {
+                json!({ "type": "string", "pattern": "^[a-z][a-z0-9-]*\\.[A-Z][A-Z0-9_]*$" })
+            }
+            Self::Extensions => json!({
+                "type": "array", "uniqueItems": true,
+                "items": { "type": "string", "pattern": EXTENSION },
+            }),
         }
     }
 }

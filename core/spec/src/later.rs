@@ -22,7 +22,10 @@ const DOMAIN: &[&str] = &["DomainKeys"];
 const ROUTE: &[&str] = &["DomainKeys", "RouteKeys"];
 const GATEWAY: &[&str] = &["GatewayKeys"];
 const DEPLOY: &[&str] = &["DeployKeys"];
+const STORE: &[&str] = &["StoreKeys"];
 const PROGRAM: &[&str] = &["run", "artifact"];
+/// A key that says what a store is.
+const KIND: &[&str] = &["postgres"];
 
 macro_rules! later {
     ($($places:ident $name:literal $what:literal, $instead:literal $(, $excuses:expr)?;)*) => {
@@ -39,8 +42,6 @@ macro_rules! later {
 }
 
 later! {
-    FILE "stores" "stores", "run the database beside the platform and give its address in `env`";
-    FILE "jobs" "jobs", "run the command by hand, or as a service that waits for its hour";
     FILE "secrets" "secrets", "let the program read a file outside the platform and name it in `env`";
     FILE "backups" "backups", "back the data up with the database's own tool";
     FILE "alerts" "alerts", "watch the gateway's `/metrics` from outside";
@@ -77,9 +78,6 @@ later! {
     SERVICE "on" "second machine", "take the key away; everything runs on this machine";
     SERVICE "pool" "clusters", "take the key away; everything runs on this machine";
     SERVICE "metrics" "scraping of services", "take the key away; the gateway counts requests by itself";
-    SERVICE "volumes" "volumes", "let the program write to a folder outside the platform and name it in `env`";
-    SERVICE "stores" "stores", "run the database beside the platform and give its address in `env`";
-    SERVICE "schedule" "jobs", "take the key away";
     SERVICE "logs" "log settings", "take the key away; `mainstay logs` shows what the program writes";
     SERVICE "user" "choice of user", "take the key away";
     SERVICE "hosted" "hosted parts", "release that part with its own command", PROGRAM;
@@ -92,10 +90,18 @@ later! {
     ROUTE "cache" "response cache", "take the key away and let the service send `cache-control`";
     ROUTE "redirect" "redirects", "let the service redirect", &["to"];
     GATEWAY "https" "TLS", "use `http:` and let a proxy in front terminate TLS";
+    STORE "s3" "buckets", "give the address of the bucket in `env`", KIND;
+    STORE "mongodb" "MongoDB", "run the database beside the platform and give its address in `env`", KIND;
+    STORE "kafka" "Kafka", "run the broker beside the platform and give its address in `env`", KIND;
+    STORE "rabbitmq" "RabbitMQ", "run the broker beside the platform and give its address in `env`", KIND;
+    STORE "ipfs" "IPFS", "run the node beside the platform and give its address in `env`", KIND;
+    STORE "mariadb" "MariaDB", "run the database beside the platform and give its address in `env`", KIND;
+    STORE "replicas" "replicas of stores", "take the key away";
+    STORE "backup" "backups", "back the data up with the database's own tool";
+    STORE "failover" "standby servers", "take the key away";
+    STORE "encrypted" "encryption of stores", "put the state folder on an encrypted disk";
     DEPLOY "canary" "canary releases", "use `deploy: rolling`";
     DEPLOY "blue_green" "blue-green releases", "use `rolling: { surge: 100% }`, which starts all new instances first";
-    DEPLOY "before" "jobs before a release", "run the command before `mainstay deploy`";
-    DEPLOY "after" "jobs after a release", "run the command after `mainstay deploy`";
     DEPLOY "smoke" "smoke tests", "use `ready:`, which every new instance must pass";
     DEPLOY "abort_if" "verdicts by metrics", "use `ready:`, which every new instance must pass";
 }
@@ -192,6 +198,34 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("DomainKeys", "paths", "routes"),
     ("RouteKeys", "service", "to"),
     ("GatewayKeys", "port", "http"),
+    ("FileKeys", "databases", "stores"),
+    ("FileKeys", "volumes", "stores"),
+    ("FileKeys", "crons", "jobs"),
+    ("FileKeys", "tasks", "jobs"),
+    ("ServiceKeys", "stores", "needs"),
+    ("ServiceKeys", "volumes", "needs"),
+    ("JobKeys", "cmd", "run"),
+    ("JobKeys", "command", "run"),
+    ("JobKeys", "cron", "schedule"),
+    ("JobKeys", "every", "schedule"),
+    ("JobKeys", "timezone", "time_zone"),
+    ("JobKeys", "timeZone", "time_zone"),
+    ("JobKeys", "environment", "env"),
+    ("JobKeys", "depends_on", "needs"),
+    ("JobKeys", "deadline", "timeout"),
+    ("JobKeys", "activeDeadlineSeconds", "timeout"),
+    ("JobKeys", "backoffLimit", "retries"),
+    ("JobKeys", "concurrencyPolicy", "overlap"),
+    ("JobKeys", "concurrency", "overlap"),
+    ("StoreKeys", "postgresql", "postgres"),
+    ("StoreKeys", "pg", "postgres"),
+    ("StoreKeys", "valkey", "redis"),
+    ("StoreKeys", "maxmemory", "memory"),
+    ("StoreKeys", "maxmemory-policy", "evict"),
+    ("StoreKeys", "config", "settings"),
+    ("StoreKeys", "parameters", "settings"),
+    ("DeployKeys", "pre", "before"),
+    ("DeployKeys", "post", "after"),
 ];
 
 /// This language's word for another tool's key.

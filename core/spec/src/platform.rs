@@ -1,5 +1,7 @@
 //! What a checked file says about one environment: every default filled in, every name resolved.
 
+use crate::job::Job;
+use crate::store::Store;
 use mainstay_atoms::{
     EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Stop,
 };
@@ -17,8 +19,14 @@ pub struct Platform {
     pub environment: EnvironmentName,
     /// Ports of the gateway.
     pub gateway: GatewayPorts,
-    /// By name.
+    /// By name. Services, jobs and stores share one name space.
     pub services: BTreeMap<ServiceName, Service>,
+    /// Commands that run to their end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<ServiceName, Job>,
+    /// Where data is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<ServiceName, Store>,
     /// Routes by host: path prefix → service.
     pub domains: BTreeMap<HostName, BTreeMap<String, ServiceName>>,
 }
@@ -42,8 +50,11 @@ pub struct Service {
     pub artifact: Vec<String>,
     /// The port under which other services reach it; without one it takes no requests.
     pub port: Option<u16>,
-    /// Services it calls: starts after them and is told their addresses.
+    /// Services it calls and stores it uses: starts after them and is told their addresses.
     pub needs: Vec<ServiceName>,
+    /// What it is told of stores, under names of its own: variable → store and the store's variable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inject: BTreeMap<String, Injection>,
     /// Liveness.
     pub health: Option<Probe>,
     /// Readiness; a service with a port and no `ready` is asked by a TCP connection.
@@ -58,6 +69,21 @@ pub struct Service {
     pub stop: Stop,
     /// How a release replaces its instances.
     pub deploy: Rolling,
+    /// Jobs that a release runs before it replaces the first instance, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<ServiceName>,
+    /// Jobs that a release runs once its instances serve, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ServiceName>,
+}
+
+/// One variable of one store: `db.DATABASE_URL`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Injection {
+    /// The store.
+    pub store: ServiceName,
+    /// What the store calls it: one of [`Store::variables`].
+    pub variable: String,
 }
 
 /// A rolling update's rules (Kubernetes' `maxSurge`, `maxUnavailable`, `minReadySeconds`,

@@ -9,6 +9,12 @@ name: shop
 services:
   web: { run: ./bin/web, artifact: bin, port: 80, replicas: 2 }
   api: { run: ./bin/api, port: 81, build: make api, env: { A: b } }
+jobs:
+  migrate: { run: ./bin/m, artifact: bin }
+  warm: { run: ./bin/m, artifact: bin }
+stores:
+  db: { postgres: 15 }
+  cache: { redis: 7 }
 domains:
   shop.example: { to: api }
   other.example: { routes: { /: { to: api } } }
@@ -51,6 +57,9 @@ fn beside(path: &str) -> Vec<String> {
         {
             vec!["services.web.health.path=/x".into()]
         }
+        "jobs.migrate.inject" => vec!["jobs.migrate.needs=[db]".into()],
+        "services.web.inject" => vec!["services.web.needs=[db]".into()],
+        "jobs.migrate.time_zone" => vec!["jobs.migrate.schedule=0 6 * * *".into()],
         _ => Vec::new(),
     }
 }
@@ -101,6 +110,19 @@ fn keys_of(definition: &str, at: &str) -> Vec<(String, Value)> {
 
 fn all_keys() -> Vec<(String, Value)> {
     let mut keys = keys_of("ServiceKeys", "services.web");
+    keys.extend(keys_of("JobKeys", "jobs.migrate"));
+    for (path, mut property) in keys_of("StoreKeys", "stores.db") {
+        if path == "stores.db.postgres" {
+            property["examples"][0] = 16.into();
+        }
+        let redis = ["evict", "persist"].iter().any(|key| path.ends_with(key));
+        let path = if redis {
+            path.replace(".db.", ".cache.")
+        } else {
+            path
+        };
+        keys.push((path, property));
+    }
     keys.extend(keys_of("GatewayKeys", "gateway"));
     keys.extend(keys_of("DomainKeys", "domains.\"shop.example\""));
     keys.extend(keys_of("RouteKeys", "domains.\"other.example\".routes./"));
@@ -132,6 +154,12 @@ fn every_key_has_an_effect() {
         };
         if path == "services.web.run" {
             sets.push("services.web.artifact=bin".into());
+        }
+        if ["redis", "sqlite", "volume"]
+            .iter()
+            .any(|kind| path.ends_with(&format!("db.{kind}")))
+        {
+            sets.push("stores.db.postgres=null".into());
         }
         sets.push(format!("{path}={example}"));
         let after = platform(&sets).unwrap_or_else(|faults| panic!("{path}: {faults}"));
@@ -183,7 +211,7 @@ fn every_key_is_explained() {
 #[test]
 fn keys_of_later_versions_are_refused_everywhere() {
     let places = [
-        ("stores: {}\n", 1),
+        ("alerts: {}\n", 1),
         (
             "environments: { staging: { target: kubernetes, protect: [], machines: {} } }\n",
             3,

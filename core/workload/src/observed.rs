@@ -1,6 +1,6 @@
 //! What is seen of an instance.
 
-use mainstay_atoms::{Digest, Generation, InstanceId, Moment, Stop};
+use mainstay_atoms::{Digest, Generation, InstanceId, Moment, Role, Stop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
@@ -26,6 +26,9 @@ pub struct Instance {
     pub live: bool,
     /// How it is to be stopped, as said when it was started.
     pub stop: Stop,
+    /// What it is one of.
+    #[serde(default)]
+    pub role: Role,
 }
 
 /// Whether a process runs.
@@ -57,12 +60,23 @@ pub struct Exit {
     pub out_of_memory: bool,
     /// We had asked it to stop.
     pub asked: bool,
+    /// Nobody saw it end: its shim was killed or the machine went down with it.
+    #[serde(default)]
+    pub lost: bool,
+}
+
+impl Exit {
+    /// It ended by itself and said that all went well.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0) && !self.asked && !self.lost
+    }
 }
 
 impl fmt::Display for Exit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.out_of_memory, self.code, self.signal) {
             (true, ..) => out.write_str("out of memory"),
+            _ if self.lost => out.write_str("cut off"),
             (_, Some(code), _) => write!(out, "exit {code}"),
             (_, None, Some(signal)) => write!(out, "signal {signal}"),
             (_, None, None) => out.write_str("ended for an unknown reason"),

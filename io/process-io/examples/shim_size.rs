@@ -23,6 +23,9 @@ fn launch(instance: &InstanceId, artifact: Digest) -> Launch {
         ready: None,
         health: None,
         stop: Stop::default(),
+        told: std::collections::BTreeMap::new(),
+        server: None,
+        job: None,
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::group;
 use crate::record::{self, Orders, State};
 use crate::view::{self, Reach};
-use mainstay_atoms::Size;
 use rustix::process::{Gid, Resource, Rlimit, Signal, Uid, setrlimit};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -91,11 +91,12 @@ fn become_program(
     let program = program(&artifact, run, path_of(&orders))?;
     enter(&artifact)?;
     let mut command = Command::new(&program);
+    let told = told(is_question.then_some(groups.as_ref()).flatten());
     if let Some(uid) = uid {
         let reach = if is_question {
             same_view(dir)?
         } else {
-            let reach = view::open(&[&artifact, &home]);
+            let reach = view::open(&own_folders(&orders, &artifact, &home)?);
             tell(report, &reach).map_err(said("the shim"))?;
             own_output(uid).map_err(said("the output"))?;
             reach
@@ -112,8 +113,7 @@ fn become_program(
     }
     let rlimit_memory =
         groups.is_some_and(|state| state.isolation.memory == crate::isolation::Holder::Rlimit);
-    confine(&orders.launch.size, rlimit_memory, uid, parent)
-        .map_err(said("confining the process"))?;
+    confine(&orders, rlimit_memory, uid, parent).map_err(said("confining the process"))?;
     let fault = command
         .arg0(&run[0])
         .args(&run[1..])
@@ -123,8 +123,32 @@ fn become_program(
         .env("HOME", &home)
         .env("TMPDIR", &home)
         .envs(&orders.launch.env)
+        .envs(told)
         .exec();
     Err(format!("`{}`: {fault}", program.display()))
+}
+
+/// What was handed down: to a program by its shim, which holds nothing else; to a question by the shim
+/// of the program that it is asked of.
+fn told(asked_of: Option<&State>) -> Vec<(OsString, OsString)> {
+    let Some(state) = asked_of else {
+        return std::env::vars_os().collect();
+    };
+    let path = format!("/proc/{}/environ", state.shim.pid);
+    let bytes = fs::read(path).unwrap_or_default();
+    let pair = |entry: &[u8]| {
+        let equals = entry.iter().position(|byte| *byte == b'=')?;
+        let text = |part: &[u8]| OsString::from_vec(part.to_vec());
+        Some((text(&entry[..equals]), text(&entry[equals + 1..])))
+    };
+    bytes.split(|byte| *byte == 0).filter_map(pair).collect()
+}
+
+/// The folders that a program may reach.
+fn own_folders(orders: &Orders, artifact: &Path, home: &Path) -> Result<Vec<PathBuf>, String> {
+    let further = orders.folders.iter().map(|folder| real(folder));
+    let own = [Ok(artifact.to_owned()), Ok(home.to_owned())];
+    own.into_iter().chain(further).collect()
 }
 
 /// A question sees what the program sees.
@@ -190,11 +214,12 @@ fn path_of(orders: &Orders) -> &str {
 /// Own session, resource limits, user (and with it every capability), no new privileges, and death with
 /// the parent — in this order, because changing the user forgets the last.
 fn confine(
-    size: &Size,
+    orders: &Orders,
     rlimit_memory: bool,
     uid: Option<u32>,
     parent: &OsString,
 ) -> io::Result<()> {
+    let size = &orders.launch.size;
     rustix::process::setsid()?;
     // What it makes is not closed to its own tools by the mask of whoever started the control plane.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -207,7 +232,12 @@ fn confine(
     }
     if let Some(uid) = uid {
         let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
-        rustix::thread::set_thread_groups(&[])?;
+        let groups: Vec<Gid> = orders
+            .groups
+            .iter()
+            .map(|one| Gid::from_raw(*one))
+            .collect();
+        rustix::thread::set_thread_groups(&groups)?;
         rustix::thread::set_thread_res_gid(group, group, group)?;
         rustix::thread::set_thread_res_uid(user, user, user)?;
     }

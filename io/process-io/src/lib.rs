@@ -53,7 +53,7 @@ pub use observe::{InstanceFact, InstanceState};
 pub use probe::{Answer, ProbeFact, ProbeSide, Prober, Watched};
 pub use reader::{Cursor, LogLine, LogSource, Stream};
 pub use record::{Ended, Exit};
-pub use runtime::Runtime;
+pub use runtime::{Here, Runtime};
 pub use shim::shim_main;
 pub use user::{RunsAs, cannot_change};
 pub use view::Reach;

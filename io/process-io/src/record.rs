@@ -18,6 +18,12 @@ pub(crate) struct Orders {
     pub(crate) epoch: Epoch,
     /// The working folder.
     pub(crate) artifact: PathBuf,
+    /// Further folders that it uses.
+    #[serde(default)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Further groups that it is in.
+    #[serde(default)]
+    pub(crate) groups: Vec<u32>,
     pub(crate) logs: PathBuf,
     pub(crate) run: PathBuf,
     pub(crate) socket: String,

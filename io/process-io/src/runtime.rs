@@ -2,7 +2,7 @@
 
 use crate::artifact;
 use crate::control::{self, Reply, Request};
-use crate::fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault};
+use crate::fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault, UserFault};
 use crate::layout::Layout;
 use crate::listener::{self, Listener};
 use crate::observe::{self, InstanceFact};
@@ -21,6 +21,21 @@ use std::time::{Duration, Instant};
 
 /// A shim that no longer answers writes its end within this time.
 const ENDING: Duration = Duration::from_secs(1);
+
+/// What a start needs beside its launch: what only this machine knows.
+#[derive(Debug, Clone, Default)]
+pub struct Here {
+    /// Program and arguments, where the launch names none.
+    pub run: Vec<String>,
+    /// The working folder, instead of the artifact.
+    pub inside: Option<PathBuf>,
+    /// Further folders that it uses.
+    pub folders: Vec<PathBuf>,
+    /// Further groups that it is in, when it has a user of its own.
+    pub groups: Vec<u32>,
+    /// Variables that are handed down from process to process and never written to a file.
+    pub secrets: BTreeMap<String, String>,
+}
 
 /// The instances of one state folder.
 #[derive(Debug)]
@@ -50,9 +65,14 @@ impl Runtime {
         }
     }
 
+    /// [`Runtime::start_here`] for a program that needs nothing beside its launch.
+    pub fn start(&self, launch: &Launch, epoch: Epoch) -> Result<(), StartFault> {
+        self.start_here(launch, epoch, &Here::default())
+    }
+
     /// Starts an instance and returns once its program was executed. The same generation again is a
     /// success, whether it still runs or has ended; an earlier one that runs must be stopped first.
-    pub fn start(&self, launch: &Launch, epoch: Epoch) -> Result<(), StartFault> {
+    pub fn start_here(&self, launch: &Launch, epoch: Epoch, here: &Here) -> Result<(), StartFault> {
         let _one = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let id = &launch.instance;
         let dir = self.layout.instance(id);
@@ -70,7 +90,7 @@ impl Runtime {
         }
         clear(&dir)?;
         let user = self.user(launch)?;
-        let orders = self.orders_for(launch, epoch, user);
+        let orders = self.orders_for(launch, epoch, user, here);
         for folder in [&dir, &orders.run, &orders.logs, &orders.home] {
             make_private(folder).map_err(fault(folder, "created"))?;
         }
@@ -80,40 +100,52 @@ impl Runtime {
         }
         let path = dir.join("launch.json");
         record::write(&path, &orders).map_err(fault(&path, "written"))?;
-        self.spawn(&dir, id)
+        self.spawn(&dir, id, here)
+    }
+
+    /// Whose rights a service, job or store has.
+    pub fn user_of(&self, name: &ServiceName) -> Result<RunsAs, UserFault> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = users.get(name) {
+            return Ok(known.clone());
+        }
+        let found = user::of(&self.layout.state, name)?;
+        users.insert(name.clone(), found.clone());
+        Ok(found)
     }
 
     /// Whose rights a service has; asked of the registry once, because the answer never changes.
     fn user(&self, launch: &Launch) -> Result<RunsAs, StartFault> {
-        let service = &launch.instance.service;
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = users.get(service) {
-            return Ok(known.clone());
-        }
-        let found = user::of(&self.layout.state, service).map_err(|source| StartFault::User {
+        let found = self.user_of(&launch.instance.service);
+        found.map_err(|source| StartFault::User {
             instance: launch.instance.clone(),
             source,
-        })?;
-        users.insert(service.clone(), found.clone());
-        Ok(found)
+        })
     }
 
-    fn orders_for(&self, launch: &Launch, epoch: Epoch, user: RunsAs) -> Orders {
+    fn orders_for(&self, launch: &Launch, epoch: Epoch, user: RunsAs, here: &Here) -> Orders {
+        let mut launch = launch.clone();
+        if !here.run.is_empty() {
+            launch.run.clone_from(&here.run);
+        }
+        let artifact = self.layout.artifacts().join(launch.artifact.to_hex());
         Orders {
-            launch: launch.clone(),
             epoch,
-            artifact: self.layout.artifacts().join(launch.artifact.to_hex()),
+            artifact: here.inside.clone().unwrap_or(artifact),
+            folders: here.folders.clone(),
+            groups: here.groups.clone(),
             logs: self.layout.instance_logs(&launch.instance),
             run: self.layout.run(),
             socket: Layout::socket(&launch.instance),
             group: self.layout.group(),
             user,
             home: self.layout.home(&launch.instance),
+            launch,
         }
     }
 
     /// Starts the shim and waits for its first line.
-    fn spawn(&self, dir: &Path, id: &InstanceId) -> Result<(), StartFault> {
+    fn spawn(&self, dir: &Path, id: &InstanceId, here: &Here) -> Result<(), StartFault> {
         let shim = |why: String| StartFault::Shim {
             instance: id.clone(),
             why,
@@ -122,6 +154,7 @@ impl Runtime {
             .arg("shim")
             .arg(dir)
             .env_clear()
+            .envs(&here.secrets)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

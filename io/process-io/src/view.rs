@@ -61,7 +61,7 @@ pub(crate) fn closed(path: &Path) -> Option<&Path> {
 }
 
 /// Gives this process, before it changes its user, a way to these folders (real paths).
-pub(crate) fn open(folders: &[&Path]) -> Reach {
+pub(crate) fn open(folders: &[PathBuf]) -> Reach {
     let hidden: BTreeSet<&Path> = folders.iter().filter_map(|path| closed(path)).collect();
     let Some(outermost) = hidden.first() else {
         return Reach::Open;
@@ -86,7 +86,7 @@ pub(crate) fn join(pid: u32) -> io::Result<()> {
     Ok(move_into_link_name_space(view.as_fd(), kind)?)
 }
 
-fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
+fn cover(hidden: &BTreeSet<&Path>, folders: &[PathBuf]) -> io::Result<()> {
     unshare()?;
     // What is mounted outside later still arrives; what is mounted here stays here.
     let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
@@ -95,7 +95,7 @@ fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
         .iter()
         .map(|folder| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::open(*folder, flags, Mode::empty())
+            rustix::fs::open(folder, flags, Mode::empty())
         })
         .collect::<Result<_, _>>()?;
     for folder in hidden {
@@ -114,7 +114,7 @@ fn cover(hidden: &BTreeSet<&Path>, folders: &[&Path]) -> io::Result<()> {
                 .recursive(true)
                 .mode(0o711)
                 .create(folder)?;
-            mount_bind_recursive(format!("/proc/self/fd/{}", held.as_raw_fd()), *folder)?;
+            mount_bind_recursive(format!("/proc/self/fd/{}", held.as_raw_fd()), folder)?;
         }
     }
     Ok(())

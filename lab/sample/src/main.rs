@@ -7,6 +7,7 @@
 
 mod fault;
 mod page;
+mod shop;
 mod stream;
 
 use fault::Faults;
@@ -16,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -64,16 +65,57 @@ fn log(line: &str) {
     drop(writeln!(io::stdout(), "{line}"));
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let app = Arc::new(App::from_environment());
-    match serve(&app).await {
+fn main() -> ExitCode {
+    let done = match std::env::args().nth(1).as_deref() {
+        None | Some("serve") => web(),
+        Some("worker") => worker().map(|()| 0),
+        Some("migrate") => job(shop::migrate),
+        Some("digest") => job(shop::digest),
+        Some(other) => Err(format!("`{other}` is none of serve, worker, migrate, digest").into()),
+    };
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
             drop(writeln!(io::stderr(), "sample: {fault}"));
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn web() -> Result<u8, shop::Failed> {
+    let app = Arc::new(App::from_environment());
+    Ok(serve(&app).await?)
+}
+
+/// The worker has a thread of its own; this one waits for SIGTERM.
+#[tokio::main(flavor = "current_thread")]
+async fn worker() -> Result<(), shop::Failed> {
+    let mut term = signal(SignalKind::terminate())?;
+    let ending = Arc::new(AtomicBool::new(false));
+    let own = Arc::clone(&ending);
+    let mut work = tokio::task::spawn_blocking(move || shop::work(&own));
+    tokio::select! {
+        done = &mut work => return done?,
+        _ = term.recv() => {}
+    }
+    ending.store(true, std::sync::atomic::Ordering::Relaxed);
+    work.await?
+}
+
+/// A job; `FAULT_JOB_MS` and `FAULT_JOB_EXIT` make it slow and make it fail.
+fn job(work: fn() -> Result<(), shop::Failed>) -> Result<u8, shop::Failed> {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        text.parse::<u64>().ok()
+    };
+    if let Some(ms) = number("FAULT_JOB_MS") {
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+    }
+    work()?;
+    Ok(number("FAULT_JOB_EXIT")
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(0))
 }
 
 async fn serve(app: &Arc<App>) -> io::Result<u8> {

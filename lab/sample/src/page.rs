@@ -1,6 +1,6 @@
 //! What each path answers.
 
-use crate::{App, stream};
+use crate::{App, shop, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -94,10 +94,46 @@ async fn work(
             )
         }
         "/echo" => echo(request).await,
+        "/visits" => kept(|| Ok(format!("{} visits\n", shop::visits()?))).await,
+        "/orders" if request.method() == Method::POST => {
+            let mut words = query.clone();
+            words.extend(form(&String::from_utf8_lossy(&body(request).await)));
+            let Some(item) = words.get("item").cloned() else {
+                return whole(StatusCode::BAD_REQUEST, "what `item`?\n");
+            };
+            kept(move || Ok(format!("{}\n", shop::order(&item)?))).await
+        }
+        "/orders" => kept(shop::orders).await,
+        _ if path.starts_with("/uploads/") && request.method() == Method::POST => {
+            let name = path["/uploads/".len()..].to_owned();
+            let bytes = body(request).await;
+            kept(move || Ok(format!("{} bytes kept\n", shop::upload(&name, &bytes)?))).await
+        }
         "/events" => stream::events(app, number("every_ms"), number("count")),
         "/ws" => stream::websocket(app, request),
         _ => whole(StatusCode::NOT_FOUND, "there is nothing here\n"),
     }
+}
+
+/// What keeps data waits for it on a thread of its own.
+async fn kept(
+    work: impl FnOnce() -> Result<String, shop::Failed> + Send + 'static,
+) -> Response<Body> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(text)) => whole(StatusCode::OK, text),
+        Ok(Err(fault)) => whole(StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
+        Err(fault) => whole(StatusCode::INTERNAL_SERVER_ERROR, format!("{fault}\n")),
+    }
+}
+
+/// The whole body, as far as it may go.
+async fn body(request: Request<Incoming>) -> Bytes {
+    let limited = Limited::new(request.into_body(), BODY_LIMIT)
+        .collect()
+        .await;
+    limited
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default()
 }
 
 fn ready(app: &App) -> Response<Body> {

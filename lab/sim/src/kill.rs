@@ -54,6 +54,9 @@ kinds! {
     Step::AwaitStopped { .. } => "await_stopped",
     Step::Clear { .. } => "clear",
     Step::Serve { .. } => "serve",
+    Step::Prepare { .. } => "prepare",
+    Step::Provision { .. } => "provision",
+    Step::AwaitRun { .. } => "await_run",
 }
 
 /// Every row: each kind of step that the plan has, before, between and after.

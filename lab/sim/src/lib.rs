@@ -15,6 +15,6 @@ pub mod stage;
 mod world;
 
 pub use kill::{KINDS, Kill, KillPoint, kill_points, kind};
-pub use platform::{contents, service, service_digests};
+pub use platform::{contents, job, service, service_digests, with_stores};
 pub use schedule::{Schedule, Story};
 pub use world::{Faults, World};

@@ -1,10 +1,13 @@
 //! Small platforms to live in.
 
 use mainstay_atoms::{
-    Check, Digest, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Size, Stop,
+    Bytes, Check, Digest, EnvironmentName, HostName, PlatformName, Probe, Schedule, ServiceName,
+    Size, Stop,
 };
 use mainstay_plan::Contents;
-use mainstay_spec::{GatewayPorts, Platform, Rolling, Service};
+use mainstay_spec::{
+    GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store, StoreKind,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +26,9 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
         ready: Some(Probe::readiness(Check::Http("/ready".into()))),
         replicas,
         size: Size::default(),
+        inject: BTreeMap::new(),
+        before: vec![],
+        after: vec![],
         env: BTreeMap::new(),
         stop: Stop {
             drain: Duration::from_secs(5),
@@ -54,6 +60,8 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         environment: EnvironmentName::default_environment(),
         gateway: GatewayPorts { http: 8080 },
         services: named,
+        jobs: BTreeMap::new(),
+        stores: BTreeMap::new(),
         domains: BTreeMap::from([(host, routes)]),
     };
     Contents {
@@ -62,10 +70,70 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
     }
 }
 
+/// Adds a store with a server, a folder, and jobs: a migration before each release of `web`, and one
+/// that runs every minute. Every service of the contents uses the store.
+#[must_use]
+pub fn with_stores(mut contents: Contents, memory_mib: u64) -> Contents {
+    let name = |name: &str| ServiceName::new(name).expect("a valid name");
+    let db = Store {
+        kind: StoreKind::Postgres(Postgres {
+            version: 15,
+            memory: Bytes(memory_mib << 20),
+            disk: None,
+            extensions: vec![],
+            settings: BTreeMap::new(),
+        }),
+        external: None,
+    };
+    let files = Store {
+        kind: StoreKind::Volume,
+        external: None,
+    };
+    let platform = &mut contents.platform;
+    platform.stores = BTreeMap::from([(name("db"), db), (name("files"), files)]);
+    for service in platform.services.values_mut() {
+        service.needs.push(name("db"));
+    }
+    if let Some(web) = platform.services.get_mut(&name("web")) {
+        web.before.push(name("migrate"));
+    }
+    let schedule = Schedule::new("* * * * *", "UTC").expect("a valid schedule");
+    let jobs = [("migrate", None), ("digest", Some(schedule))];
+    for (job, schedule) in jobs {
+        contents.artifacts.insert(name(job), Digest::of(b"job"));
+        platform
+            .jobs
+            .insert(name(job), self::job(schedule, &["db"]));
+    }
+    contents
+}
+
+/// A job of at most ten seconds.
+pub fn job(schedule: Option<Schedule>, needs: &[&str]) -> Job {
+    let needs = needs
+        .iter()
+        .map(|name| ServiceName::new(*name).expect("a valid name"));
+    Job {
+        build: None,
+        run: vec!["./job".into()],
+        artifact: vec!["job".into()],
+        needs: needs.collect(),
+        inject: BTreeMap::new(),
+        env: BTreeMap::new(),
+        size: Size::default(),
+        stop: Stop::default(),
+        schedule,
+        timeout: Duration::from_secs(10),
+        retries: 1,
+        overlap: Overlap::Forbid,
+        missed: Missed::Run,
+        at_least_once: false,
+        one_way: false,
+    }
+}
+
 /// What the instances of these contents are started from, service by service.
 pub fn service_digests(contents: &Contents) -> Vec<Digest> {
     let names = contents.platform.services.keys();
-    names
-        .filter_map(|name| contents.service_digest(name))
-        .collect()
+    names.filter_map(|name| contents.digest_of(name)).collect()
 }

@@ -1,7 +1,7 @@
 //! One life under one seed: deploys, supersessions, aborts, rollbacks, kills, and then quiet.
 
 use crate::stage::differs;
-use crate::{Faults, World, contents, service};
+use crate::{Faults, World, contents, service, with_stores};
 use fastrand::Rng;
 use mainstay_atoms::Actor;
 use mainstay_execute::{Engine, Phase, Ship, World as _};
@@ -31,6 +31,8 @@ pub struct Schedule {
     rng: Rng,
     lives: u64,
     by: Actor,
+    /// Whether its platform has stores and jobs.
+    stores: bool,
 }
 
 impl Schedule {
@@ -42,6 +44,7 @@ impl Schedule {
             rng: Rng::with_seed(seed ^ 0x5eed),
             lives: 0,
             by: Actor("tester".into()),
+            stores: seed.is_multiple_of(2),
         }
     }
 
@@ -134,6 +137,7 @@ impl Schedule {
     fn act(&mut self, version: u32) {
         let (by, choice) = (self.by.clone(), self.rng.u32(0..10));
         let replicas = self.rng.u32(1..4);
+        let (stores, memory) = (self.stores, 1 << self.rng.u64(5..8));
         let Some((engine, world)) = self.engine() else {
             return;
         };
@@ -150,10 +154,13 @@ impl Schedule {
                 if choice > 7 {
                     services.push(("search", service(1, &["api"])));
                 }
-                let contents = contents(services, version);
+                let mut contents = contents(services, version);
+                if stores {
+                    contents = with_stores(contents, memory);
+                }
                 if choice == 4 {
                     world.bad.extend(
-                        contents.service_digest(
+                        contents.digest_of(
                             contents
                                 .platform
                                 .services
@@ -203,7 +210,7 @@ impl Schedule {
             let waits = self
                 .engine
                 .as_ref()
-                .map(|engine| format!("{:?}", engine.waits()));
+                .map(|engine| format!("{:?}", engine.waits().collect::<Vec<_>>()));
             self.world
                 .broken
                 .push(format!("it does not converge: {phase:?}, waits {waits:?}"));

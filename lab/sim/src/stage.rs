@@ -21,14 +21,20 @@ pub fn observed(world: &mut World, history: &History) -> Observed {
         serving: history.table.clone(),
         attempts: history.attempts.clone(),
         generation: history.generation,
+        stores: history.stores.clone(),
+        jobs: history.jobs.clone(),
     }
 }
 
-/// Every instance that a release wants.
+/// Every instance of a service or store that a release wants.
 pub fn due(record: &ReleaseRecord) -> impl Iterator<Item = InstanceId> {
-    let services = record.contents.platform.services.iter();
-    services.flat_map(|(name, service)| {
-        (1..=service.replicas).map(|ordinal| InstanceId {
+    let platform = &record.contents.platform;
+    let services = platform.services.iter();
+    let services = services.map(|(name, service)| (name, service.replicas));
+    let stores = platform.stores.iter();
+    let stores = stores.map(|(name, store)| (name, u32::from(store.server().is_some())));
+    services.chain(stores).flat_map(|(name, count)| {
+        (1..=count).map(|ordinal| InstanceId {
             service: name.clone(),
             release: record.since[name],
             ordinal,
@@ -40,9 +46,12 @@ pub fn due(record: &ReleaseRecord) -> impl Iterator<Item = InstanceId> {
 pub fn differs(world: &World, record: &ReleaseRecord) -> Option<String> {
     let all: BTreeSet<InstanceId> = due(record).collect();
     let services = &record.contents.platform.services;
-    let served = |id: &&InstanceId| services[&id.service].port.is_some();
+    let served = |id: &&InstanceId| {
+        let service = services.get(&id.service);
+        service.is_some_and(|service| service.port.is_some())
+    };
     let served: BTreeSet<InstanceId> = all.iter().filter(served).cloned().collect();
-    let alive: BTreeSet<InstanceId> = world.alive().into_keys().map(|(id, _)| id).collect();
+    let alive: BTreeSet<InstanceId> = world.kept_running().into_keys().map(|(id, _)| id).collect();
     let pools = world
         .table()
         .into_iter()
@@ -96,6 +105,7 @@ pub fn carry_out(plan: &Plan, record: &ReleaseRecord, world: &mut World) {
         record: kept,
         of: None,
         reason: "a change".into(),
+        jobs: record.contents.platform.jobs.keys().cloned().collect(),
     };
     let _history = say(made, world);
     let recorded = Event::PlanRecorded {

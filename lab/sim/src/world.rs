@@ -3,7 +3,9 @@
 use crate::kill::{Kill, KillPoint, kind};
 use crate::stage;
 use fastrand::Rng;
-use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Launch, Moment, ServiceName, Stop};
+use mainstay_atoms::{
+    Digest, Epoch, Generation, InstanceId, Launch, Moment, Role, ServiceName, Stop, Wall,
+};
 use mainstay_execute::{EffectFault, Entry, Order};
 use mainstay_plan::{Event, History, Publish, ReleaseRecord, Serving, Step};
 use mainstay_routing::Table;
@@ -11,6 +13,7 @@ use mainstay_spec::Amount;
 use mainstay_workload::Exit;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod beside;
 mod outside;
 
 type Run = (InstanceId, Generation);
@@ -41,6 +44,8 @@ struct Process {
     in_flight: u64,
     left_table: Option<Moment>,
     stop: Stop,
+    /// A run of a job ends by itself then, and so.
+    ends_at: Option<(Moment, i32)>,
 }
 
 /// Everything outside the engine.
@@ -87,6 +92,13 @@ pub struct World {
     /// Effects in the order in which they were ordered.
     pub applied: Vec<Step>,
     last_begun: Option<Step>,
+    /// The same of runs of jobs, which go on beside a plan.
+    job_begun: Option<Step>,
+    /// Stores whose data was prepared.
+    prepared: BTreeSet<ServiceName>,
+    /// Runs of jobs that began, and the times of schedules that had theirs.
+    began: BTreeSet<InstanceId>,
+    due: BTreeSet<(ServiceName, Wall, u32)>,
     /// Events that this world forgets to write (mutants only).
     pub forgets: Option<fn(&Event) -> bool>,
 }
@@ -121,6 +133,10 @@ impl World {
             broken: Vec::new(),
             applied: Vec::new(),
             last_begun: None,
+            job_begun: None,
+            prepared: BTreeSet::new(),
+            began: BTreeSet::new(),
+            due: BTreeSet::new(),
             forgets: None,
         }
     }
@@ -143,6 +159,13 @@ impl World {
     pub fn alive(&self) -> BTreeMap<Run, Moment> {
         let alive = self.processes.iter().filter(|(_, one)| one.ended.is_none());
         alive.map(|(run, one)| (run.clone(), one.started)).collect()
+    }
+
+    /// Runs of services and stores, which are kept running.
+    pub fn kept_running(&self) -> BTreeMap<Run, Moment> {
+        let mut alive = self.alive();
+        alive.retain(|run, _| self.processes[run].launch.role() != Role::Job);
+        alive
     }
 
     /// What the gateway serves from.
@@ -239,7 +262,18 @@ impl World {
             }
             crashes |= self.crashing.contains(&process.launch.contents)
                 && now.since(process.started).as_millis() > 50;
-            if process.kill_at.is_some_and(|at| at <= now) && !immortal {
+            let (ends, code) = match process.ends_at {
+                Some((at, code)) => (at <= now, code),
+                None => (false, 0),
+            };
+            if ends {
+                let exit = Exit {
+                    code: Some(code),
+                    asked: process.kill_at.is_some(),
+                    ..Exit::default()
+                };
+                process.ended = Some((exit, now));
+            } else if process.kill_at.is_some_and(|at| at <= now) && !immortal {
                 let exit = Exit {
                     code: Some(0),
                     asked: true,
@@ -305,11 +339,18 @@ impl World {
         if taken || alive {
             self.breaks(&format!("{} starts over a living process", launch.instance));
         }
-        if launch.generation <= self.highest {
+        if launch.role() == Role::Job {
+            self.start_run(launch);
+        } else if launch.generation <= self.highest {
             let generation = launch.generation;
             self.breaks(&format!("generation {generation} is used a second time"));
         }
-        self.highest = self.highest.max(launch.generation);
+        if launch.role() != Role::Job {
+            self.highest = self.highest.max(launch.generation);
+        }
+        if launch.role() == Role::Store {
+            self.start_server(launch);
+        }
         // A restart takes the place of the run that ended.
         self.processes.retain(|(id, _), _| *id != launch.instance);
         let silent = self.bad.contains(&launch.contents) || self.chance(self.faults.unready);
@@ -327,6 +368,7 @@ impl World {
             in_flight: 0,
             left_table: Some(self.now),
             stop: launch.stop.clone(),
+            ends_at: (launch.role() == Role::Job).then(|| self.run_ends()),
         };
         self.processes.insert(run, process);
     }
@@ -496,7 +538,8 @@ impl World {
 
     fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
         self.applied.push(order.step.clone());
-        if self.last_begun.as_ref() != Some(order.step) {
+        let begun = [self.last_begun.as_ref(), self.job_begun.as_ref()];
+        if !begun.contains(&Some(order.step)) {
             self.breaks(&format!(
                 "`{}` is done without being recorded first",
                 order.step
@@ -534,6 +577,11 @@ impl World {
                 self.processes.remove(&run);
                 Ok(())
             }
+            Step::Prepare { order } => {
+                self.prepared.insert(order.store.clone());
+                Ok(())
+            }
+            Step::Provision { order } => self.provision(&order.store),
             Step::Serve { release } => {
                 let unready = self.serving.iter().flat_map(stage::due).find(|id| {
                     let mut runs = self.processes.iter().filter(|((other, _), _)| other == id);

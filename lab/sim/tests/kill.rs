@@ -2,8 +2,8 @@
 //! recorded, and after. Each time the next one carries on, and nobody who should survive is touched.
 
 use mainstay_atoms::{Actor, Generation, InstanceId};
-use mainstay_plan::{Event, Plan, Step};
-use mainstay_sim::{KINDS, Kill, KillPoint, Schedule, contents, kill_points, service};
+use mainstay_plan::{Contents, Event, Plan, Step};
+use mainstay_sim::{KINDS, Kill, KillPoint, Schedule, contents, kill_points, service, with_stores};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Runs = BTreeMap<(InstanceId, Generation), mainstay_atoms::Moment>;
@@ -15,7 +15,8 @@ enum Journey {
     Down,
 }
 
-/// A platform whose next step is the journey; `search` goes and `api` stays the same.
+/// A platform whose next step is the journey; `search` goes, `api` stays the same, and the store gets
+/// more memory.
 fn ready_to(journey: Journey) -> Schedule {
     let mut schedule = Schedule::new(7);
     let first = vec![
@@ -23,7 +24,7 @@ fn ready_to(journey: Journey) -> Schedule {
         ("api", service(2, &[])),
         ("search", service(1, &[])),
     ];
-    assert!(schedule.ship(contents(first, 1)));
+    assert!(schedule.ship(without_schedule(contents(first, 1), 256)));
     assert!(schedule.settle(60_000));
     if journey == Journey::Rollback {
         assert!(schedule.ship(second()));
@@ -32,7 +33,7 @@ fn ready_to(journey: Journey) -> Schedule {
     schedule
 }
 
-fn second() -> mainstay_plan::Contents {
+fn second() -> Contents {
     let mut second = contents(
         vec![("web", service(2, &["api"])), ("api", service(2, &[]))],
         2,
@@ -43,7 +44,16 @@ fn second() -> mainstay_plan::Contents {
         .find(|one| one.needs.is_empty())
         .expect("there is an api");
     api.env.insert("VERSION".into(), "1".into());
-    second
+    without_schedule(second, 512)
+}
+
+/// With stores and a migration, and without jobs that run by themselves.
+fn without_schedule(contents: Contents, memory_mib: u64) -> Contents {
+    let mut contents = with_stores(contents, memory_mib);
+    for job in contents.platform.jobs.values_mut() {
+        job.schedule = None;
+    }
+    contents
 }
 
 fn ask(journey: Journey, schedule: &mut Schedule) {
@@ -100,7 +110,8 @@ fn survivors(before: &Runs, plan: &Plan) -> (Runs, BTreeSet<(InstanceId, Generat
             } => {
                 kept.remove(&(instance.clone(), *generation));
             }
-            Step::Start { launch } => {
+            // A run of a job ends by itself.
+            Step::Start { launch } if launch.job.is_none() => {
                 started.insert((launch.instance.clone(), launch.generation));
             }
             _ => {}
@@ -126,7 +137,10 @@ fn walk(journey: Journey) -> Vec<KillPoint> {
     let rows = kill_points(&plan_of(journey).steps);
     for &row in &rows {
         let mut schedule = ready_to(journey);
-        let (skip, before) = (schedule.world.entries().len(), schedule.world.alive());
+        let (skip, before) = (
+            schedule.world.entries().len(),
+            schedule.world.kept_running(),
+        );
         ask(journey, &mut schedule);
         schedule.world.kill_at = Some(row);
         assert!(
@@ -157,7 +171,7 @@ fn walk(journey: Journey) -> Vec<KillPoint> {
             "{journey:?}, {row}: the plan is resumed, not made anew"
         );
         let (kept, started) = survivors(&before, &plans[0]);
-        let after = schedule.world.alive();
+        let after = schedule.world.kept_running();
         for (run, since) in &kept {
             assert_eq!(
                 after.get(run),

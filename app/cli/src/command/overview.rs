@@ -4,7 +4,7 @@ pub(crate) const TEXT: &str = "\
 Mainstay runs a company's platform from one file.
 
   start    check  plan  apply  up  deploy  down
-  look     status  why  logs  history  explain
+  look     status  why  logs  jobs  history  explain
   steer    rollback  abort  retry  hold
-  protect  ledger
+  protect  ledger  secret
   help     doctor  schema  completions  version      mainstay help COMMAND for details";

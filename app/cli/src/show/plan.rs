@@ -108,16 +108,19 @@ fn title(plan: &Plan, name: &str, environment: &str, planned: &Planned) -> Strin
     )
 }
 
-/// `services.web` → `web`.
+/// `services.web` → `web`, `stores.db` → `db`.
 fn short(resource: &str) -> &str {
-    resource.strip_prefix("services.").unwrap_or(resource)
+    let maps = ["services.", "jobs.", "stores."];
+    maps.iter()
+        .find_map(|map| resource.strip_prefix(map))
+        .unwrap_or(resource)
 }
 
 fn changed(change: &Change, prepared: &Prepared) -> Vec<String> {
     let name = short(&change.resource);
     match change.mark {
         Mark::Added => vec![format!("  + {name:<8} {}", added(change, prepared))],
-        Mark::Removed => vec![format!("  - {name:<8} drains and stops")],
+        Mark::Removed => vec![format!("  - {name:<8} {}", removed(&change.resource))],
         Mark::Changed => {
             let mut lines = Vec::new();
             let widest = change
@@ -139,6 +142,14 @@ fn changed(change: &Change, prepared: &Prepared) -> Vec<String> {
             }
             lines
         }
+    }
+}
+
+fn removed(resource: &str) -> &'static str {
+    match resource.split('.').next() {
+        Some("jobs") => "runs no more",
+        Some("stores") => "is detached; its data stays",
+        _ => "drains and stops",
     }
 }
 
@@ -207,6 +218,19 @@ fn added(change: &Change, prepared: &Prepared) -> String {
 }
 
 fn unchanged(planned: &Planned, prepared: &Prepared) -> Option<String> {
+    let platform = &prepared.contents.platform;
+    let touched = &planned.plan.report.stores;
+    let stores: Vec<&str> = platform
+        .stores
+        .keys()
+        .filter(|name| !touched.iter().any(|line| line.store == **name))
+        .map(ServiceName::as_str)
+        .collect();
+    let stores = match stores.as_slice() {
+        [] => String::new(),
+        [one] => format!("; store {one} is not touched"),
+        more => format!("; stores {} are not touched", more.join(", ")),
+    };
     let changed: BTreeSet<&str> = planned
         .changes
         .iter()
@@ -219,7 +243,7 @@ fn unchanged(planned: &Planned, prepared: &Prepared) -> Option<String> {
         .keys()
         .filter(|name| !changed.contains(name.as_str()));
     let count = same.count();
-    (count > 0).then(|| format!("  = {count} unchanged"))
+    (count > 0).then(|| format!("  = {count} unchanged{stores}"))
 }
 
 fn summary(planned: &Planned) -> Vec<String> {
@@ -227,7 +251,7 @@ fn summary(planned: &Planned) -> Vec<String> {
     let starts = plan
         .steps
         .iter()
-        .filter(|step| matches!(step, Step::Start { .. }))
+        .filter(|step| matches!(step, Step::Start { launch } if launch.job.is_none()))
         .count();
     let stops = plan
         .steps
@@ -238,6 +262,13 @@ fn summary(planned: &Planned) -> Vec<String> {
         "  {} steps: {starts} instances start, {stops} drain and stop",
         plan.steps.len()
     )];
+    for line in &plan.report.stores {
+        lines.push(format!("  store {line}"));
+    }
+    if !plan.report.jobs.is_empty() {
+        let jobs: Vec<&str> = plan.report.jobs.iter().map(ServiceName::as_str).collect();
+        lines.push(format!("  runs {}", jobs.join(", ")));
+    }
     for line in plan
         .report
         .services

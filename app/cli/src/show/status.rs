@@ -35,10 +35,36 @@ pub(crate) fn text(status: &Status) -> String {
             time::span(wait.for_ms)
         ));
     }
-    if status.services.is_empty() {
-        return lines.join("\n");
+    if !status.services.is_empty() {
+        lines.push(String::new());
+        lines.push(services(status));
     }
-    lines.push(String::new());
+    if !status.stores.is_empty() {
+        lines.push(String::new());
+        lines.push(stores(status));
+    }
+    lines.join("\n")
+}
+
+fn stores(status: &Status) -> String {
+    let mut table = Table::new(&["STORE", "KIND", "ADDRESS", "PID", "STATE"]);
+    for store in &status.stores {
+        let state = store.state.replace('_', " ");
+        table.row(vec![
+            store.name.clone(),
+            store.kind.clone(),
+            store.address.clone().unwrap_or_else(|| "-".into()),
+            store.pid.map_or_else(|| "-".into(), |pid| pid.to_string()),
+            match &store.detail {
+                Some(detail) => format!("{state}: {}", escaped(detail)),
+                None => state,
+            },
+        ]);
+    }
+    table.text()
+}
+
+fn services(status: &Status) -> String {
     let mut table = Table::new(&[
         "SERVICE", "RELEASE", "READY", "INSTANCE", "ADDRESS", "PID", "STATE",
     ])
@@ -71,8 +97,7 @@ pub(crate) fn text(status: &Status) -> String {
             table.row(row);
         }
     }
-    lines.push(table.text());
-    lines.join("\n")
+    table.text()
 }
 
 pub(crate) fn why(why: &Why) -> String {

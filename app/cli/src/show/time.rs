@@ -31,6 +31,17 @@ pub(crate) fn relative(milliseconds: u64) -> String {
     }
 }
 
+/// How far something is ahead: `in 4 s`, `in 3 h`.
+pub(crate) fn ahead(milliseconds: u64) -> String {
+    let seconds = milliseconds.saturating_sub(now_ms()) / 1000;
+    match seconds {
+        0..120 => format!("in {seconds} s"),
+        120..7200 => format!("in {} min", seconds / 60),
+        7200..172_800 => format!("in {} h", seconds / 3600),
+        _ => format!("in {} d", seconds / 86_400),
+    }
+}
+
 /// How long something has lasted: `4 s`, `3 d`.
 pub(crate) fn lasted(milliseconds: u64) -> String {
     let text = relative(milliseconds);

@@ -2,7 +2,7 @@
 
 use crate::scene::{NOW, Scene};
 use mainstay_atoms::{Fact, Moment};
-use mainstay_plan::{GatewaySeen, Purpose, Step};
+use mainstay_plan::{GatewaySeen, Purpose, Step, order_digest};
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::BTreeMap;
 
@@ -42,6 +42,7 @@ fn one(scene: &mut Scene, step: &Step) {
                 readiness: Readiness::Ready { since: NOW },
                 live: true,
                 stop: launch.stop.clone(),
+                role: launch.role(),
             });
         }
         Step::Publish(publish) => {
@@ -71,10 +72,14 @@ fn one(scene: &mut Scene, step: &Step) {
             let other = |one: &Instance| one.id != *instance || one.generation != *generation;
             seen.instances.retain(other);
         }
+        Step::Prepare { order } | Step::Provision { order } => {
+            seen.stores.insert(order.store.clone(), order_digest(order));
+        }
         Step::Serve { .. } => scene.purpose = Purpose::Heal,
         Step::AwaitReady { .. }
         | Step::AwaitAcknowledged { .. }
         | Step::AwaitDrained { .. }
-        | Step::AwaitStopped { .. } => {}
+        | Step::AwaitStopped { .. }
+        | Step::AwaitRun { .. } => {}
     }
 }

@@ -1,15 +1,18 @@
 //! Reads a scene: the release that is wanted, the one that serves, and what is seen.
 
 use mainstay_atoms::{
-    Actor, Check, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId, Moment,
-    PlatformName, Probe, ReleaseNumber, ServiceName, Size, Stop, Wall,
+    Actor, Bytes, Cause, Check, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId,
+    JobRun, Moment, PlatformName, Probe, ReleaseNumber, Role, ServiceName, Size, Stop, Wall,
 };
 use mainstay_plan::{
     Contents, Decision, GatewaySeen, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
-    ReleaseRecord, Routes, Serving, Target, decide,
+    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, decide, order_digest, store_order,
 };
 use mainstay_routing::{Backend, Pool};
-use mainstay_spec::{Amount, GatewayPorts, Platform, Rolling, Service};
+use mainstay_spec::{
+    Amount, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store,
+    StoreKind,
+};
 use mainstay_workload::{Attempts, Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -85,6 +88,10 @@ struct Reader {
     seen: Vec<String>,
     gateway: Option<String>,
     ports: BTreeSet<u16>,
+    /// Stores and jobs of the release that serves, and of the one that is wanted.
+    beside: [Beside; 2],
+    applied: Vec<String>,
+    runs: Vec<String>,
 }
 
 impl Reader {
@@ -111,6 +118,30 @@ impl Reader {
             ["route", name] => self.route = Some(ServiceName::new(name).expect("a name")),
             ["seen", ..] => self.seen.push(line.to_owned()),
             ["gateway", ref rest @ ..] => self.gateway = Some(rest.join(" ")),
+            ["store", name, ref rest @ ..] => {
+                let (name, store) = store(name, rest);
+                let only = rest.iter().find_map(|word| match *word {
+                    "before" => Some(0),
+                    "after" => Some(1),
+                    _ => None,
+                });
+                for (place, beside) in self.beside.iter_mut().enumerate() {
+                    if only.is_none_or(|only| only == place) {
+                        beside.stores.insert(name.clone(), store.clone());
+                    }
+                }
+            }
+            ["job", name, ref rest @ ..] => {
+                for beside in &mut self.beside {
+                    let (name, job) = job(name, rest);
+                    beside.jobs.insert(name, job);
+                }
+            }
+            ["applied", ref names @ ..] => {
+                self.applied
+                    .extend(names.iter().map(|name| (*name).to_owned()));
+            }
+            ["run", ..] => self.runs.push(line.to_owned()),
             ["port", number, "taken"] => drop(self.ports.insert(number.parse().expect("a port"))),
             ["no", "port", "left"] => self.ports.extend(PORTS),
             _ => panic!("what is `{line}`?"),
@@ -124,11 +155,11 @@ impl Reader {
     fn finish(self) -> Scene {
         let first = ReleaseNumber(1);
         let before = (!self.before.is_empty()).then(|| {
-            let contents = contents(&self.before, None);
+            let contents = self.beside[0].add(contents(&self.before, None));
             ReleaseRecord::over(None, self.over.unwrap_or(first), contents)
         });
         let record = self.release.map(|number| {
-            let contents = contents(&self.wanted, self.route.as_ref());
+            let contents = self.beside[1].add(contents(&self.wanted, self.route.as_ref()));
             ReleaseRecord::over(before.as_ref(), number, contents)
         });
         let known = before.as_ref().or(record.as_ref());
@@ -203,6 +234,8 @@ impl Reader {
             }
         };
         let generation = serving.generation;
+        let stores = self.stores_applied(known);
+        let jobs = self.jobs_known();
         Scene {
             release: self.release,
             purpose: self.purpose.expect("the scene says what is asked"),
@@ -214,8 +247,32 @@ impl Reader {
                 serving,
                 attempts,
                 generation,
+                stores,
+                jobs,
             },
         }
+    }
+
+    fn stores_applied(&self, known: Option<&ReleaseRecord>) -> BTreeMap<ServiceName, Digest> {
+        let order = |name: &String| {
+            let name = ServiceName::new(name.as_str()).expect("a name");
+            let order = store_order(&known.expect("a release").contents, &name);
+            (name, order_digest(&order.expect("the store is there")))
+        };
+        self.applied.iter().map(order).collect()
+    }
+
+    fn jobs_known(&self) -> BTreeMap<ServiceName, Runs> {
+        let names = self.beside[1].jobs.keys();
+        let mut jobs: BTreeMap<ServiceName, Runs> =
+            names.map(|name| (name.clone(), Runs::default())).collect();
+        for line in &self.runs {
+            let run = run(line);
+            let runs = jobs.entry(run.instance.service.clone()).or_default();
+            runs.last = runs.last.max(run.instance.ordinal);
+            runs.kept.push_back(run);
+        }
+        jobs
     }
 }
 
@@ -237,8 +294,9 @@ impl Seen {
         };
         let made = records.into_iter().flatten().find_map(|record| {
             let same = record.since.get(&id.service) == Some(&id.release);
-            let service = record.contents.platform.services.get(&id.service)?;
-            same.then(|| (record.digests[&id.service], service))
+            let service = record.contents.platform.services.get(&id.service);
+            let contents = record.digests.get(&id.service)?;
+            same.then_some((*contents, service))
         });
         let has = |word: &str| words.contains(&word);
         let contents = match made {
@@ -246,7 +304,13 @@ impl Seen {
             _ => Digest::of(b"other contents"),
         };
         let port = 20_001 + u16::try_from(place).expect("few instances");
-        let serves = made.is_none_or(|(_, service)| service.port.is_some());
+        let is = |name: &str| id.service.as_str() == name;
+        let role = match () {
+            () if is("db") || is("cache") => Role::Store,
+            () if is("migrate") || is("warm") => Role::Job,
+            () => Role::Service,
+        };
+        let serves = made.is_none_or(|(_, service)| service.is_some_and(|one| one.port.is_some()));
         let ends = u32::try_from(number("ended").unwrap_or(0)).expect("few ends");
         let running = if has("ended") {
             let exit = Exit {
@@ -280,6 +344,7 @@ impl Seen {
             readiness,
             live: !has("dead"),
             stop: Stop::default(),
+            role,
         };
         Self {
             instance,
@@ -309,6 +374,10 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
                     .map(|need| ServiceName::new(need).expect("a name"));
                 service.needs = needs.collect();
             }
+            Some(("before", text)) => {
+                service.before = vec![ServiceName::new(text).expect("a name")];
+            }
+            Some(("after", text)) => service.after = vec![ServiceName::new(text).expect("a name")],
             Some(("surge", text)) => deploy.surge = count(text),
             Some(("unavailable", text)) => deploy.unavailable = count(text),
             Some(("version", text)) => {
@@ -321,6 +390,110 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
     (name, service)
 }
 
+/// Stores and jobs of one release.
+#[derive(Default)]
+struct Beside {
+    stores: BTreeMap<ServiceName, Store>,
+    jobs: BTreeMap<ServiceName, Job>,
+}
+
+impl Beside {
+    fn add(&self, mut contents: Contents) -> Contents {
+        contents.platform.stores.clone_from(&self.stores);
+        contents.platform.jobs.clone_from(&self.jobs);
+        contents
+    }
+}
+
+/// `store db postgres memory=1 before`; `store files volume`.
+fn store(name: &str, words: &[&str]) -> (ServiceName, Store) {
+    let number = |key: &str| {
+        let found = words.iter().find_map(|word| word.strip_prefix(key));
+        found.map(|text| text.parse::<u64>().expect("a number"))
+    };
+    let kind = if words.contains(&"volume") {
+        StoreKind::Volume
+    } else {
+        let log =
+            number("log=").map(|ms| ("log_min_duration_statement".to_owned(), format!("{ms}ms")));
+        StoreKind::Postgres(Postgres {
+            version: 15,
+            memory: Bytes(number("memory=").unwrap_or(1) << 30),
+            disk: None,
+            extensions: vec![],
+            settings: log.into_iter().collect(),
+        })
+    };
+    let external = words.contains(&"external").then(|| "DB_URL".to_owned());
+    (
+        ServiceName::new(name).expect("a name"),
+        Store { kind, external },
+    )
+}
+
+/// `job migrate one_way retries=2 needs=db`.
+fn job(name: &str, words: &[&str]) -> (ServiceName, Job) {
+    let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    let needs = value("needs=").map(|name| ServiceName::new(name).expect("a name"));
+    let job = Job {
+        build: None,
+        run: vec!["./job".into()],
+        artifact: vec!["job".into()],
+        needs: needs.into_iter().collect(),
+        inject: BTreeMap::new(),
+        env: BTreeMap::new(),
+        size: Size::default(),
+        stop: Stop::default(),
+        schedule: None,
+        timeout: Duration::from_secs(60),
+        retries: value("retries=").map_or(0, |count| count.parse().expect("a count")),
+        overlap: Overlap::Forbid,
+        missed: Missed::Run,
+        at_least_once: false,
+        one_way: words.contains(&"one_way"),
+    };
+    (ServiceName::new(name).expect("a name"), job)
+}
+
+/// `run migrate.v3.1 ok for v3`, `failed`, `running`.
+fn run(line: &str) -> Run {
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let exit = match words[1] {
+        "ok" => Some(0),
+        "failed" => Some(1),
+        "running" => None,
+        other => panic!("what is a run that {other}?"),
+    };
+    let end = exit.map(|code| RunEnd {
+        exit: Exit {
+            code: Some(code),
+            ..Exit::default()
+        },
+        ran_ms: 1000,
+        at: Wall(1000),
+    });
+    let instance: InstanceId = words[0].parse().expect("a run is like migrate.v3.1");
+    Run {
+        release: words.get(3).map(|word| word.parse().expect("a release")),
+        generation: Generation(1),
+        job: JobRun {
+            cause: Cause::Before,
+            due: None,
+            attempt: instance.ordinal,
+            retries: 0,
+            timeout: Duration::from_secs(60),
+            at_least_once: false,
+            one_way: false,
+        },
+        instance,
+        by: Actor("tester".into()),
+        begun: Wall(0),
+        stopping: None,
+        end,
+        launch: None,
+    }
+}
+
 fn plain() -> Service {
     Service {
         build: None,
@@ -328,6 +501,9 @@ fn plain() -> Service {
         artifact: vec!["program".into()],
         port: Some(8080),
         needs: vec![],
+        inject: BTreeMap::new(),
+        before: vec![],
+        after: vec![],
         health: None,
         ready: Some(Probe::readiness(Check::Http("/ready".into()))),
         replicas: 1,
@@ -361,6 +537,8 @@ pub(crate) fn contents(
             environment: EnvironmentName::default_environment(),
             gateway: GatewayPorts { http: 8080 },
             services: services.iter().cloned().collect(),
+            jobs: BTreeMap::new(),
+            stores: BTreeMap::new(),
             domains: domains.into_iter().collect(),
         },
     }

@@ -2,7 +2,7 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use super::service::Known;
+use super::known::{Known, Thing};
 use crate::key::{DomainKeys, RouteKeys};
 use crate::nearest::short;
 use crate::node::{Entry, Node, Span};
@@ -256,6 +256,9 @@ impl Walk<'_> {
         let name = &node.scalar()?.text;
         match known.get(name) {
             None => self.unknown_service(known, name, node.span, path, None),
+            Some(there) if there.thing != Thing::Service => {
+                self.unknown_service(known, name, node.span, path, None);
+            }
             Some(there) if !there.port => self.no_port(there, name, node.span, path),
             Some(_) => return ServiceName::new(name.as_str()).ok(),
         }

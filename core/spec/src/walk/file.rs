@@ -2,13 +2,15 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use super::service::Known;
+use super::known::{Facts, Known};
+use super::store;
 use crate::key::FileKeys;
 use crate::nearest::short;
+use crate::node::Entry;
 use crate::node::Span;
 use crate::node::{Map, Node};
 use crate::path::Path;
-use crate::platform::{GatewayPorts, Platform, Service};
+use crate::platform::{GatewayPorts, Platform};
 use crate::shape::{Shape, Shaped};
 use mainstay_atoms::{EnvironmentName, PlatformName, ServiceName};
 use std::collections::BTreeMap;
@@ -32,8 +34,13 @@ pub(crate) fn platform(
     walk.version(&fields);
     let name = walk.platform_name(&fields);
     let gateway = walk.gateway(&fields);
-    let (known, services) = walk.services(&fields);
+    let mut known = Known::new();
+    let stores = walk.things(&fields, "stores", &mut known, Walk::store);
+    walk.told_by(&fields, stores.as_ref());
+    let services = walk.things(&fields, "services", &mut known, Walk::service);
+    let jobs = walk.things(&fields, "jobs", &mut known, Walk::job);
     walk.needs(&known);
+    walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
     walk.environments(&fields);
     Some(Platform {
@@ -41,6 +48,8 @@ pub(crate) fn platform(
         environment: environment.clone(),
         gateway: gateway?,
         services: services?,
+        jobs: jobs?,
+        stores: stores?,
         domains: domains?,
     })
 }
@@ -161,37 +170,75 @@ impl Walk<'_> {
         map
     }
 
-    /// All services: their names and ports for references, and the checked ones.
-    fn services<'t>(
+    /// All services, jobs or stores: their names for references, and the checked ones.
+    fn things<'t, T>(
         &mut self,
         fields: &Fields<'t, '_>,
-    ) -> (Known<'t>, Option<BTreeMap<ServiceName, Service>>) {
-        let mut known = Known::new();
-        let Some(field) = fields.get("services") else {
-            known.readable = !fields.tries("services");
-            return (known, Some(BTreeMap::new()));
+        name: &'static str,
+        known: &mut Known<'t>,
+        read: impl Fn(&mut Self, &'t Entry, &Path<'_>) -> (Facts<'t>, Option<T>),
+    ) -> Option<BTreeMap<ServiceName, T>> {
+        let Some(field) = fields.get(name) else {
+            known.readable &= !fields.tries(name);
+            return Some(BTreeMap::new());
         };
         let Some(map) = self.named(&field) else {
-            return (known, None);
+            known.readable = false;
+            return None;
         };
-        known.readable = true;
-        let mut services = Some(BTreeMap::new());
+        let mut things = Some(BTreeMap::new());
         for entry in map.named() {
             let path = field.path.key(&entry.key.text);
-            let (facts, service) = self.service(entry, &path);
+            let (facts, thing) = read(self, entry, &path);
+            let noun = facts.thing.noun();
+            self.taken(&facts, entry, &path, known);
             known.add(&entry.key.text, facts);
             let name = ServiceName::new(entry.key.text.as_str());
             if let Err(fault) = &name {
-                self.bad_name("service", &entry.key.text, entry.key.span, &path, fault);
+                let noun = noun.trim_start_matches("a ");
+                self.bad_name(noun, &entry.key.text, entry.key.span, &path, fault);
             }
-            match (name, service, &mut services) {
-                (Ok(name), Some(service), Some(all)) => {
-                    all.insert(name, service);
+            match (name, thing, &mut things) {
+                (Ok(name), Some(thing), Some(all)) => {
+                    all.insert(name, thing);
                 }
-                _ => services = None,
+                _ => things = None,
             }
         }
-        (known, services)
+        things
+    }
+
+    /// A name that stands for two things, so that `needs` could not tell them apart.
+    fn taken(&mut self, facts: &Facts<'_>, entry: &Entry, path: &Path<'_>, known: &Known<'_>) {
+        let Some(other) = known.get(&entry.key.text) else {
+            return;
+        };
+        let name = short(&entry.key.text);
+        let (line, noun) = (self.line(other.at, entry.key.span), other.thing.noun());
+        let message = format!("`{name}` is {noun} and {}", facts.thing.noun());
+        self.add("duplicate", entry.key.span, path, message, |fault| {
+            fault
+                .label(format!("{noun} of that name is declared in {line}"))
+                .hint("services, jobs and stores share their names; call one of them otherwise")
+        });
+    }
+
+    /// Remembers what stores tell, for those who need them.
+    fn told_by(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        stores: Option<&BTreeMap<ServiceName, crate::store::Store>>,
+    ) {
+        let Some(stores) = stores else {
+            let map = fields.get("stores").and_then(|field| field.value().map());
+            self.unread = map
+                .into_iter()
+                .flat_map(Map::named)
+                .map(|entry| entry.key.text.clone())
+                .collect();
+            return;
+        };
+        self.variables = store::variables(stores);
     }
 
     /// The names of environments; what they say was laid over the file before.

@@ -1,13 +1,17 @@
 //! The merged tree → [`Platform`](crate::Platform), with every mistake on the way.
 
 mod domain;
+mod env;
 mod fields;
 mod file;
+mod job;
+mod known;
 mod need;
 mod probe;
 mod program;
 mod rolling;
 mod service;
+mod store;
 mod value;
 
 pub(crate) use file::platform;
@@ -19,7 +23,7 @@ use crate::path::Path;
 use crate::shape::Shape;
 use crate::tree::mistake;
 use mainstay_faults::{Fault, Source};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Comparisons of names that suggestions may cost in one file.
 const COMPARISONS: usize = 200_000;
@@ -37,6 +41,10 @@ pub(crate) struct Walk<'s> {
     comparisons: usize,
     /// Services whose inherited keys are unknown because of another mistake.
     incomplete: BTreeSet<String>,
+    /// What each store tells those who need it.
+    variables: BTreeMap<String, Vec<String>>,
+    /// Stores with mistakes, of which that is not known.
+    unread: BTreeSet<String>,
 }
 
 impl<'s> Walk<'s> {
@@ -48,6 +56,8 @@ impl<'s> Walk<'s> {
             unkept: 0,
             comparisons: 0,
             incomplete,
+            variables: BTreeMap::new(),
+            unread: BTreeSet::new(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! `needs`: names that exist, ports that answer, and no cycle.
 
 use super::Walk;
-use super::service::{Facts, Known};
+use super::fields::Fields;
+use super::known::{Facts, Known, Thing};
 use crate::nearest::{listed, short};
-use crate::node::Span;
+use crate::node::{Content, Node, Span};
 use crate::path::Path;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ impl Walk<'_> {
     pub(super) fn needs(&mut self, known: &Known<'_>) {
         for (name, facts) in known.all() {
             let path = Path::ROOT;
-            let path = path.key("services");
+            let path = path.key(facts.thing.map());
             let path = path.key(name);
             let path = path.key("needs");
             let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
@@ -29,19 +30,77 @@ impl Walk<'_> {
                 }
                 seen.insert(needed, at);
                 match known.get(needed) {
-                    None => self.unknown_service(known, needed, at, &path, Some(name)),
+                    None => {
+                        let things = (&[Thing::Service, Thing::Store][..], "service or store");
+                        self.unknown_name(known, things, (needed, at), &path, Some(name));
+                    }
                     Some(_) if needed == name => {
                         let message = format!("`{}` needs itself", short(name));
                         self.add("cycle", at, &path, message, |fault| {
                             fault.hint("take the name out of `needs`")
                         });
                     }
-                    Some(there) if !there.port => self.no_port(there, needed, at, &path),
+                    Some(there) if there.thing == Thing::Job => {
+                        let message = format!(
+                            "`{}` is a job, and a job is not there to be called",
+                            short(needed)
+                        );
+                        self.add("wrong_reference", at, &path, message, |fault| {
+                            fault.hint(format!(
+                                "to run it with a release, write `deploy: {{ before: [{}] }}`",
+                                short(needed)
+                            ))
+                        });
+                    }
+                    Some(there) if there.thing == Thing::Service && !there.port => {
+                        self.no_port(there, needed, at, &path);
+                    }
                     Some(_) => {}
                 }
             }
         }
         self.cycles(known);
+    }
+
+    /// Jobs that services run around a release.
+    pub(super) fn release_jobs(&mut self, fields: &Fields<'_, '_>, known: &Known<'_>) {
+        let services = fields.get("services").and_then(|field| field.value().map());
+        let Some(map) = services else { return };
+        for entry in map.named() {
+            let deploy = entry.value.map().and_then(|map| map.get("deploy"));
+            let Some(deploy) = deploy.and_then(Node::map) else {
+                continue;
+            };
+            for when in ["before", "after"] {
+                let path = Path::ROOT;
+                let path = path.key("services");
+                let path = path.key(&entry.key.text);
+                let path = path.key("deploy");
+                let path = path.key(when);
+                let Some(Content::List(items)) = deploy.get(when).map(|node| &node.content) else {
+                    continue;
+                };
+                for item in items {
+                    let Some(scalar) = item.scalar().filter(|_| !item.is_null()) else {
+                        continue;
+                    };
+                    self.release_job(known, (&scalar.text, item.span), &path);
+                }
+            }
+        }
+    }
+
+    fn release_job(&mut self, known: &Known<'_>, (name, at): (&str, Span), path: &Path<'_>) {
+        match known.get(name) {
+            None => self.unknown_name(known, (&[Thing::Job], "job"), (name, at), path, None),
+            Some(facts) if facts.thing != Thing::Job => {
+                let message = format!("`{}` is {}, not a job", short(name), facts.thing.noun());
+                self.add("wrong_reference", at, path, message, |fault| {
+                    fault.hint("name one of `jobs`")
+                });
+            }
+            Some(_) => {}
+        }
     }
 
     /// A name that no service has.
@@ -53,6 +112,25 @@ impl Walk<'_> {
         path: &Path<'_>,
         but: Option<&str>,
     ) {
+        if let Some(facts) = known.get(name) {
+            let message = format!("`{}` is {}, not a service", short(name), facts.thing.noun());
+            self.add("wrong_reference", at, path, message, |fault| {
+                fault.hint("name one of `services`")
+            });
+            return;
+        }
+        self.unknown_name(known, (&[Thing::Service], "service"), (name, at), path, but);
+    }
+
+    /// A name that none of these things has.
+    fn unknown_name(
+        &mut self,
+        known: &Known<'_>,
+        (things, noun): (&[Thing], &str),
+        (name, at): (&str, Span),
+        path: &Path<'_>,
+        but: Option<&str>,
+    ) {
         if !known.readable {
             return;
         }
@@ -60,12 +138,15 @@ impl Walk<'_> {
             self.unkept += 1;
             return;
         }
-        let others = || known.names().filter(|other| Some(*other) != but);
+        let others = || known.names(things).filter(|other| Some(*other) != but);
         let hint = self.did_you_mean(name, others()).unwrap_or_else(|| {
             let all = listed(others());
-            format!("services of the file: {all}")
+            match noun {
+                "service or store" => format!("services and stores of the file: {all}"),
+                _ => format!("{noun}s of the file: {all}"),
+            }
         });
-        let message = format!("the file declares no service `{}`", short(name));
+        let message = format!("the file declares no {noun} `{}`", short(name));
         self.add("unknown_name", at, path, message, |fault| fault.hint(hint));
     }
 
@@ -108,7 +189,10 @@ impl Walk<'_> {
                 _ => steps.join(""),
             };
             let path = Path::ROOT;
-            let path = path.key("services");
+            let map = known
+                .get(name)
+                .map_or("services", |facts| facts.thing.map());
+            let path = path.key(map);
             let path = path.key(name);
             let path = path.key("needs");
             self.add("cycle", at, &path, "`needs` forms a cycle".to_owned(), |fault| {

@@ -4,30 +4,49 @@ use super::Walk;
 use super::fields::{Field, Fields};
 use crate::later::later;
 use crate::platform::{Amount, Rolling};
+use mainstay_atoms::ServiceName;
+
+/// What `deploy` says.
+#[derive(Default)]
+pub(super) struct Deploy {
+    pub(super) rolling: Rolling,
+    pub(super) before: Vec<ServiceName>,
+    pub(super) after: Vec<ServiceName>,
+}
 
 impl Walk<'_> {
     /// How a release replaces instances; `count` is how many the service wants.
-    pub(super) fn deploy(
-        &mut self,
-        fields: &Fields<'_, '_>,
-        count: Option<u32>,
-    ) -> Option<Rolling> {
+    pub(super) fn deploy(&mut self, fields: &Fields<'_, '_>, count: Option<u32>) -> Option<Deploy> {
         let Some(field) = fields.get("deploy") else {
-            return Some(Rolling::default());
+            return Some(Deploy::default());
         };
         if let Some(scalar) = field.value().scalar() {
             if scalar.text == "rolling" {
-                return Some(Rolling::default());
+                return Some(Deploy::default());
             }
             self.other_way(&field, &scalar.text);
             return None;
         }
         let at = field.entry.key.span;
         let inner = self.fields(field.value(), at, field.key.shape, &field.path)?;
-        match inner.get("rolling") {
+        let rolling = match inner.get("rolling") {
             None => Some(Rolling::default()),
             Some(rolling) => self.rolling(&rolling, count),
-        }
+        };
+        let before = self.optional(&inner, "before", Self::jobs);
+        let after = self.optional(&inner, "after", Self::jobs);
+        Some(Deploy {
+            rolling: rolling?,
+            before: before.ok()?.unwrap_or_default(),
+            after: after.ok()?.unwrap_or_default(),
+        })
+    }
+
+    /// Names of jobs; whether there are such is checked once all are read.
+    fn jobs(&mut self, field: &Field<'_, '_>) -> Option<Vec<ServiceName>> {
+        let names = self.names(field);
+        let names = names.iter().map(|(name, _)| ServiceName::new(*name).ok());
+        names.collect()
     }
 
     /// A word that is not `rolling`.

@@ -299,6 +299,113 @@ impl Walk<'_> {
         None
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, field: &Field<'_, '_>) -> Option<bool> {
+        let scalar = self.scalar(field)?;
+        match scalar.text.as_str() {
+            "true" if scalar.plain => Some(true),
+            "false" if scalar.plain => Some(false),
+            text => {
+                let meant = match text.to_ascii_lowercase().as_str() {
+                    "true" | "yes" | "on" => Some("true"),
+                    "false" | "no" | "off" => Some("false"),
+                    _ => None,
+                };
+                let hint = meant.map(|meant| format!("write `{}: {meant}`", field.key.name));
+                self.wrong_type(field, field.value(), hint);
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn word(&mut self, field: &Field<'_, '_>) -> Option<String> {
+        let Kind::Word(words) = kind_of(field) else {
+            unreachable!("the table has a word here");
+        };
+        let text = &self.scalar(field)?.text;
+        if words.contains(&text.as_str()) {
+            return Some(text.clone());
+        }
+        let hint = self.did_you_mean(text, words.iter().copied());
+        self.wrong_type(field, field.value(), hint);
+        None
+    }
+
+    /// Bytes, one value.
+    pub(super) fn bytes(&mut self, field: &Field<'_, '_>) -> Option<Bytes> {
+        let text = &self.scalar(field)?.text;
+        let Ok(bytes) = text.parse::<Bytes>() else {
+            match unit::memory(text) {
+                Some(meant) => {
+                    self.wrong_unit(
+                        field,
+                        "the unit is one of Ki, Mi, Gi, Ti, k, M, G, T",
+                        Some(meant),
+                    );
+                }
+                None => self.wrong_type(field, field.value(), None),
+            }
+            return None;
+        };
+        let (least, most) = (Bytes(MEMORY_BYTES.0), Bytes(MEMORY_BYTES.1));
+        if (least..=most).contains(&bytes) {
+            return Some(bytes);
+        }
+        if bytes < least && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.wrong_unit(
+                field,
+                "without a unit these are bytes",
+                Some(format!("{text}Mi")),
+            );
+        } else {
+            let hint = format!("choose from {least} to {most}");
+            self.out_of_range(field, bytes > most, hint);
+        }
+        None
+    }
+
+    /// The name of a secret: capital letters, digits and underscores.
+    pub(super) fn secret_name(&mut self, field: &Field<'_, '_>) -> Option<String> {
+        let text = &self.scalar(field)?.text;
+        let fits = text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.len() <= 63
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if fits {
+            return Some(text.clone());
+        }
+        // What stands here may be the secret itself, so it is not shown.
+        self.wrong_type(field, field.value(), Some("name the secret, such as `DB_URL`, and give its value by `mainstay secret set DB_URL`".into()));
+        None
+    }
+
+    /// Names of a database's extensions.
+    pub(super) fn extensions(&mut self, field: &Field<'_, '_>) -> Option<Vec<String>> {
+        let names = self.names(field);
+        let mut extensions = Some(Vec::with_capacity(names.len()));
+        for (name, at) in names {
+            let fits = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+                && name.len() <= 63
+                && name.bytes().all(|b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'
+                });
+            match (fits, &mut extensions) {
+                (true, Some(extensions)) => extensions.push(name.to_owned()),
+                (true, None) => {}
+                (false, _) => {
+                    let message = format!("`{}` cannot be the name of an extension", short(name));
+                    self.add("invalid_name", at, &field.path, message, |fault| {
+                        fault.hint("use its name as the server has it, such as `citext`")
+                    });
+                    extensions = None;
+                }
+            }
+        }
+        extensions
+    }
+
     /// Refuses a zero byte, which no process can be given.
     pub(super) fn without_zero(&mut self, text: &str, node: &Node, path: &Path<'_>) -> bool {
         let fits = !text.contains('\0');

@@ -131,6 +131,9 @@ pub(crate) fn launch(artifact: Digest) -> Launch {
         ready: None,
         health: None,
         stop: Stop::default(),
+        told: BTreeMap::new(),
+        server: None,
+        job: None,
     }
 }
 

@@ -40,6 +40,7 @@ impl mainstay_execute::World for World {
                 },
                 live: true,
                 stop: process.stop.clone(),
+                role: process.launch.role(),
             })
             .collect();
         let gateway = match (&self.table, self.gateway_back) {
@@ -102,6 +103,9 @@ impl mainstay_execute::World for World {
                 return Err(killed());
             }
             self.learn(&entry.event);
+            if let Event::JobStep { step } = &entry.event {
+                self.job_begun = Some(step.clone());
+            }
             let begun = match &entry.event {
                 Event::StepBegun { step, .. } => Some(step.clone()),
                 _ => None,

@@ -1,0 +1,148 @@
+//! Refusals as the API answers them: status, exit code and hint, mapped once.
+
+use crate::api::Problem;
+use crate::desk::DeskFault;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use mainstay_execute::Refusal;
+
+/// A refusal on its way out.
+pub(crate) struct Answer(pub(crate) StatusCode, pub(crate) Problem);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+    exit: u8,
+) -> Answer {
+    let (code, message, hint) = (code.into(), message.into(), hint.map(Into::into));
+    Answer(
+        status,
+        Problem {
+            code,
+            message,
+            hint,
+            exit,
+        },
+    )
+}
+
+impl From<DeskFault> for Answer {
+    fn from(fault: DeskFault) -> Self {
+        problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            &fault.to_string(),
+            Some("try again in a moment"),
+            2,
+        )
+    }
+}
+
+/// The one place where a refusal becomes a status, an exit code and a hint.
+pub(crate) fn refused(refusal: &Refusal) -> Answer {
+    let message = refusal.to_string();
+    let (status, code, hint, exit) = match refusal {
+        Refusal::Same { .. } => (
+            StatusCode::CONFLICT,
+            "same",
+            Some("`mainstay history` lists what can be brought back".to_owned()),
+            1,
+        ),
+        Refusal::Held { release } => (
+            StatusCode::CONFLICT,
+            "held",
+            Some(format!(
+                "`mainstay deploy --yes` ships it all the same; `mainstay hold lift {release}` removes the hold"
+            )),
+            4,
+        ),
+        Refusal::Unknown { .. } | Refusal::NeverServed { .. } | Refusal::NoHold { .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_release",
+            Some("`mainstay history` lists the releases".into()),
+            1,
+        ),
+        Refusal::NoPrevious => (
+            StatusCode::CONFLICT,
+            "no_previous",
+            Some("`mainstay history` lists the releases".into()),
+            1,
+        ),
+        Refusal::OneWay { release, .. } => (
+            StatusCode::CONFLICT,
+            "one_way",
+            Some(format!(
+                "the data is {release}'s now; ship a release that understands it: `mainstay deploy`"
+            )),
+            4,
+        ),
+        Refusal::NothingServes => (
+            StatusCode::CONFLICT,
+            "nothing_serves",
+            Some("`mainstay deploy` ships the file".into()),
+            1,
+        ),
+        Refusal::UnknownJob { known, .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_job",
+            Some(if known.is_empty() {
+                "it has no jobs at all".into()
+            } else {
+                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                format!("its jobs: {}", known.join(", "))
+            }),
+            1,
+        ),
+        Refusal::TooMany { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many",
+            Some("`mainstay jobs` shows what runs".into()),
+            1,
+        ),
+        Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
+        Refusal::NothingToRetry => (
+            StatusCode::CONFLICT,
+            "nothing_to_retry",
+            Some("`mainstay deploy` ships the file".into()),
+            1,
+        ),
+        Refusal::Moved { .. } => (
+            StatusCode::CONFLICT,
+            "moved",
+            Some("make a new plan: `mainstay plan --out FILE`".into()),
+            1,
+        ),
+        Refusal::Unsound(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unsound",
+            Some("this is a fault of Mainstay; nothing was changed".into()),
+            2,
+        ),
+        Refusal::GoingDown => (
+            StatusCode::CONFLICT,
+            "going_down",
+            Some("`mainstay up` brings it back".into()),
+            1,
+        ),
+        Refusal::Record(_) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            "not_recorded",
+            Some("`mainstay doctor` looks at the disk and the state folder".into()),
+            2,
+        ),
+    };
+    let message = match refusal {
+        Refusal::Record(fault) => format!("{message}: {fault}"),
+        _ => message,
+    };
+    problem(status, code, &message, hint.as_deref(), exit)
+}
