@@ -3,13 +3,12 @@
 use crate::keeper::{Keeper, Places, Shared};
 use crate::lock::Lock;
 use crate::open::{self, Admitted};
-use crate::queue::{Pending, Queue};
+use crate::queue::{ENDED, Pending, Queue, Turn};
 use crate::tile::Tiles;
-use crate::writer::Writer;
+use crate::writer::{Committer, Writer};
 use crate::{AppendFault, Entries, OpenFault, Reader, ResumeFault, key, resume};
 use mainstay_atoms::{Actor, Digest, Epoch, Generation, Wall};
 use mainstay_ledger::{Checkpoint, Entry, Halt, IdempotencyKey, Kind, Loss};
-use rusqlite::Connection;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +68,7 @@ pub struct Halted {
     pub lock: Lock,
 }
 
-/// A ledger that takes entries. Clones share one writer; the last one to go closes it.
+/// A ledger that takes entries. Clones share one order and one database; the last one to go closes it.
 #[derive(Clone)]
 pub struct Ledger {
     inner: Arc<Inner>,
@@ -77,13 +76,14 @@ pub struct Ledger {
 
 struct Inner {
     queue: Arc<Queue>,
+    writer: Arc<Writer>,
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
     dir: PathBuf,
 }
 
 struct Threads {
-    writer: JoinHandle<Connection>,
+    writer: JoinHandle<()>,
     keeper: JoinHandle<()>,
     _lock: Lock,
 }
@@ -163,7 +163,13 @@ impl Ledger {
     /// Records several entries in this order, all or none; returns once they are durable.
     pub fn append_all(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendFault> {
         let rows = drafts.into_iter().map(encode).collect::<Result<_, _>>()?;
-        self.inner.queue.submit(rows)?.wait()
+        match self.inner.queue.enter(rows)? {
+            Turn::Lead(mut led) => {
+                self.inner.writer.settle(&mut led.batch);
+                led.finish()
+            }
+            Turn::Follow(pending) => pending.wait(),
+        }
     }
 
     /// Hands over one entry without waiting for the disk, so that one caller may have several under way;
@@ -231,16 +237,17 @@ impl Inner {
             return;
         };
         self.queue.close();
-        let connection = threads.writer.join();
-        if connection.is_err() {
-            self.shared.halt("the writer ended unexpectedly");
+        let joined = threads.writer.join();
+        if joined.is_err() {
+            self.shared.halt(ENDED);
         }
+        let committer = self.writer.close();
         self.shared.close();
         if threads.keeper.join().is_err() {
             self.shared.halt("the keeper ended unexpectedly");
         }
         // The last connection to go moves the write-ahead log into the database.
-        drop(connection);
+        drop(committer);
     }
 }
 
@@ -286,33 +293,29 @@ fn spawn(admitted: Admitted, places: Places, lock: Lock) -> io::Result<Inner> {
         key: admitted.key,
         shared: Arc::clone(&shared),
     };
-    let writer = Writer {
+    let committer = Committer {
+        connection: admitted.connection,
         dir: dir.clone(),
-        queue: Arc::clone(&queue),
         frontier: admitted.frontier,
         seen: admitted.seen,
         shared: Arc::clone(&shared),
     };
+    let writer = Arc::new(Writer::new(committer, Arc::clone(&shared)));
     let keeper = named("ledger-keeper", move || keeper.run())?;
-    let connection = admitted.connection;
-    let writer = named("ledger-writer", move || run(writer, connection))?;
+    let (commits, gathered) = (Arc::clone(&writer), Arc::clone(&queue));
+    let thread = named("ledger-writer", move || commits.run(&gathered))?;
     let threads = Threads {
-        writer,
+        writer: thread,
         keeper,
         _lock: lock,
     };
     Ok(Inner {
         queue,
+        writer,
         shared,
         threads: Mutex::new(Some(threads)),
         dir,
     })
-}
-
-/// Gives the connection back at the end.
-fn run(writer: Writer, connection: Connection) -> Connection {
-    writer.run(&connection);
-    connection
 }
 
 fn named<T: Send + 'static>(

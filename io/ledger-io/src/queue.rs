@@ -1,4 +1,7 @@
-//! Requests on their way to the writer, gathered so that one commit and one wake-up serve many.
+//! Requests on their way to the disk, gathered so that one commit and one wake-up serve many.
+//!
+//! A caller whom nobody is before commits by itself, because two hand-overs between threads cost as much
+//! as a quarter of a sync. Who comes meanwhile is gathered, and the writer's thread goes on with them.
 
 use crate::{AppendFault, Receipt};
 use mainstay_ledger::IdempotencyKey;
@@ -10,6 +13,9 @@ const BATCH_ROWS: usize = 1024;
 
 /// How long the writer waits for those it served before: less than a sync takes.
 const RETURN: Duration = Duration::from_micros(500);
+
+/// Why nothing more is written once a commit panicked.
+pub(crate) const ENDED: &str = "the writer ended unexpectedly";
 
 /// Rows that stand or fall together.
 pub(crate) type Rows = Vec<(IdempotencyKey, Vec<u8>)>;
@@ -33,8 +39,32 @@ struct Gathering {
     rows: usize,
     /// The writer sleeps and wants to be woken by the request that makes this many; 0 while it works.
     wake_at: usize,
+    lead: Lead,
     outcome: Arc<OnceLock<Outcome>>,
     closed: bool,
+}
+
+/// Who commits at present.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Lead {
+    #[default]
+    Nobody,
+    Caller,
+    Writer,
+}
+
+/// What a caller has to do about its request.
+pub(crate) enum Turn<'a> {
+    /// Commit it now: nobody else does.
+    Lead(Led<'a>),
+    /// Wait for whoever commits.
+    Follow(Pending),
+}
+
+/// A batch in the hands of a caller. However it ends, the writer goes on with what was gathered meanwhile.
+pub(crate) struct Led<'a> {
+    pub(crate) batch: Batch,
+    queue: &'a Queue,
 }
 
 /// A request under way.
@@ -69,6 +99,22 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the caller commit its request where nobody is before it; else gathers it.
+    pub(crate) fn enter(&self, rows: Rows) -> Result<Turn<'_>, AppendFault> {
+        let mut state = self.lock();
+        if state.closed || state.lead != Lead::Nobody || !state.requests.is_empty() {
+            drop(state);
+            return self.submit(rows).map(Turn::Follow);
+        }
+        state.lead = Lead::Caller;
+        drop(state);
+        let batch = Batch {
+            requests: vec![rows],
+            outcome: Arc::default(),
+        };
+        Ok(Turn::Lead(Led { batch, queue: self }))
+    }
+
     /// Adds a request; waits only while too many wait already.
     pub(crate) fn submit(&self, rows: Rows) -> Result<Pending, AppendFault> {
         let full = |state: &mut Gathering| state.rows >= BATCH_ROWS && !state.closed;
@@ -81,7 +127,8 @@ impl Queue {
         state.rows += rows.len();
         state.requests.push(rows);
         let outcome = Arc::clone(&state.outcome);
-        let wake = place + 1 == state.wake_at || (state.wake_at > 0 && state.rows >= BATCH_ROWS);
+        let due = place + 1 == state.wake_at || (state.wake_at > 0 && state.rows >= BATCH_ROWS);
+        let wake = due && state.lead != Lead::Caller;
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -102,7 +149,12 @@ impl Queue {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.wake_at = 1;
-        let idle = |state: &mut Gathering| state.requests.is_empty() && !state.closed;
+        if state.requests.is_empty() && state.lead == Lead::Writer {
+            state.lead = Lead::Nobody;
+        }
+        let idle = |state: &mut Gathering| {
+            state.lead == Lead::Caller || (state.requests.is_empty() && !state.closed)
+        };
         let waited = self.filled.wait_while(state, idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.requests.is_empty() {
@@ -112,6 +164,7 @@ impl Queue {
         let closed = state.closed;
         let taken = std::mem::take(&mut *state);
         state.closed = closed;
+        state.lead = Lead::Writer;
         drop(state);
         if crowded {
             self.emptied.notify_all();
@@ -130,6 +183,27 @@ impl Queue {
     }
 }
 
+impl Led<'_> {
+    /// Lets the next one commit; what became of this one.
+    pub(crate) fn finish(self) -> Result<Vec<Receipt>, AppendFault> {
+        let outcome = Arc::clone(&self.batch.outcome);
+        drop(self);
+        Pending { outcome, place: 0 }.wait()
+    }
+}
+
+impl Drop for Led<'_> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.lead = Lead::Nobody;
+        let left = !state.requests.is_empty() || state.closed;
+        drop(state);
+        if left {
+            self.queue.filled.notify_one();
+        }
+    }
+}
+
 impl Batch {
     /// Answers everybody at once.
     pub(crate) fn settle(&self, outcome: Outcome) {
@@ -140,7 +214,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        let why = "the writer ended unexpectedly".into();
+        let why = ENDED.into();
         self.settle(Err(AppendFault::Halted { why }));
     }
 }
@@ -152,5 +226,84 @@ impl Drop for ClosesOnDrop {
     fn drop(&mut self) {
         self.0.close();
         while self.0.take(0).is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(n: u8) -> Rows {
+        vec![([n; 16], vec![n])]
+    }
+
+    fn lead(queue: &Queue, n: u8) -> Led<'_> {
+        match queue.enter(rows(n)) {
+            Ok(Turn::Lead(led)) => led,
+            _ => panic!("somebody else commits"),
+        }
+    }
+
+    fn receipt(index: u64) -> Receipt {
+        let fresh = true;
+        Receipt { index, fresh }
+    }
+
+    #[test]
+    fn who_is_alone_commits_and_who_comes_meanwhile_is_served_by_the_writer_in_order() {
+        let queue = Queue::default();
+        let led = lead(&queue, 1);
+        let Ok(Turn::Follow(second)) = queue.enter(rows(2)) else {
+            panic!("two commit at once");
+        };
+        led.batch.settle(Ok(vec![vec![receipt(0)]]));
+        assert_eq!(led.finish().unwrap(), [receipt(0)]);
+        let Ok(Turn::Follow(third)) = queue.enter(rows(3)) else {
+            panic!("the third is before the second");
+        };
+        let batch = queue.take(0).unwrap();
+        assert_eq!(batch.requests, [rows(2), rows(3)]);
+        let Ok(Turn::Follow(fourth)) = queue.enter(rows(4)) else {
+            panic!("it commits beside the writer");
+        };
+        batch.settle(Ok(vec![vec![receipt(1)], vec![receipt(2)]]));
+        assert_eq!(second.wait().unwrap(), [receipt(1)]);
+        assert_eq!(third.wait().unwrap(), [receipt(2)]);
+        drop(queue.take(1));
+        assert!(matches!(fourth.wait(), Err(AppendFault::Halted { .. })));
+    }
+
+    #[test]
+    fn an_idle_writer_lets_the_next_caller_commit_again() {
+        let queue = Arc::new(Queue::default());
+        drop(queue.submit(rows(1)).unwrap());
+        drop(queue.take(0).unwrap());
+        let writer = {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || queue.take(1).is_none())
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while queue.lock().lead == Lead::Writer {
+            assert!(std::time::Instant::now() < deadline, "it leads for ever");
+            std::thread::yield_now();
+        }
+        let led = lead(&queue, 2);
+        queue.close();
+        assert!(matches!(queue.enter(rows(3)), Err(AppendFault::Closed)));
+        // The writer stays until the caller is done, because the database is closed after it.
+        assert!(!writer.is_finished());
+        led.batch.settle(Ok(vec![vec![receipt(1)]]));
+        led.finish().unwrap();
+        assert!(writer.join().unwrap(), "nothing is left");
+    }
+
+    #[test]
+    fn a_caller_that_ends_without_an_answer_is_a_fault_and_stops_nobody_else() {
+        let queue = Queue::default();
+        assert!(matches!(
+            lead(&queue, 1).finish(),
+            Err(AppendFault::Halted { .. })
+        ));
+        drop(lead(&queue, 2));
     }
 }

@@ -1,23 +1,30 @@
-//! The one thread that numbers rows and makes them durable, many requests to a commit.
+//! Numbers rows and makes them durable, many requests to a commit: one committer at a time.
 
 use crate::keeper::Shared;
-use crate::queue::{ClosesOnDrop, Outcome, Queue, Rows};
+use crate::queue::{Batch, ClosesOnDrop, ENDED, Outcome, Queue, Rows};
 use crate::row;
 use crate::seen::Seen;
 use crate::{AppendFault, Receipt};
 use mainstay_ledger::{Entry, Frontier, IdempotencyKey, leaf_hash};
-use rusqlite::{Connection, ErrorCode, Statement};
+use rusqlite::{CachedStatement, Connection, ErrorCode};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long the very first entry waits for its signature.
 const FIRST_SIGNATURE: Duration = Duration::from_secs(2);
 
+/// Whoever commits holds it: the caller whom nobody is before, or the writer's thread. `None` once closed.
 pub(crate) struct Writer {
+    committer: Mutex<Option<Committer>>,
+    shared: Arc<Shared>,
+}
+
+/// The database and what it holds.
+pub(crate) struct Committer {
+    pub(crate) connection: Connection,
     pub(crate) dir: PathBuf,
-    pub(crate) queue: Arc<Queue>,
     pub(crate) frontier: Frontier,
     pub(crate) seen: Seen,
     pub(crate) shared: Arc<Shared>,
@@ -30,42 +37,68 @@ struct Draft<'a> {
     seen: &'a Seen,
 }
 
-/// The statements that every commit uses.
+/// The statements that every commit uses; the connection keeps them prepared.
 struct Statements<'a> {
-    connection: &'a Connection,
-    begin: Statement<'a>,
-    insert: Statement<'a>,
-    find: Statement<'a>,
-    commit: Statement<'a>,
+    begin: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    find: CachedStatement<'a>,
+    commit: CachedStatement<'a>,
 }
 
 impl Writer {
-    /// Commits until the queue is closed.
-    pub(crate) fn run(mut self, connection: &Connection) {
-        let queue = ClosesOnDrop(Arc::clone(&self.queue));
-        match Statements::prepare(connection) {
-            Ok(mut statements) => {
-                let mut expected = 0;
-                while let Some(mut batch) = queue.0.take(expected) {
-                    expected = batch.requests.len();
-                    let outcome = match self.shared.halted() {
-                        Some(why) => Err(AppendFault::Halted { why }),
-                        None => self.commit(&mut statements, &mut batch.requests),
-                    };
-                    batch.settle(outcome);
-                }
-            }
-            Err(fault) => self.shared.halt(&fault.to_string()),
+    pub(crate) fn new(committer: Committer, shared: Arc<Shared>) -> Self {
+        let committer = Mutex::new(Some(committer));
+        Self { committer, shared }
+    }
+
+    /// Commits what is gathered until the queue is closed: the writer's thread.
+    pub(crate) fn run(&self, queue: &Arc<Queue>) {
+        let queue = ClosesOnDrop(Arc::clone(queue));
+        let mut expected = 0;
+        while let Some(mut batch) = queue.0.take(expected) {
+            expected = batch.requests.len();
+            self.settle(&mut batch);
         }
     }
 
-    fn commit(&mut self, statements: &mut Statements<'_>, requests: &mut [Rows]) -> Outcome {
+    /// Commits a batch and answers it.
+    pub(crate) fn settle(&self, batch: &mut Batch) {
+        match self.committer.lock() {
+            Ok(mut committer) => {
+                if let Some(committer) = committer.as_mut() {
+                    let outcome = committer.settle(&mut batch.requests);
+                    batch.settle(outcome);
+                }
+            }
+            // After a panic within a commit nobody knows what is on the disk.
+            Err(_) => self.shared.halt(ENDED),
+        }
+    }
+
+    /// Gives up the database.
+    pub(crate) fn close(&self) -> Option<Committer> {
+        let committer = self.committer.lock();
+        committer.unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Committer {
+    fn settle(&mut self, requests: &mut [Rows]) -> Outcome {
+        match self.shared.halted() {
+            Some(why) => Err(AppendFault::Halted { why }),
+            None => self.commit(requests),
+        }
+    }
+
+    fn commit(&mut self, requests: &mut [Rows]) -> Outcome {
         let mut draft = Draft {
             frontier: self.frontier.clone(),
             new: HashMap::new(),
             seen: &self.seen,
         };
-        match statements.record(&mut draft, requests) {
+        let recorded = Statements::prepare(&self.connection)
+            .and_then(|mut statements| statements.record(&mut draft, requests));
+        match recorded {
             Ok(receipts) => {
                 let Draft { frontier, new, .. } = draft;
                 let first = self.frontier.size() == 0 && frontier.size() > 0;
@@ -82,8 +115,8 @@ impl Writer {
                 Ok(receipts)
             }
             Err(fault) => {
-                let rolled_back = statements.connection.is_autocommit()
-                    || statements.connection.execute_batch("ROLLBACK").is_ok();
+                let rolled_back = self.connection.is_autocommit()
+                    || self.connection.execute_batch("ROLLBACK").is_ok();
                 Err(self.judge(&fault, rolled_back))
             }
         }
@@ -105,11 +138,10 @@ impl Writer {
 impl<'a> Statements<'a> {
     fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            connection,
-            begin: connection.prepare("BEGIN IMMEDIATE")?,
-            insert: connection.prepare(row::INSERT)?,
-            find: connection.prepare("SELECT bytes FROM entry WHERE idx = ?1")?,
-            commit: connection.prepare("COMMIT")?,
+            begin: connection.prepare_cached("BEGIN IMMEDIATE")?,
+            insert: connection.prepare_cached(row::INSERT)?,
+            find: connection.prepare_cached("SELECT bytes FROM entry WHERE idx = ?1")?,
+            commit: connection.prepare_cached("COMMIT")?,
         })
     }
 

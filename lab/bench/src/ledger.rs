@@ -3,8 +3,9 @@
 //! Bare loops run in short rounds between ours, on the same file system and with the same bytes, so that
 //! a busy neighbour hits all; the figure is the median of the ratios of neighbouring rounds. One bare loop
 //! appends, which makes the file system commit the new size too; the other writes over what is there,
-//! which is the least that a durable write can be. The same once more in memory (tmpfs) shows what the
-//! processor allows when a sync is free.
+//! which is the least that a durable write can be; a third does so with as many bytes as `SQLite` writes
+//! into its log for them (whole pages). The same once more in memory (tmpfs) shows what the processor
+//! allows when a sync is free.
 
 use anyhow::{Context as _, Result, bail};
 use mainstay_atoms::{Actor, Epoch, Wall};
@@ -27,6 +28,9 @@ const DEPTH: u32 = 8;
 /// Length of one round of either side.
 const ROUND: Duration = Duration::from_millis(200);
 
+/// The same for one writer, which has no threads to start: short, because neighbours on the disk come and go.
+const SINGLE_ROUND: Duration = Duration::from_millis(50);
+
 /// Ours beside the bare loops; rates a second, medians of the rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Figures {
@@ -39,10 +43,14 @@ pub struct Figures {
     pub bare: f64,
     /// The same, and the loop writes over what is there.
     pub bare_in_place: f64,
+    /// The same, and it writes as many bytes as `SQLite` does.
+    pub bare_frames: f64,
     /// The median of the ratios of neighbouring rounds: appends over `bare`.
     pub of_bare: f64,
     /// Appends over `bare_in_place`.
     pub of_bare_in_place: f64,
+    /// Appends over `bare_frames`.
+    pub of_bare_frames: f64,
 }
 
 /// One file system.
@@ -77,13 +85,15 @@ impl fmt::Display for Report {
             ] {
                 writeln!(
                     out,
-                    "{name}, {kind}: {:.0}/s, p99 {} us; {:.0} % of bare ({:.0}/s), {:.0} % of bare in place ({:.0}/s)",
+                    "{name}, {kind}: {:.0}/s, p99 {} us; {:.0} % of bare ({:.0}/s), {:.0} % of bare in place ({:.0}/s), {:.0} % of bare frames ({:.0}/s)",
                     figures.appends,
                     figures.p99_us,
                     figures.of_bare * 100.0,
                     figures.bare,
                     figures.of_bare_in_place * 100.0,
                     figures.bare_in_place,
+                    figures.of_bare_frames * 100.0,
+                    figures.bare_frames,
                 )?;
             }
         }
@@ -108,11 +118,15 @@ fn place(folder: &Path, seconds: u64) -> Result<Place> {
     let Opened::Ready(ledger) = opened else {
         bail!("the ledger did not open: {opened:?}");
     };
-    let rounds = usize::try_from(seconds * 1000 / 600)?.max(1);
+    let rounds = usize::try_from(seconds * 1000 / 800)?.max(1);
     let place = Place {
-        single: beside(dir.path(), rounds, 1, || append(&ledger))?,
-        crowd: beside(dir.path(), rounds, WRITERS, || crowd(|| append(&ledger)))?,
-        ahead: beside(dir.path(), rounds, WRITERS * DEPTH, || {
+        single: beside(dir.path(), 4 * rounds, (1, SINGLE_ROUND), || {
+            append(&ledger, SINGLE_ROUND)
+        })?,
+        crowd: beside(dir.path(), rounds, (WRITERS, ROUND), || {
+            crowd(|| append(&ledger, ROUND))
+        })?,
+        ahead: beside(dir.path(), rounds, (WRITERS * DEPTH, ROUND), || {
             crowd(|| append_ahead(&ledger))
         })?,
     };
@@ -124,15 +138,17 @@ fn place(folder: &Path, seconds: u64) -> Result<Place> {
 fn beside(
     dir: &Path,
     rounds: usize,
-    at_once: u32,
+    (at_once, length): (u32, Duration),
     mut round: impl FnMut() -> Result<Vec<u64>>,
 ) -> Result<Figures> {
     let bytes = entry()?.repeat(usize::try_from(at_once)?);
     let mut appended = File::create(dir.join("bare"))?;
     let mut over = in_place(dir)?;
-    let (mut ours, mut bare, mut placed, mut waits) = (vec![], vec![], vec![], vec![]);
+    let framed = vec![b'x'; frames(bytes.len())];
+    let (mut ours, mut waits) = (vec![], vec![]);
+    let (mut bare, mut placed, mut whole) = (vec![], vec![], vec![]);
     for _ in 0..rounds {
-        bare.push(bare_round(|| {
+        bare.push(bare_round(length, || {
             appended
                 .write_all(&bytes)
                 .and_then(|()| appended.sync_data())
@@ -141,7 +157,8 @@ fn beside(
         let done = round()?;
         ours.push(per_second(done.len(), began.elapsed()));
         waits.extend(done);
-        placed.push(bare_round(|| overwrite(&mut over, &bytes))?);
+        placed.push(bare_round(length, || overwrite(&mut over, &bytes))?);
+        whole.push(bare_round(length, || overwrite(&mut over, &framed))?);
     }
     let at_once = f64::from(at_once);
     let ratio = |bare: &[f64]| {
@@ -151,10 +168,12 @@ fn beside(
     Ok(Figures {
         of_bare: ratio(&bare),
         of_bare_in_place: ratio(&placed),
+        of_bare_frames: ratio(&whole),
         appends: median(ours),
         p99_us: p99(waits),
         bare: median(bare) * at_once,
         bare_in_place: median(placed) * at_once,
+        bare_frames: median(whole) * at_once,
     })
 }
 
@@ -171,9 +190,9 @@ fn crowd(work: impl Fn() -> Result<Vec<u64>> + Sync) -> Result<Vec<u64>> {
 }
 
 /// Appends one after the other for a round.
-fn append(ledger: &Ledger) -> Result<Vec<u64>> {
+fn append(ledger: &Ledger, length: Duration) -> Result<Vec<u64>> {
     let (start, mut waits) = (Instant::now(), Vec::new());
-    while start.elapsed() < ROUND {
+    while start.elapsed() < length {
         let begin = Instant::now();
         ledger.append(draft()?)?;
         waits.push(micros(begin));
@@ -218,9 +237,15 @@ fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn bare_round(mut write: impl FnMut() -> io::Result<()>) -> Result<f64> {
+/// What `SQLite` writes into its log for a commit of so many bytes: whole pages, each with a header.
+fn frames(bytes: usize) -> usize {
+    const PAGE: usize = 4096;
+    bytes.div_ceil(PAGE) * (PAGE + 24)
+}
+
+fn bare_round(length: Duration, mut write: impl FnMut() -> io::Result<()>) -> Result<f64> {
     let (start, mut count) = (Instant::now(), 0);
-    while start.elapsed() < ROUND {
+    while start.elapsed() < length {
         write()?;
         count += 1;
     }
