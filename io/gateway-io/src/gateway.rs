@@ -4,13 +4,13 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::listener;
 use crate::metrics::Metrics;
-use crate::presence::{self, Place};
+use crate::presence::{self, Look, Place};
 use crate::series::{Ledger, Traffic};
 use crate::serving::{Compiled, Run};
 use crate::socket;
 use crate::store;
 use crate::wire::{
-    Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Response, Serving, Status,
+    Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Response, Serving, Stage, Status,
 };
 use crate::worker::{Command, Handle, Worker};
 use mainstay_routing::{Router, Table};
@@ -64,7 +64,10 @@ pub enum GatewayFault {
 /// It answers on [`Config::socket`] at once, and serves from the table on disk, if there is one, after
 /// [`Config::adoption`].
 pub fn run(config: Config) -> Result<(), GatewayFault> {
-    let lock = presence::lock(&config)?;
+    let lock = match config.beside {
+        Some(_) => None,
+        None => Some(presence::lock(&config)?),
+    };
     let start = |source| GatewayFault::Start { source };
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -113,6 +116,7 @@ pub(crate) struct Gateway {
     unkept: RefCell<Option<String>>,
     unbound: RefCell<Vec<Refusal>>,
     place: RefCell<Place>,
+    stage: Cell<Stage>,
 }
 
 /// Connections to the control socket at one time.
@@ -121,16 +125,21 @@ const CONTROLS: usize = 64;
 const MEND: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    fn start(config: Config, lock: File) -> Result<(Self, UnixListener), GatewayFault> {
+    fn start(config: Config, lock: Option<File>) -> Result<(Self, UnixListener), GatewayFault> {
         let start = |source| GatewayFault::Start { source };
         let count = config.worker_count();
         let cap = config.limits.connections.div_ceil(count);
         let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
         let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
-        let listener = presence::open(&config).map_err(|source| GatewayFault::Socket {
+        let stage = match lock {
+            Some(_) => Stage::Present,
+            None => Stage::Beside,
+        };
+        let opened = Place::open(&config, lock).map_err(|source| GatewayFault::Socket {
             socket: config.socket.clone(),
             source,
-        })?;
+        });
+        let (place, listener) = opened?;
         let gateway = Self {
             started_ms: civil_ms(),
             ledgers: workers.iter().map(|worker| worker.ledger.clone()).collect(),
@@ -145,7 +154,8 @@ impl Gateway {
             has_begun: Cell::new(config.adoption.is_zero()),
             unkept: RefCell::default(),
             unbound: RefCell::default(),
-            place: RefCell::new(Place::of(&config.socket, lock)),
+            place: RefCell::new(place),
+            stage: Cell::new(stage),
             config,
         };
         Ok((gateway, listener))
@@ -163,20 +173,25 @@ impl Gateway {
         let gateway = Rc::new(self);
         let restoring = tokio::task::spawn_local(gateway.clone().restore());
         let mut ended = ended;
-        let stopped = tokio::select! {
-            () = told(&mut term, &mut interrupt) => true,
-            () = gateway.clone().serve(listener) => true,
-            () = any(&mut ended) => false,
-        };
-        restoring.abort();
-        if !stopped {
-            return Err(GatewayFault::Worker);
+        let mut serving = std::pin::pin!(gateway.clone().serve(listener));
+        while !ended.is_empty() {
+            tokio::select! {
+                () = told(&mut term, &mut interrupt) => break,
+                () = &mut serving => break,
+                () = any(&mut ended) => {
+                    if gateway.stage.get() != Stage::Retired {
+                        return Err(GatewayFault::Worker);
+                    }
+                }
+            }
         }
+        restoring.abort();
         gateway.drain().await;
         for worker in ended {
             // It says nothing but that it ended.
             drop(worker.await);
         }
+        gateway.place.borrow().leave();
         Ok(())
     }
 
@@ -187,7 +202,7 @@ impl Gateway {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = look.tick() => {
-                    if let Some(again) = self.put_back() {
+                    if let Some(again) = self.look().await {
                         listener = again;
                     }
                     continue;
@@ -211,13 +226,59 @@ impl Gateway {
     }
 
     /// Where the control socket is gone because its folder was deleted or replaced, makes it again and
-    /// keeps the present table there: traffic must not depend on an older copy of it.
-    fn put_back(&self) -> Option<UnixListener> {
-        let listener = self.place.borrow_mut().retake(&self.config)?;
-        if let Some(table) = &*self.table.borrow() {
-            self.unkept.replace(self.keep(table).err());
+    /// keeps the present table there: traffic must not depend on an older copy of it. Where another
+    /// gateway took the place, retires.
+    async fn look(&self) -> Option<UnixListener> {
+        let looked = match self.stage.get() {
+            Stage::Present => self.place.borrow_mut().look(&self.config),
+            Stage::Beside if self.is_overdue() => Look::Lost,
+            Stage::Beside | Stage::Retired => Look::Same,
+        };
+        match looked {
+            Look::Same => None,
+            Look::Lost => {
+                self.retire().await;
+                None
+            }
+            Look::Again(listener) => {
+                if let Some(table) = &*self.table.borrow() {
+                    self.unkept.replace(self.keep(table).err());
+                }
+                Some(listener)
+            }
         }
-        Some(listener)
+    }
+
+    /// Whoever started it beside another one has forgotten it.
+    fn is_overdue(&self) -> bool {
+        let since = civil_ms().saturating_sub(self.started_ms);
+        let over = |limit: Duration| u128::from(since) > limit.as_millis();
+        self.config.beside.is_some_and(over)
+    }
+
+    /// Takes no more connections and ends with the last one; the sockets are another gateway's now.
+    async fn retire(&self) {
+        self.stage.set(Stage::Retired);
+        let turn = self.turn.acquire().await;
+        for worker in &self.workers {
+            // One that has ended has retired.
+            drop(worker.commands.send(Command::Retire).await);
+        }
+        self.sockets.borrow_mut().clear();
+        self.unbound.borrow_mut().clear();
+        drop(turn);
+    }
+
+    /// Takes the place of the gateway that is there, which finds that out and retires.
+    pub(crate) fn promote(&self) -> Result<(), Refusal> {
+        let message = |message: String| Refusal::Invalid { message };
+        if self.stage.get() != Stage::Beside || self.table.borrow().is_none() {
+            return Err(message("it does not serve beside another gateway".into()));
+        }
+        let taken = self.place.borrow_mut().take(&self.config);
+        taken.map_err(|fault| message(format!("the place cannot be taken: {fault}")))?;
+        self.stage.set(Stage::Present);
+        Ok(())
     }
 
     /// Serves from the table on disk, once listeners were handed over or that has taken too long.
@@ -235,12 +296,11 @@ impl Gateway {
                     .replace(Some(format!("the table on disk cannot be read: {fault}")));
             }
         }
-        // No table wants them.
-        self.adopted
-            .take()
-            .values()
-            .flatten()
-            .for_each(listener::shut);
+        // No table wants them; while another gateway listens on them too, they are its to shut.
+        let unwanted = self.adopted.take();
+        if self.stage.get() == Stage::Present {
+            unwanted.values().flatten().for_each(listener::shut);
+        }
         drop(turn);
         self.mend().await;
     }
@@ -307,11 +367,20 @@ impl Gateway {
         // Never closed.
         let turn = self.turn.acquire().await;
         self.check(&table)?;
+        let table = Arc::new(table);
+        if self.stage.get() != Stage::Present {
+            // Listeners and the table on disk are those of the one in place.
+            self.install(table.clone(), Bound::new()).await;
+            return Ok(Acknowledged {
+                epoch: table.epoch,
+                generation: table.generation,
+                kept: false,
+            });
+        }
         let mut add = Bound::new();
         for address in self.missing(&table) {
             add.insert(address, listener::bind(address, self.workers.len())?);
         }
-        let table = Arc::new(table);
         self.install(table.clone(), add).await;
         self.unbound.borrow_mut().clear();
         let kept = self.keep(&table);
@@ -354,7 +423,10 @@ impl Gateway {
     /// Gives the table to every worker and waits for all of them.
     async fn install(&self, table: Arc<Table>, add: Bound) {
         let router = Arc::new(Router::new(&table));
-        let wanted = addresses(&table);
+        let wanted = match self.stage.get() {
+            Stage::Present => addresses(&table),
+            Stage::Beside | Stage::Retired => self.held(&add),
+        };
         let remove: Vec<SocketAddr> = self
             .sockets
             .borrow()
@@ -391,6 +463,12 @@ impl Gateway {
         sockets.extend(add);
         self.table.replace(Some(table));
         self.fold();
+    }
+
+    /// Where it listens, and where it is about to.
+    fn held(&self, add: &Bound) -> BTreeSet<SocketAddr> {
+        let sockets = self.sockets.borrow();
+        sockets.keys().chain(add.keys()).copied().collect()
     }
 
     /// Makes counters for instances that are new.
@@ -479,6 +557,7 @@ impl Gateway {
                 .unwrap_or_default(),
             instances,
             faults: faults.collect(),
+            stage: Some(self.stage.get()),
         }
     }
 
@@ -572,13 +651,15 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Resolves when the first of them does.
-async fn any(ended: &mut [oneshot::Receiver<()>]) {
+/// Resolves when the first of them does, and takes out all that did.
+async fn any(ended: &mut Vec<oneshot::Receiver<()>>) {
     std::future::poll_fn(|context| {
-        let over = ended
-            .iter_mut()
-            .any(|one| std::pin::Pin::new(one).poll(context).is_ready());
-        if over { Poll::Ready(()) } else { Poll::Pending }
+        let before = ended.len();
+        ended.retain_mut(|one| std::pin::Pin::new(one).poll(context).is_pending());
+        match ended.len() == before {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
     })
     .await;
 }
