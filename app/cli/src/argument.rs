@@ -122,11 +122,27 @@ pub(crate) enum Command {
         #[arg(long, value_name = "STORE")]
         delete_data: Option<String>,
     },
+    /// Replace control plane and gateway by another program, without losing a request
+    Upgrade {
+        /// The program that takes over
+        program: PathBuf,
+    },
     /// Run the control plane in the foreground
-    Serve,
+    Serve {
+        /// Only look whether this program could open the state
+        #[arg(long, hide = true)]
+        check: bool,
+        /// The program that comes back if this one cannot start (given by an upgrade)
+        #[arg(long, hide = true, value_name = "PROGRAM")]
+        replaces: Option<PathBuf>,
+    },
     /// Run the gateway (started by the control plane)
     #[command(hide = true)]
-    Gateway,
+    Gateway {
+        /// Take the place of the one that runs, once told to
+        #[arg(long)]
+        beside: bool,
+    },
     /// Versions of this program and of the control plane
     Version,
     /// Print completions for a shell

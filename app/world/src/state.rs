@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ secrets/ stores/`, all private to the owner.
+/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ programs/ secrets/ stores/`, all private to the owner.
 #[derive(Debug, Clone)]
 pub struct State {
     dir: PathBuf,
@@ -33,6 +33,7 @@ impl State {
             "run",
             "keys",
             "plans",
+            "programs",
             "secrets",
             "stores",
         ] {
@@ -58,6 +59,11 @@ impl State {
         self.dir.join("plans")
     }
 
+    /// Where programs lie that this state was upgraded to, by digest.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.dir.join("programs")
+    }
+
     /// Where secrets lie, one file each.
     pub fn secrets(&self) -> PathBuf {
         self.dir.join("secrets")
@@ -81,6 +87,11 @@ impl State {
     /// The gateway's control socket.
     pub(crate) fn gateway_socket(&self) -> PathBuf {
         self.dir.join("run/gateway.sock")
+    }
+
+    /// The control socket that a gateway process has for itself, whichever is in place.
+    pub(crate) fn gateway_socket_of(&self, pid: u32) -> PathBuf {
+        self.dir.join(format!("run/gateway.{pid}.sock"))
     }
 
     /// The gateway's last table.

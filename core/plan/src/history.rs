@@ -144,7 +144,7 @@ impl History {
             .generation()
             .map_or(self.generation, |one| one.max(self.generation));
         match event {
-            Event::ControlPlaneStarted { .. } => {}
+            Event::ControlPlaneStarted { .. } | Event::UpgradeBegun { .. } => {}
             Event::ReleaseMade {
                 release,
                 contents,
@@ -195,10 +195,7 @@ impl History {
             }
             Event::StepBegun { index, step, .. } => self.begun(*index, step, by, at),
             Event::StepDone { index, .. } => self.done(*index),
-            Event::JobAsked { job } => {
-                let runs = self.jobs.entry(job.clone()).or_default();
-                runs.asked.push_back(by.clone());
-            }
+            Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
             Event::ReleaseEnded { release, end } => self.release_ended(*release, end),
@@ -240,6 +237,11 @@ impl History {
                 }
             }
         }
+    }
+
+    fn job_asked(&mut self, job: &ServiceName, by: &Actor) {
+        let runs = self.jobs.entry(job.clone()).or_default();
+        runs.asked.push_back(by.clone());
     }
 
     /// What the lost entries used is not known, and instances and gateways may hold it: epochs,

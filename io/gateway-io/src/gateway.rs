@@ -4,14 +4,11 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::listener;
 use crate::metrics::Metrics;
-use crate::presence::{self, Look, Place};
+use crate::presence::{self, Place};
 use crate::series::{Ledger, Traffic};
 use crate::serving::{Compiled, Run};
-use crate::socket;
 use crate::store;
-use crate::wire::{
-    Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Response, Serving, Stage, Status,
-};
+use crate::wire::{Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Serving, Stage, Status};
 use crate::worker::{Command, Handle, Worker};
 use mainstay_routing::{Router, Table};
 use std::cell::{Cell, RefCell};
@@ -19,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,23 +96,23 @@ impl Seen {
 
 /// The process.
 pub(crate) struct Gateway {
-    config: Config,
-    started_ms: u64,
-    workers: Vec<Handle>,
+    pub(crate) config: Config,
+    pub(crate) started_ms: u64,
+    pub(crate) workers: Vec<Handle>,
     ledgers: Vec<Arc<Ledger>>,
-    table: RefCell<Option<Arc<Table>>>,
-    sockets: RefCell<Bound>,
-    adopted: RefCell<Bound>,
+    pub(crate) table: RefCell<Option<Arc<Table>>>,
+    pub(crate) sockets: RefCell<Bound>,
+    pub(crate) adopted: RefCell<Bound>,
     seen: RefCell<BTreeMap<Run, Seen>>,
     metrics: RefCell<Metrics>,
     /// One publication at a time.
-    turn: Semaphore,
-    begun: Notify,
-    has_begun: Cell<bool>,
-    unkept: RefCell<Option<String>>,
-    unbound: RefCell<Vec<Refusal>>,
-    place: RefCell<Place>,
-    stage: Cell<Stage>,
+    pub(crate) turn: Semaphore,
+    pub(crate) begun: Notify,
+    pub(crate) has_begun: Cell<bool>,
+    pub(crate) unkept: RefCell<Option<String>>,
+    pub(crate) unbound: RefCell<Vec<Refusal>>,
+    pub(crate) place: RefCell<Place>,
+    pub(crate) stage: Cell<Stage>,
 }
 
 /// Connections to the control socket at one time.
@@ -223,62 +219,6 @@ impl Gateway {
                 }));
             }
         }
-    }
-
-    /// Where the control socket is gone because its folder was deleted or replaced, makes it again and
-    /// keeps the present table there: traffic must not depend on an older copy of it. Where another
-    /// gateway took the place, retires.
-    async fn look(&self) -> Option<UnixListener> {
-        let looked = match self.stage.get() {
-            Stage::Present => self.place.borrow_mut().look(&self.config),
-            Stage::Beside if self.is_overdue() => Look::Lost,
-            Stage::Beside | Stage::Retired => Look::Same,
-        };
-        match looked {
-            Look::Same => None,
-            Look::Lost => {
-                self.retire().await;
-                None
-            }
-            Look::Again(listener) => {
-                if let Some(table) = &*self.table.borrow() {
-                    self.unkept.replace(self.keep(table).err());
-                }
-                Some(listener)
-            }
-        }
-    }
-
-    /// Whoever started it beside another one has forgotten it.
-    fn is_overdue(&self) -> bool {
-        let since = civil_ms().saturating_sub(self.started_ms);
-        let over = |limit: Duration| u128::from(since) > limit.as_millis();
-        self.config.beside.is_some_and(over)
-    }
-
-    /// Takes no more connections and ends with the last one; the sockets are another gateway's now.
-    async fn retire(&self) {
-        self.stage.set(Stage::Retired);
-        let turn = self.turn.acquire().await;
-        for worker in &self.workers {
-            // One that has ended has retired.
-            drop(worker.commands.send(Command::Retire).await);
-        }
-        self.sockets.borrow_mut().clear();
-        self.unbound.borrow_mut().clear();
-        drop(turn);
-    }
-
-    /// Takes the place of the gateway that is there, which finds that out and retires.
-    pub(crate) fn promote(&self) -> Result<(), Refusal> {
-        let message = |message: String| Refusal::Invalid { message };
-        if self.stage.get() != Stage::Beside || self.table.borrow().is_none() {
-            return Err(message("it does not serve beside another gateway".into()));
-        }
-        let taken = self.place.borrow_mut().take(&self.config);
-        taken.map_err(|fault| message(format!("the place cannot be taken: {fault}")))?;
-        self.stage.set(Stage::Present);
-        Ok(())
     }
 
     /// Serves from the table on disk, once listeners were handed over or that has taken too long.
@@ -394,7 +334,7 @@ impl Gateway {
         })
     }
 
-    fn keep(&self, table: &Table) -> Result<(), String> {
+    pub(crate) fn keep(&self, table: &Table) -> Result<(), String> {
         store::save(&self.config.table, table)
             .map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
     }
@@ -575,42 +515,6 @@ impl Gateway {
         self.metrics.borrow().by_release(&self.ledgers)
     }
 
-    /// Keeps sockets that an earlier gateway listened on.
-    pub(crate) fn adopt(&self, address: SocketAddr, fds: Vec<OwnedFd>) -> Result<(), Refusal> {
-        if self.has_begun.get() {
-            let message = "listeners can be handed over only before the gateway begins".into();
-            return Err(Refusal::Invalid { message });
-        }
-        let sockets = fds.into_iter().map(TcpListener::from).filter(|socket| {
-            let here = socket.local_addr().is_ok_and(|local| local == address);
-            here && socket2::SockRef::from(socket)
-                .is_listener()
-                .unwrap_or(false)
-        });
-        let sockets: Vec<TcpListener> = sockets.collect();
-        self.adopted
-            .borrow_mut()
-            .entry(address)
-            .or_default()
-            .extend(sockets);
-        Ok(())
-    }
-
-    pub(crate) fn begin(&self) -> Response {
-        self.begun.notify_one();
-        Response::Done
-    }
-
-    /// Duplicates of the sockets of one address.
-    pub(crate) fn handover(&self, address: SocketAddr) -> Vec<OwnedFd> {
-        let sockets = self.sockets.borrow();
-        let held = sockets.get(&address).into_iter().flatten();
-        held.filter_map(|socket| socket.try_clone().ok())
-            .map(OwnedFd::from)
-            .take(socket::FDS)
-            .collect()
-    }
-
     async fn drain(&self) {
         // The workers' own are the last then, and go once everyone who waits is accepted.
         self.sockets.borrow_mut().clear();
@@ -656,15 +560,16 @@ async fn any(ended: &mut Vec<oneshot::Receiver<()>>) {
     std::future::poll_fn(|context| {
         let before = ended.len();
         ended.retain_mut(|one| std::pin::Pin::new(one).poll(context).is_pending());
-        match ended.len() == before {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
+        if ended.len() == before {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
         }
     })
     .await;
 }
 
-fn civil_ms() -> u64 {
+pub(crate) fn civil_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

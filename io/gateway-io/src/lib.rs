@@ -55,6 +55,7 @@ mod serving;
 mod sniff;
 mod socket;
 mod source;
+mod stage;
 mod store;
 mod stranger;
 mod sweep;

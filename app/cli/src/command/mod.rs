@@ -22,5 +22,6 @@ pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod steer;
 pub(crate) mod up;
+pub(crate) mod upgrade;
 pub(crate) mod version;
 pub(crate) mod why;

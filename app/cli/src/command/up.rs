@@ -7,11 +7,13 @@ use crate::context::Place;
 use crate::failure::Failure;
 use crate::prepare::checked;
 use crate::{show, terminal};
-use mainstay_faults::Exit;
+use mainstay_faults::{Exit, chain};
 use mainstay_plan::Contents;
 use mainstay_server::api::{HistoryRow, Status};
+use mainstay_world::SchemaFault;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,7 +65,16 @@ fn start(place: &Place) -> Result<Client, Failure> {
     if let Some(client) = Client::find(place)? {
         return Ok(client);
     }
+    let binary = std::env::current_exe().map_err(|fault| {
+        Failure::operator("program", format!("this program cannot be found: {fault}"))
+    })?;
+    start_by(&binary, place)
+}
+
+/// A new control plane, of this program.
+pub(crate) fn start_by(binary: &Path, place: &Place) -> Result<Client, Failure> {
     let state = place.state();
+    mainstay_world::check_schema(&state).map_err(|fault| schema(&fault))?;
     let unwritable = |fault: std::io::Error| {
         Failure::operator("state", format!("the state folder cannot be used: {fault}"))
             .hint("name another one with `--state DIR`")
@@ -75,9 +86,6 @@ fn start(place: &Place) -> Result<Client, Failure> {
         .open(state.control_log())
         .map_err(unwritable)?;
     let before = log.metadata().map_or(0, |metadata| metadata.len());
-    let binary = std::env::current_exe().map_err(|fault| {
-        Failure::operator("program", format!("this program cannot be found: {fault}"))
-    })?;
     let mut command = Command::new(binary);
     command
         .arg("serve")
@@ -113,6 +121,19 @@ fn start(place: &Place) -> Result<Client, Failure> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A state that this program does not open.
+pub(crate) fn schema(fault: &SchemaFault) -> Failure {
+    let hint = match fault {
+        SchemaFault::Newer { by, .. } => {
+            format!("use mainstay {by} or newer; nothing was changed, and traffic goes on")
+        }
+        SchemaFault::Read { .. } | SchemaFault::Migrate { .. } => {
+            "`mainstay doctor` looks at the state folder and the disk".into()
+        }
+    };
+    Failure::operator("schema", chain(fault)).hint(hint)
 }
 
 /// A control plane that ended at once: its own words.
