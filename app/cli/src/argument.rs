@@ -122,6 +122,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "STORE")]
         delete_data: Option<String>,
     },
+    /// Have the system run this platform's control plane (Debian, root)
+    Install {
+        /// Only show every file with its text and every command
+        #[arg(long)]
+        dry_run: bool,
+        /// Put everything below this folder, and run no command
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+    },
     /// Replace control plane and gateway by another program, without losing a request
     Upgrade {
         /// The program that takes over

@@ -162,8 +162,28 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
     let short = crate::short_path(&folder, path);
     let listener = std::os::unix::net::UnixListener::bind(short).map_err(fault)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
+    open_to_group(path);
     listener.set_nonblocking(true).map_err(fault)?;
     Ok(listener)
+}
+
+/// The group whose people may speak to control planes that root runs.
+const GROUP: &str = "mainstay";
+
+/// Lets the group reach the socket, and nothing else below the state folder. Where that fails, it is
+/// root's alone.
+fn open_to_group(socket: &Path) {
+    let group = uzers::get_group_by_name(GROUP).map(|group| group.gid());
+    let Some(group) = group.filter(|_| uzers::get_effective_uid() == 0) else {
+        return;
+    };
+    // `run/` and the environment's own folder, of which only the way through is given.
+    for (folder, mode) in socket.ancestors().skip(1).zip([0o750, 0o710]) {
+        let given = std::os::unix::fs::chown(folder, None, Some(group));
+        let mode = std::fs::Permissions::from_mode(mode);
+        drop(given.and_then(|()| std::fs::set_permissions(folder, mode)));
+    }
+    drop(std::os::unix::fs::chown(socket, None, Some(group)));
 }
 
 /// Answers until the end; a socket that was deleted is made anew.

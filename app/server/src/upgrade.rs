@@ -28,7 +28,9 @@ pub struct Leaving {
 pub(crate) async fn programs(State(desk): State<Desk>) -> Answered<Programs> {
     let program = tokio::task::spawn_blocking(own_digest).await;
     let program = program.ok().and_then(Result::ok);
-    let program = program.map(mainstay_atoms::Digest::to_hex).unwrap_or_default();
+    let program = program
+        .map(mainstay_atoms::Digest::to_hex)
+        .unwrap_or_default();
     let answer = desk.ask(move |office| {
         let epoch = office.history().epoch.0;
         let mut answer = Programs {

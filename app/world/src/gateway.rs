@@ -1,7 +1,7 @@
 //! Keeping the gateway alive, and speaking to it.
 
 use crate::state::State;
-use crate::succession::{Others, Succession, is_ours};
+use crate::succession::{Others, Succession, is_ours, is_own_program};
 use mainstay_atoms::{Fact, Moment};
 use mainstay_execute::EffectFault;
 use mainstay_gateway_io::{Client, ClientFault, Listeners, Refusal, Stage, Status, others};
@@ -396,6 +396,10 @@ impl Watch {
         let knows = status.stage == Some(Stage::Present) && status.serving.is_some();
         let early = self.again.is_some_and(|(at, _)| Instant::now() < at);
         if !knows || early || is_ours(status.pid) != Some(false) {
+            return;
+        }
+        // A file that was replaced under us would start yet another program.
+        if is_own_program(&self.shared.binary) != Some(true) {
             return;
         }
         let shared = Arc::clone(&self.shared);

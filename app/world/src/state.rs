@@ -4,6 +4,12 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Where installed platforms keep their state, a folder for each name.
+pub const INSTALLED: &str = "/var/lib/mainstay";
+
+/// Where the signed checkpoints of installed platforms are kept.
+pub const ANCHORS: &str = "/var/lib/mainstay-anchors";
+
 /// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ programs/ secrets/ stores/`, all private to the owner.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -108,12 +114,16 @@ impl State {
 /// Where signed checkpoints are kept outside the state folder, so that an older copy of it is noticed:
 /// a folder of its own for each state folder.
 pub(crate) fn anchors(state: &State) -> Vec<PathBuf> {
-    let base = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let place = std::fs::canonicalize(state.dir()).unwrap_or_else(|_| state.dir().to_owned());
     let name = mainstay_atoms::Digest::of(place.as_os_str().as_encoded_bytes());
-    base.map(|base| base.join("mainstay/anchors").join(&name.to_hex()[..32]))
+    let base = if place.starts_with(INSTALLED) {
+        Some(PathBuf::from(ANCHORS))
+    } else {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        base.or_else(home).map(|base| base.join("mainstay/anchors"))
+    };
+    base.map(|base| base.join(&name.to_hex()[..32]))
         .into_iter()
         .collect()
 }

@@ -15,14 +15,16 @@ pub(crate) const FORGOTTEN: Duration = Duration::from_secs(20);
 
 /// Whether a process runs the very program that we run; `None` where that cannot be seen.
 pub(crate) fn is_ours(pid: u32) -> Option<bool> {
-    let identity = |path: &str| {
+    is_own_program(Path::new(&format!("/proc/{pid}/exe")))
+}
+
+/// Whether this is still the file of the program that we run, and not another one in its place.
+pub(crate) fn is_own_program(path: &Path) -> Option<bool> {
+    let identity = |path: &Path| {
         let found = std::fs::metadata(path).ok()?;
         Some((found.dev(), found.ino()))
     };
-    let (own, other) = (
-        identity("/proc/self/exe")?,
-        identity(&format!("/proc/{pid}/exe"))?,
-    );
+    let (own, other) = (identity(Path::new("/proc/self/exe"))?, identity(path)?);
     Some(own == other)
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod hold;
+pub(crate) mod install;
 pub(crate) mod jobs;
 pub(crate) mod ledger;
 pub(crate) mod logs;

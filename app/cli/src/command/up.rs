@@ -6,7 +6,7 @@ use crate::command::deploy;
 use crate::context::Place;
 use crate::failure::Failure;
 use crate::prepare::checked;
-use crate::{show, terminal};
+use crate::{install, show, terminal};
 use mainstay_faults::{Exit, chain};
 use mainstay_plan::Contents;
 use mainstay_server::api::{HistoryRow, Status};
@@ -65,10 +65,42 @@ fn start(place: &Place) -> Result<Client, Failure> {
     if let Some(client) = Client::find(place)? {
         return Ok(client);
     }
+    if let Some(unit) = install::unit_of(&place.root, &place.environment)
+        && Path::new(BOOTED).is_dir()
+    {
+        return start_unit(&unit, place);
+    }
     let binary = std::env::current_exe().map_err(|fault| {
         Failure::operator("program", format!("this program cannot be found: {fault}"))
     })?;
     start_by(&binary, place)
+}
+
+/// Is there where systemd runs the machine (`sd_booted(3)`).
+const BOOTED: &str = "/run/systemd/system";
+
+/// The control plane of an installed platform: the system starts it.
+fn start_unit(unit: &str, place: &Place) -> Result<Client, Failure> {
+    let failed = |why: String| {
+        Failure::operator("start", format!("`systemctl start {unit}` failed: {why}"))
+            .hint(format!("`journalctl -u {unit}` says why"))
+    };
+    let status = Command::new("systemctl").args(["start", unit]).status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(failed(status.to_string())),
+        Err(fault) => return Err(failed(fault.to_string())),
+    }
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(client) = Client::connect(place)? {
+            return Ok(client);
+        }
+        if Instant::now() > deadline {
+            return Err(failed("the control plane does not answer".into()));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A new control plane, of this program.
