@@ -20,7 +20,7 @@ cargo xtask TASK
   linked   licences and bans of what is linked into the binary, by deny.toml
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), deploys, control, footprint, ledger, spec";
+  bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint, ledger, spec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

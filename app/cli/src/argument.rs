@@ -128,11 +128,36 @@ pub(crate) enum Command {
         #[arg(long, value_name = "STORE")]
         delete_data: Option<String>,
     },
+    /// Have the system run this platform's control plane (Debian, root)
+    Install {
+        /// Only show every file with its text and every command
+        #[arg(long)]
+        dry_run: bool,
+        /// Put everything below this folder, and run no command
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+    },
+    /// Replace control plane and gateway by another program, without losing a request
+    Upgrade {
+        /// The program that takes over
+        program: PathBuf,
+    },
     /// Run the control plane in the foreground
-    Serve,
+    Serve {
+        /// Only look whether this program could open the state
+        #[arg(long, hide = true)]
+        check: bool,
+        /// The program that comes back if this one cannot start (given by an upgrade)
+        #[arg(long, hide = true, value_name = "PROGRAM")]
+        replaces: Option<PathBuf>,
+    },
     /// Run the gateway (started by the control plane)
     #[command(hide = true)]
-    Gateway,
+    Gateway {
+        /// Take the place of the one that runs, once told to
+        #[arg(long)]
+        beside: bool,
+    },
     /// Versions of this program and of the control plane
     Version,
     /// Print completions for a shell

@@ -10,6 +10,7 @@ mod command;
 mod context;
 mod diagnosis;
 mod failure;
+mod install;
 mod prepare;
 mod show;
 mod terminal;
@@ -87,8 +88,14 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Jobs { action } => command::jobs::run(arguments, action.as_ref()),
         Command::Secret { action } => command::secret::run(arguments, &action),
         Command::Down { delete_data } => command::down::run(arguments, delete_data.as_deref()),
-        Command::Serve => command::serve::run(arguments),
-        Command::Gateway => command::gateway::run(arguments),
+        Command::Install { dry_run, root } => {
+            let (dry, root) = (dry_run, root.as_deref());
+            command::install::run(arguments, &command::install::Way { dry, root })
+        }
+        Command::Upgrade { program } => command::upgrade::run(arguments, &program),
+        Command::Serve { check: true, .. } => command::serve::check(arguments),
+        Command::Serve { replaces, .. } => command::serve::run(arguments, replaces.as_deref()),
+        Command::Gateway { beside } => command::gateway::run(arguments, beside),
         Command::Version => Ok(command::version::run(arguments)),
         Command::Completions { shell } => Ok(command::completions::run(shell)),
     }

@@ -139,6 +139,22 @@ pub enum Refusal {
 }
 
 impl Engine {
+    /// Records that another program is about to take over.
+    pub fn note_upgrade(
+        &mut self,
+        (from, to): (&str, &str),
+        program: mainstay_atoms::Digest,
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Result<(), Refusal> {
+        let begun = Event::UpgradeBegun {
+            from: from.into(),
+            to: to.into(),
+            program,
+        };
+        self.record(world, by, vec![begun]).map_err(Refusal::Record)
+    }
+
     /// Makes a release of these contents; it supersedes one that is under way.
     pub fn ship(&mut self, ship: Ship, world: &mut impl World) -> Result<Shipped, Refusal> {
         let digest = ship.contents.digest();

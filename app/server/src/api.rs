@@ -13,6 +13,50 @@ pub struct Version {
     pub version: String,
     /// Its process.
     pub pid: u32,
+    /// The schema of state that it writes.
+    #[serde(default)]
+    pub schema: u32,
+}
+
+/// Body of `POST /v1/upgrade`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UpgradeAsked {
+    /// Absolute path of the program that is to take over.
+    pub program: String,
+}
+
+/// Answer of `POST /v1/upgrade`: the control plane is about to become the other program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upgrading {
+    /// The version that gives way.
+    pub from: String,
+    /// The version that takes over.
+    pub to: String,
+    /// SHA-256 of the program that takes over.
+    pub program: String,
+    /// Where the program that gives way is kept.
+    pub back: String,
+    /// How many control planes there were, with this one.
+    pub epoch: u64,
+}
+
+/// Answer of `GET /v1/upgrade`: which programs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Programs {
+    /// The control plane's version.
+    pub version: String,
+    /// SHA-256 of the control plane's program.
+    pub program: String,
+    /// How many control planes there were, with this one.
+    pub epoch: u64,
+    /// The gateway's process, once it was seen.
+    pub gateway_pid: Option<u32>,
+    /// Whether the gateway runs the same program.
+    pub gateway_current: bool,
+    /// Gateways that gave way and still finish what they carry.
+    pub retired: usize,
+    /// Streams that those carry.
+    pub streams: u64,
 }
 
 /// Answer of `GET /v1/status`.

@@ -2,6 +2,7 @@
 
 use crate::api::LeaseGiven;
 use crate::serve::Options;
+use crate::upgrade::Leaving;
 use mainstay_atoms::Moment;
 use mainstay_execute::{Engine, LeaseFault, Leases, Tick, World as _};
 use mainstay_plan::History;
@@ -29,6 +30,8 @@ pub(crate) struct Office {
     pub(crate) environment: String,
     pub(crate) options: Options,
     pub(crate) tails: Tails,
+    /// The program that this process is about to become.
+    pub(crate) leaving: Option<Leaving>,
     leases: Leases,
 }
 
@@ -79,8 +82,14 @@ impl Office {
             environment: options.environment.clone(),
             options,
             tails: Tails::default(),
+            leaving: None,
             leases,
         }
+    }
+
+    /// Where everything lies.
+    pub(crate) fn state(&self) -> mainstay_world::State {
+        mainstay_world::State::new(&self.options.state, &self.environment)
     }
 
     fn tick(&mut self) -> Tick {
@@ -197,7 +206,8 @@ impl Clerk {
             if tick.down && !(was_down && Instant::now() < called) {
                 return (self.office, true);
             }
-            if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let leaves = self.office.leaving.is_some();
+            if leaves || self.stop.load(std::sync::atomic::Ordering::Relaxed) {
                 return (self.office, false);
             }
             self.errands_for(tick.again);

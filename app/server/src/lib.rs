@@ -19,11 +19,13 @@ mod openapi;
 mod refused;
 mod route;
 mod serve;
+mod upgrade;
 mod view;
 
 pub use desk::Desk;
 pub use openapi::openapi;
 pub use serve::{Options, ServeFault, serve};
+pub use upgrade::Leaving;
 
 use mainstay_plan::{Change, Mark};
 use std::fs::File;

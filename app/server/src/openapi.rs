@@ -118,6 +118,11 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "Which control plane this is",
             of::<api::Version>(generator),
         ),
+        get(
+            "/v1/upgrade",
+            "Which programs run",
+            of::<api::Programs>(generator),
+        ),
         get("/v1/openapi.json", "This document", any.clone()),
         get(
             "/v1/ledger/loss",
@@ -188,8 +193,16 @@ fn steering(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let asked = Some(of::<api::LeaseAsked>(generator));
     let given = of::<api::LeaseGiven>(generator);
     let planned = of::<api::Planned>(generator);
+    let upgrade = Some(of::<api::UpgradeAsked>(generator));
+    let upgrading = of::<api::Upgrading>(generator);
     let lease = "Take or renew a lease for a deploy that is being prepared";
     vec![
+        post(
+            "/v1/upgrade",
+            "Replace control plane and gateway by this program",
+            upgrade,
+            upgrading,
+        ),
         post(
             "/v1/plan",
             "What shipping these contents would do",

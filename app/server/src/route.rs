@@ -8,7 +8,7 @@ use crate::api::{
 use crate::desk::{Desk, Office, Standing};
 use crate::ledger;
 use crate::refused::{Answer, problem, refused};
-use crate::view;
+use crate::{upgrade, view};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, State};
 use axum::http::StatusCode;
@@ -30,6 +30,7 @@ const LINES_LIMIT: usize = 10_000;
 pub(crate) fn router(desk: Desk) -> Router {
     Router::new()
         .route("/v1/version", get(version))
+        .route("/v1/upgrade", get(upgrade::programs).post(upgrade::begin))
         .route("/v1/openapi.json", get(|| async { Json(crate::openapi()) }))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
@@ -69,7 +70,7 @@ pub(crate) fn router(desk: Desk) -> Router {
 }
 
 /// A JSON body whose faults are problems too.
-struct Body<T>(T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Send + Sync, T> FromRequest<S> for Body<T>
 where
@@ -84,7 +85,7 @@ where
     }
 }
 
-type Answered<T> = Result<Json<T>, Answer>;
+pub(crate) type Answered<T> = Result<Json<T>, Answer>;
 
 /// Asks the engine; a halted ledger refuses with its reason.
 async fn working<T: Send + 'static>(
@@ -119,6 +120,7 @@ async fn version() -> Json<Version> {
     Json(Version {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
+        schema: mainstay_world::SCHEMA,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::actor::Peer;
 use crate::desk::{Clerk, Desk, Office, Standing};
 use crate::ledger;
 use crate::route::router;
+use crate::upgrade::Leaving;
 use mainstay_execute::{Engine, Leases, StartFault};
 use mainstay_plan::{History, Limits};
 use mainstay_world::{OpenFault, RealWorld, State, WorldFault};
@@ -59,8 +60,9 @@ pub enum ServeFault {
     Threads(#[source] std::io::Error),
 }
 
-/// Runs the control plane until a signal ends it or everything was brought down.
-pub fn serve(options: &Options) -> Result<(), ServeFault> {
+/// Runs the control plane until a signal ends it, everything was brought down, or another program is to
+/// take over: then the caller becomes that.
+pub fn serve(options: &Options) -> Result<Option<Leaving>, ServeFault> {
     let state = State::new(&options.state, &options.environment);
     let office = open(options, &state)?;
     let (desk, errands) = Desk::open();
@@ -91,15 +93,19 @@ pub fn serve(options: &Options) -> Result<(), ServeFault> {
             runtime.block_on(answer(listener, &path, &desk, &until));
         })
         .map_err(ServeFault::Threads)?;
+    // What cannot be written now is written at the next start.
+    drop(mainstay_world::settle_upgrade(&state));
     let finished = engine.join();
     ended.store(true, Ordering::Relaxed);
     drop(api.join());
-    if let Ok((office, down)) = finished {
+    let mut leaving = None;
+    if let Ok((mut office, down)) = finished {
+        leaving = office.leaving.take();
         leave(office, down);
     }
     // Gone already when somebody removed it; then there is nothing to remove.
     drop(std::fs::remove_file(state.control_socket()));
-    Ok(())
+    Ok(leaving)
 }
 
 fn open(options: &Options, state: &State) -> Result<Office, ServeFault> {
@@ -156,8 +162,28 @@ fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, ServeFault> {
     let short = crate::short_path(&folder, path);
     let listener = std::os::unix::net::UnixListener::bind(short).map_err(fault)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
+    open_to_group(path);
     listener.set_nonblocking(true).map_err(fault)?;
     Ok(listener)
+}
+
+/// The group whose people may speak to control planes that root runs.
+const GROUP: &str = "mainstay";
+
+/// Lets the group reach the socket, and nothing else below the state folder. Where that fails, it is
+/// root's alone.
+fn open_to_group(socket: &Path) {
+    let group = uzers::get_group_by_name(GROUP).map(|group| group.gid());
+    let Some(group) = group.filter(|_| uzers::get_effective_uid() == 0) else {
+        return;
+    };
+    // `run/` and the environment's own folder, of which only the way through is given.
+    for (folder, mode) in socket.ancestors().skip(1).zip([0o750, 0o710]) {
+        let given = std::os::unix::fs::chown(folder, None, Some(group));
+        let mode = std::fs::Permissions::from_mode(mode);
+        drop(given.and_then(|()| std::fs::set_permissions(folder, mode)));
+    }
+    drop(std::os::unix::fs::chown(socket, None, Some(group)));
 }
 
 /// Answers until the end; a socket that was deleted is made anew.
@@ -165,17 +191,21 @@ async fn answer(
     mut listener: std::os::unix::net::UnixListener,
     path: &Path,
     desk: &Desk,
-    ended: &AtomicBool,
+    ended: &Arc<AtomicBool>,
 ) {
     loop {
         let Ok(listening) = UnixListener::from_std(listener) else {
             return;
         };
         let service = router(desk.clone()).into_make_service_with_connect_info::<Peer>();
-        // Connections that linger are cut at the end: whoever watches connects again and finds nobody.
+        let over = Arc::clone(ended);
+        let over = async move { until(|| over.load(Ordering::Relaxed)).await };
+        let served = axum::serve(listening, service).with_graceful_shutdown(over);
+        // Answers under way are given; connections that linger are cut: whoever watches connects again
+        // and finds nobody.
         tokio::select! {
-            served = axum::serve(listening, service).into_future() => drop(served),
-            () = until(|| ended.load(Ordering::Relaxed)) => return,
+            served = served.into_future() => drop(served),
+            () = cut(ended) => return,
             () = until(|| !path.exists()) => {}
         }
         listener = loop {
@@ -190,6 +220,15 @@ async fn answer(
         };
     }
 }
+
+/// The end, and a moment for the last answers.
+async fn cut(ended: &AtomicBool) {
+    until(|| ended.load(Ordering::Relaxed)).await;
+    tokio::time::sleep(LAST_ANSWERS).await;
+}
+
+/// How long the last answers may take to be read.
+const LAST_ANSWERS: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// How often the API's thread looks whether it should end, and whether its socket is still there.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);

@@ -1,15 +1,16 @@
 //! Keeping the gateway alive, and speaking to it.
 
 use crate::state::State;
+use crate::succession::{Others, Succession, is_ours, is_own_program};
 use mainstay_atoms::{Fact, Moment};
 use mainstay_execute::EffectFault;
-use mainstay_gateway_io::{Client, ClientFault, Listeners, Refusal, Status};
+use mainstay_gateway_io::{Client, ClientFault, Listeners, Refusal, Stage, Status, others};
 use mainstay_plan::{GatewaySeen, Load};
 use mainstay_routing::Table;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,13 +25,16 @@ const WATCH: Duration = Duration::from_millis(50);
 const PRESENT: Duration = Duration::from_secs(2);
 
 /// How long a gateway may take from its start to its first answer.
-const START: Duration = Duration::from_secs(5);
+pub(crate) const START: Duration = Duration::from_secs(5);
 
 /// The gateway of one environment: started when there is none, and started again when it ends, with
 /// the listening sockets of the one before it, so that connections wait instead of being refused.
 pub struct Keeper {
     socket: PathBuf,
     client: Option<Client>,
+    /// Which gateway the client asks, by the count of those that took over.
+    asked: u64,
+    others: Others,
     shared: Arc<Shared>,
     watcher: Option<JoinHandle<()>>,
 }
@@ -41,6 +45,12 @@ struct Shared {
     listeners: Mutex<Listeners>,
     stop: AtomicBool,
     pid: Mutex<Option<u32>>,
+    /// Held while one gateway takes over from another: nothing is published meanwhile.
+    turn: Mutex<()>,
+    /// How many took over so far.
+    taken: AtomicU64,
+    /// Why the last attempt to replace the gateway failed.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Keeper {
@@ -52,6 +62,9 @@ impl Keeper {
             listeners: Mutex::default(),
             stop: AtomicBool::new(false),
             pid: Mutex::default(),
+            turn: Mutex::default(),
+            taken: AtomicU64::new(0),
+            trouble: Mutex::default(),
         });
         let watched = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -60,7 +73,9 @@ impl Keeper {
                 Watch {
                     shared: watched,
                     child: None,
+                    leaving: Vec::new(),
                     client: None,
+                    again: None,
                 }
                 .run();
             })
@@ -68,6 +83,8 @@ impl Keeper {
         Self {
             socket: state.gateway_socket(),
             client: None,
+            asked: 0,
+            others: Others::new(&state.gateway_socket()),
             shared,
             watcher: thread,
         }
@@ -75,14 +92,26 @@ impl Keeper {
 
     /// The gateway's process, once it was seen.
     pub fn pid(&self) -> Option<u32> {
-        *self
-            .shared
-            .pid
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.shared.pid)
+    }
+
+    /// Whether the gateway is of the program that this control plane is.
+    pub fn is_current(&self) -> bool {
+        self.pid().is_some_and(|pid| is_ours(pid) == Some(true))
+    }
+
+    /// Gateways that retired and still carry something, and how many streams.
+    pub fn retired(&mut self) -> (usize, u64) {
+        let found = self.others.look().unwrap_or_default();
+        let instances = found.iter().flat_map(|status| &status.instances);
+        (found.len(), instances.map(|one| one.streams).sum())
     }
 
     fn client(&mut self) -> Result<&mut Client, ClientFault> {
+        let taken = self.shared.taken.load(Ordering::Acquire);
+        if std::mem::replace(&mut self.asked, taken) != taken {
+            self.client = None;
+        }
         let client = match self.client.take() {
             Some(client) => client,
             None => Client::connect(&self.socket)?,
@@ -102,17 +131,20 @@ impl Keeper {
         answer
     }
 
-    /// Publishes a table and takes duplicates of the listening sockets.
+    /// Publishes a table and takes duplicates of the listening sockets. Gateways that retired pick by it
+    /// too.
     pub(crate) fn publish(&mut self, table: &Table) -> Result<(), EffectFault> {
+        let shared = Arc::clone(&self.shared);
+        let Ok(_turn) = shared.turn.try_lock() else {
+            let message = "a gateway is about to take over from another";
+            return Err(EffectFault::Later(message.into()));
+        };
         match self.ask(|client| client.publish(table)) {
             Ok(_) => {
                 if let Ok(listeners) = self.ask(Client::listeners) {
-                    *self
-                        .shared
-                        .listeners
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = listeners;
+                    *lock(&shared.listeners) = listeners;
                 }
+                self.others.publish(table);
                 Ok(())
             }
             Err(ClientFault::Refused(refusal)) => Err(match &refusal {
@@ -131,9 +163,12 @@ impl Keeper {
     /// The gateway's own account, for the engine.
     pub(crate) fn seen(&mut self, now: Moment) -> Fact<GatewaySeen> {
         match self.ask(Client::status) {
-            Ok(status) => Fact::Known {
-                value: account(&status),
-                at: now,
+            Ok(status) => match self.others.look() {
+                Ok(others) => Fact::Known {
+                    value: account(&status, &others),
+                    at: now,
+                },
+                Err(reason) => Fact::Missing { reason },
             },
             Err(fault) => Fact::Missing {
                 reason: fault.to_string(),
@@ -157,10 +192,12 @@ impl Keeper {
 
     /// What is wrong with the gateway now, in words.
     pub fn faults(&mut self) -> Vec<String> {
-        match self.ask(Client::status) {
+        let mut faults = match self.ask(Client::status) {
             Ok(status) => status.faults,
             Err(fault) => vec![fault.to_string()],
-        }
+        };
+        faults.extend(lock(&self.shared.trouble).clone());
+        faults
     }
 
     /// No longer keeps the gateway; it goes on by itself.
@@ -175,25 +212,36 @@ impl Keeper {
     /// Ends the gateway: it finishes what is in flight, to its deadline.
     pub fn end(&mut self) {
         self.let_go();
-        let Some(pid) = self.ask(Client::status).ok().map(|status| status.pid) else {
-            return;
-        };
-        let Some(pid) = i32::try_from(pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        else {
-            return;
-        };
-        let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-        else {
-            return;
-        };
-        // One that ended meanwhile is what is wanted.
-        let _ended = rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::TERM);
+        let present = self.ask(Client::status).ok().map(|status| status.pid);
+        let retired = others(&self.socket).into_iter().map(|(pid, _)| pid);
+        let all: Vec<u32> = present.into_iter().chain(retired).collect();
+        for pid in &all {
+            terminate(*pid);
+        }
         let deadline = Instant::now() + Duration::from_secs(40);
-        while Instant::now() < deadline && Client::connect(&self.socket).is_ok() {
+        let answers =
+            |pid: &u32| Client::connect(&self.shared.state.gateway_socket_of(*pid)).is_ok();
+        while Instant::now() < deadline
+            && (Client::connect(&self.socket).is_ok() || all.iter().any(answers))
+        {
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells a process to end; one that ended meanwhile is what is wanted.
+pub(crate) fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).ok();
+    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else {
+        return;
+    };
+    let flags = rustix::process::PidfdFlags::empty();
+    if let Ok(handle) = rustix::process::pidfd_open(pid, flags) {
+        let _ended = rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::TERM);
     }
 }
 
@@ -209,27 +257,35 @@ fn runs(state: &State) -> bool {
         "--environment".as_ref(),
         name,
     ];
+    let leaving = others(&state.gateway_socket());
     let processes = procfs::process::all_processes().into_iter().flatten();
     processes.flatten().any(|process| {
         let words = process.cmdline().unwrap_or_default();
-        words.iter().skip(1).map(std::ffi::OsStr::new).eq(wanted)
+        let words = words.iter().skip(1).take(wanted.len());
+        let leaves = |(pid, _): &(u32, PathBuf)| i32::try_from(*pid) == Ok(process.pid);
+        words.map(std::ffi::OsStr::new).eq(wanted) && !leaving.iter().any(leaves)
     })
 }
 
-fn account(status: &Status) -> GatewaySeen {
+/// What all gateways of the environment have under way; the table that even the last of them serves.
+fn account(status: &Status, others: &[Status]) -> GatewaySeen {
     let mut seen = GatewaySeen::default();
     if let Some(serving) = status.serving {
         seen.generation = serving.generation;
     }
-    for one in &status.instances {
-        let load = Load {
-            in_flight: one.in_flight,
-            streams: one.streams,
-        };
-        seen.load
-            .entry(one.instance.clone())
-            .or_default()
-            .insert(one.generation, load);
+    let behind = others.iter().filter_map(|other| other.serving);
+    if let Some(last) = behind.map(|serving| serving.generation).min() {
+        seen.generation = seen.generation.min(last);
+    }
+    let all = std::iter::once(status).chain(others);
+    for one in all.flat_map(|status| &status.instances) {
+        let runs = seen.load.entry(one.instance.clone()).or_default();
+        let load = runs.entry(one.generation).or_insert(Load {
+            in_flight: 0,
+            streams: 0,
+        });
+        load.in_flight += one.in_flight;
+        load.streams += one.streams;
     }
     seen
 }
@@ -238,7 +294,11 @@ fn account(status: &Status) -> GatewaySeen {
 struct Watch {
     shared: Arc<Shared>,
     child: Option<Child>,
+    /// Gateways that this process started and that retire, or failed to take over.
+    leaving: Vec<Child>,
     client: Option<Client>,
+    /// When a replacement that failed is tried again, and how long after the next failure.
+    again: Option<(Instant, Duration)>,
 }
 
 impl Watch {
@@ -255,6 +315,8 @@ impl Watch {
     }
 
     fn alive(&mut self) -> bool {
+        self.leaving
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         if let Some(child) = &mut self.child
             && matches!(child.try_wait(), Ok(Some(_)))
         {
@@ -271,6 +333,7 @@ impl Watch {
             Ok(status) => {
                 self.saw(status.pid, &mut client);
                 self.client = Some(client);
+                self.renew(&status);
                 true
             }
             Err(_) => false,
@@ -278,21 +341,13 @@ impl Watch {
     }
 
     fn saw(&self, pid: u32, client: &mut Client) {
-        let mut known = self
-            .shared
-            .pid
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.shared.pid);
         if *known == Some(pid) {
             return;
         }
         *known = Some(pid);
         if let Ok(listeners) = client.listeners() {
-            *self
-                .shared
-                .listeners
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = listeners;
+            *lock(&self.shared.listeners) = listeners;
         }
     }
 
@@ -321,42 +376,78 @@ impl Watch {
             return true;
         }
         let state = &self.shared.state;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(state.gateway_log());
-        let (Some(parent), Some(name)) = (state.dir().parent(), state.dir().file_name()) else {
-            return false;
-        };
-        let mut command = Command::new(&self.shared.binary);
-        command
-            .arg("gateway")
-            .arg("--state")
-            .arg(parent)
-            .arg("--environment")
-            .arg(name);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(log.map_or(Stdio::null(), Stdio::from));
-        {
-            use std::os::unix::process::CommandExt as _;
-            command.process_group(0);
-        }
-        let Ok(child) = command.spawn() else {
+        let Some(child) = spawn(&self.shared.binary, state, &[]) else {
             return false;
         };
         self.child = Some(child);
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if let Ok(mut client) = Client::connect(&state.gateway_socket()) {
-                let listeners = self
-                    .shared
-                    .listeners
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let listeners = lock(&self.shared.listeners);
                 return client.adopt(&listeners).is_ok();
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         false
     }
+
+    /// Replaces a gateway of another program by one of ours, without a gap; what fails is tried again.
+    fn renew(&mut self, status: &Status) {
+        let knows = status.stage == Some(Stage::Present) && status.serving.is_some();
+        let early = self.again.is_some_and(|(at, _)| Instant::now() < at);
+        if !knows || early || is_ours(status.pid) != Some(false) {
+            return;
+        }
+        // A file that was replaced under us would start yet another program.
+        if is_own_program(&self.shared.binary) != Some(true) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let turn = lock(&shared.turn);
+        let succession = Succession {
+            binary: &shared.binary,
+            state: &shared.state,
+        };
+        let trouble = match succession.run() {
+            Ok((child, listeners)) => {
+                *lock(&shared.listeners) = listeners;
+                *lock(&shared.pid) = Some(child.id());
+                shared.taken.fetch_add(1, Ordering::Release);
+                self.leaving.extend(self.child.replace(child));
+                self.client = None;
+                self.again = None;
+                None
+            }
+            Err((reason, child)) => {
+                self.leaving.extend(child);
+                let pause = self.again.map_or(WATCH, |(_, pause)| pause) * 2;
+                let pause = pause.clamp(Duration::from_secs(1), Duration::from_mins(1));
+                self.again = Some((Instant::now() + pause, pause));
+                Some(format!("the gateway cannot be replaced: {reason}"))
+            }
+        };
+        *lock(&shared.trouble) = trouble;
+        drop(turn);
+    }
+}
+
+/// Starts a gateway of the state.
+pub(crate) fn spawn(binary: &Path, state: &State, more: &[&str]) -> Option<Child> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(state.gateway_log());
+    let (parent, name) = (state.dir().parent()?, state.dir().file_name()?);
+    let mut command = Command::new(binary);
+    command
+        .arg("gateway")
+        .arg("--state")
+        .arg(parent)
+        .arg("--environment")
+        .arg(name)
+        .args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(log.map_or(Stdio::null(), Stdio::from));
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.spawn().ok()
 }

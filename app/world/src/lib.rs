@@ -11,15 +11,20 @@ mod answer;
 mod blob;
 mod clock;
 mod gateway;
+mod inherited;
 mod logs;
 mod machine;
 mod open;
 mod port;
+mod program;
 mod real;
+mod schema;
 mod state;
 mod store;
+mod succession;
 
 pub use gateway::Keeper;
+pub use inherited::reap as reap_inherited;
 pub use logs::{LogRow, Tail};
 pub use machine::{Disk, Machine, Port};
 pub use mainstay_ledger::{Halt, Loss};
@@ -31,9 +36,14 @@ pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
-pub use open::{Halted, OpenedWorld, WorldFault, open, resume};
+pub use open::{Halted, OpenedWorld, WorldFault, check, open, resume};
+pub use program::{
+    Admitted, UpgradeFault, admit, begin as begin_upgrade, own_digest, replaced_by,
+    settle as settle_upgrade,
+};
 pub use real::RealWorld;
-pub use state::State;
+pub use schema::{SCHEMA, SchemaFault, check as check_schema};
+pub use state::{ANCHORS, INSTALLED, State};
 pub use store::Obstacle;
 
 use std::process::ExitCode;
@@ -49,9 +59,12 @@ pub fn launch() -> ExitCode {
 }
 
 /// The gateway's `main`, until it is told to stop.
-pub fn gateway(state: &State) -> Result<(), mainstay_gateway_io::GatewayFault> {
+///
+/// `beside`: it takes the place of a gateway that runs, once it is told to.
+pub fn gateway(state: &State, beside: bool) -> Result<(), mainstay_gateway_io::GatewayFault> {
     let mut config =
         mainstay_gateway_io::Config::new(state.gateway_socket(), state.gateway_table());
     config.adoption = gateway::ADOPTION;
+    config.beside = beside.then_some(succession::FORGOTTEN);
     mainstay_gateway_io::run(config)
 }

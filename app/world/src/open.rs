@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::gateway::Keeper;
 use crate::real::RealWorld;
+use crate::schema::{self, SchemaFault};
 use crate::state::{State, anchors};
 use mainstay_atoms::{Actor, Digest, Wall};
 use mainstay_faults::chain;
@@ -40,6 +41,9 @@ pub enum WorldFault {
     /// Its folders cannot be made.
     #[error("the state folder cannot be made")]
     Folder(#[source] std::io::Error),
+    /// It is of a newer schema, or cannot be brought to ours.
+    #[error(transparent)]
+    Schema(SchemaFault),
     /// The ledger cannot be opened, or somebody holds it.
     #[error(transparent)]
     Ledger(OpenFault),
@@ -61,7 +65,7 @@ pub enum WorldFault {
 
 /// Opens the state of one environment; `binary` is what shims and gateways are started from.
 pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
-    state.create().map_err(WorldFault::Folder)?;
+    ready(state)?;
     let opened = Ledger::open(&state.ledger(), &anchors(state), clock::wall());
     match opened.map_err(WorldFault::Ledger)? {
         Opened::Ready(ledger) => {
@@ -79,6 +83,27 @@ pub fn open(state: &State, binary: &Path) -> Result<OpenedWorld, WorldFault> {
             Ok(OpenedWorld { history, world })
         }
     }
+}
+
+/// Makes what is missing and brings an older state to the present schema; a newer one is not touched.
+fn ready(state: &State) -> Result<(), WorldFault> {
+    schema::check(state).map_err(WorldFault::Schema)?;
+    state.create().map_err(WorldFault::Folder)?;
+    if schema::is_settled(state).map_err(WorldFault::Schema)? {
+        return Ok(());
+    }
+    // Nobody who knows only the older schema writes meanwhile.
+    let held = Lock::take(&state.ledger(), clock::wall()).map_err(WorldFault::Ledger)?;
+    let settled = schema::settle(state).map_err(WorldFault::Schema);
+    drop(held);
+    settled
+}
+
+/// Whether this program could open the state: reads everything, changes nothing, and may be asked while
+/// another control plane works.
+pub fn check(state: &State) -> Result<(), WorldFault> {
+    schema::check(state).map_err(WorldFault::Schema)?;
+    replay(mainstay_ledger_io::Reader::of(&state.ledger()).entries(0)).map(drop)
 }
 
 impl Halted {

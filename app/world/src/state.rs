@@ -4,7 +4,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ secrets/ stores/`, all private to the owner.
+/// Where installed platforms keep their state, a folder for each name.
+pub const INSTALLED: &str = "/var/lib/mainstay";
+
+/// Where the signed checkpoints of installed platforms are kept.
+pub const ANCHORS: &str = "/var/lib/mainstay-anchors";
+
+/// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ programs/ secrets/ stores/`, all private to the owner.
 #[derive(Debug, Clone)]
 pub struct State {
     dir: PathBuf,
@@ -33,6 +39,7 @@ impl State {
             "run",
             "keys",
             "plans",
+            "programs",
             "secrets",
             "stores",
         ] {
@@ -56,6 +63,11 @@ impl State {
     /// Where plans and release records lie, by digest.
     pub(crate) fn plans(&self) -> PathBuf {
         self.dir.join("plans")
+    }
+
+    /// Where programs lie that this state was upgraded to, by digest.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.dir.join("programs")
     }
 
     /// Where secrets lie, one file each.
@@ -83,6 +95,11 @@ impl State {
         self.dir.join("run/gateway.sock")
     }
 
+    /// The control socket that a gateway process has for itself, whichever is in place.
+    pub(crate) fn gateway_socket_of(&self, pid: u32) -> PathBuf {
+        self.dir.join(format!("run/gateway.{pid}.sock"))
+    }
+
     /// The gateway's last table.
     pub(crate) fn gateway_table(&self) -> PathBuf {
         self.dir.join("run/gateway.table")
@@ -97,12 +114,16 @@ impl State {
 /// Where signed checkpoints are kept outside the state folder, so that an older copy of it is noticed:
 /// a folder of its own for each state folder.
 pub(crate) fn anchors(state: &State) -> Vec<PathBuf> {
-    let base = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let place = std::fs::canonicalize(state.dir()).unwrap_or_else(|_| state.dir().to_owned());
     let name = mainstay_atoms::Digest::of(place.as_os_str().as_encoded_bytes());
-    base.map(|base| base.join("mainstay/anchors").join(&name.to_hex()[..32]))
+    let base = if place.starts_with(INSTALLED) {
+        Some(PathBuf::from(ANCHORS))
+    } else {
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        base.or_else(home).map(|base| base.join("mainstay/anchors"))
+    };
+    base.map(|base| base.join(&name.to_hex()[..32]))
         .into_iter()
         .collect()
 }

@@ -108,6 +108,15 @@ pub enum Event {
         /// The step itself.
         step: Step,
     },
+    /// The control plane is about to replace itself and its gateway by another program.
+    UpgradeBegun {
+        /// The version that gives way.
+        from: String,
+        /// The version that takes over, as it says itself.
+        to: String,
+        /// Digest of its program.
+        program: Digest,
+    },
     /// Everything is to stop.
     DownAsked,
     /// Everything is to run again.
@@ -183,6 +192,7 @@ impl Event {
             Self::LedgerResumed { .. } => (13, "ledger_resumed"),
             Self::JobAsked { .. } => (14, "job_asked"),
             Self::JobStep { .. } => (15, "job_step"),
+            Self::UpgradeBegun { .. } => (16, "upgrade_begun"),
         }
     }
 

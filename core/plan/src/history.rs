@@ -144,7 +144,7 @@ impl History {
             .generation()
             .map_or(self.generation, |one| one.max(self.generation));
         match event {
-            Event::ControlPlaneStarted { .. } => {}
+            Event::ControlPlaneStarted { .. } | Event::UpgradeBegun { .. } => {}
             Event::ReleaseMade { .. } => self.made(event, by, at),
             Event::PlanRecorded {
                 plan,
@@ -168,10 +168,7 @@ impl History {
             }
             Event::StepBegun { index, step, .. } => self.begun(*index, step, by, at),
             Event::StepDone { index, .. } => self.done(*index),
-            Event::JobAsked { job } => {
-                let runs = self.jobs.entry(job.clone()).or_default();
-                runs.asked.push_back(by.clone());
-            }
+            Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
             Event::ReleaseEnded { release, end } => self.release_ended(*release, end),
@@ -213,6 +210,11 @@ impl History {
                 }
             }
         }
+    }
+
+    fn job_asked(&mut self, job: &ServiceName, by: &Actor) {
+        let runs = self.jobs.entry(job.clone()).or_default();
+        runs.asked.push_back(by.clone());
     }
 
     /// What the lost entries used is not known, and instances and gateways may hold it: epochs,

@@ -1,6 +1,6 @@
 //! A gateway by itself, for tests and benchmarks: `gateway SOCKET TABLE [key=value…]`, where a key is
 //! `workers`, `adoption`, `head`, `body`, `idle`, `stall`, `connect`, `response`, `pooled`, `drain`,
-//! `grace` (milliseconds) or `connections`.
+//! `grace`, `beside` (milliseconds) or `connections`.
 
 use mainstay_gateway_io::{Config, run};
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn set(config: &mut Config, key: &str, value: u32) -> Result<(), String> {
         "pooled" => limits.pooled = span,
         "drain" => limits.drain = span,
         "grace" => limits.grace = span,
+        "beside" => config.beside = Some(span),
         _ => return Err(format!("no key `{key}`")),
     }
     Ok(())

@@ -137,6 +137,11 @@ impl Client {
         self.ask(&Request::Begin).map(|_| ())
     }
 
+    /// Tells a gateway that was started with [`crate::Config::beside`] to take the place of the one there.
+    pub fn promote(&mut self) -> Result<(), ClientFault> {
+        self.ask(&Request::Promote).map(|_| ())
+    }
+
     fn ask(&mut self, request: &Request) -> Result<Response, ClientFault> {
         self.fds.clear();
         self.send(request, &[])?;

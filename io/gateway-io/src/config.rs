@@ -16,6 +16,9 @@ pub struct Config {
     /// How long to wait at the start for [`crate::Client::adopt`] before listeners are bound afresh;
     /// zero when no one hands any over.
     pub adoption: Duration,
+    /// Starts beside the gateway whose sockets it adopts, and takes its place once it is told to
+    /// ([`crate::Client::promote`]); one that is not told within this retires.
+    pub beside: Option<Duration>,
     /// What clients and instances may take.
     pub limits: Limits,
 }
@@ -28,6 +31,7 @@ impl Config {
             table: table.into(),
             workers: None,
             adoption: Duration::ZERO,
+            beside: None,
             limits: Limits::default(),
         }
     }
@@ -61,6 +65,8 @@ pub struct Limits {
     /// From the order to stop until idle connections are closed, so that a request already under way
     /// to us is still answered.
     pub grace: Duration,
+    /// How long streams may go on in a gateway whose place another one took.
+    pub retired: Duration,
     /// Client connections at one time, all workers together.
     pub connections: usize,
 }
@@ -77,6 +83,7 @@ impl Default for Limits {
             pooled: Duration::from_secs(4),
             drain: Duration::from_secs(30),
             grace: Duration::from_secs(1),
+            retired: Duration::from_hours(24),
             connections: 16_384,
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct ClientState {
 pub(crate) enum Order {
     /// Go on.
     Serve,
+    /// Answer what comes; say that another connection is to be made for what comes after that.
+    Part,
     /// Answer what is under way, then close.
     Finish,
     /// Close at once.
@@ -96,6 +98,11 @@ impl ClientState {
 
     /// Whether no request may be begun any more.
     pub(crate) fn is_told_to_finish(&self) -> bool {
+        self.order.load(Relaxed) >= Order::Finish as u8
+    }
+
+    /// Whether the client is to make another connection for its next request.
+    fn is_told_to_part(&self) -> bool {
         self.order.load(Relaxed) != Order::Serve as u8
     }
 
@@ -215,6 +222,7 @@ impl Connection {
 }
 
 async fn serve_two(io: ClientIo, state: Arc<ClientState>, exchange: Rc<Exchange>) {
+    let parting = exchange.clone();
     let service = service_fn(move |request| {
         let active = exchange.begin();
         exchange.clone().answer_two(request, active)
@@ -231,7 +239,8 @@ async fn serve_two(io: ClientIo, state: Arc<ClientState>, exchange: Rc<Exchange>
     let mut inner = pin!(builder.serve_connection(io, service));
     let mut told = false;
     let served = poll_fn(|context| {
-        if state.is_told_to_finish() && !std::mem::replace(&mut told, true) {
+        let parts = state.is_told_to_part() || parting.is_draining();
+        if parts && !std::mem::replace(&mut told, true) {
             inner.as_mut().graceful_shutdown();
         }
         inner.as_mut().poll(context)

@@ -55,6 +55,7 @@ impl Control {
             }),
             Request::Adopt { address } => self.gateway.adopt(address, fds).map(|()| Response::Done),
             Request::Begin => Ok(self.gateway.begin()),
+            Request::Promote => self.gateway.promote().map(|()| Response::Done),
             Request::Handover { address } => {
                 let sockets = self.gateway.handover(address);
                 return (

@@ -7,11 +7,8 @@ use crate::metrics::Metrics;
 use crate::presence::{self, Place};
 use crate::series::{Ledger, Traffic};
 use crate::serving::{Compiled, Run};
-use crate::socket;
 use crate::store;
-use crate::wire::{
-    Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Response, Serving, Status,
-};
+use crate::wire::{Acknowledged, InstanceStatus, Refusal, ReleaseLatency, Serving, Stage, Status};
 use crate::worker::{Command, Handle, Worker};
 use mainstay_routing::{Router, Table};
 use std::cell::{Cell, RefCell};
@@ -19,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -64,7 +60,10 @@ pub enum GatewayFault {
 /// It answers on [`Config::socket`] at once, and serves from the table on disk, if there is one, after
 /// [`Config::adoption`].
 pub fn run(config: Config) -> Result<(), GatewayFault> {
-    let lock = presence::lock(&config)?;
+    let lock = match config.beside {
+        Some(_) => None,
+        None => Some(presence::lock(&config)?),
+    };
     let start = |source| GatewayFault::Start { source };
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -97,22 +96,23 @@ impl Seen {
 
 /// The process.
 pub(crate) struct Gateway {
-    config: Config,
-    started_ms: u64,
-    workers: Vec<Handle>,
+    pub(crate) config: Config,
+    pub(crate) started_ms: u64,
+    pub(crate) workers: Vec<Handle>,
     ledgers: Vec<Arc<Ledger>>,
-    table: RefCell<Option<Arc<Table>>>,
-    sockets: RefCell<Bound>,
-    adopted: RefCell<Bound>,
+    pub(crate) table: RefCell<Option<Arc<Table>>>,
+    pub(crate) sockets: RefCell<Bound>,
+    pub(crate) adopted: RefCell<Bound>,
     seen: RefCell<BTreeMap<Run, Seen>>,
     metrics: RefCell<Metrics>,
     /// One publication at a time.
-    turn: Semaphore,
-    begun: Notify,
-    has_begun: Cell<bool>,
-    unkept: RefCell<Option<String>>,
-    unbound: RefCell<Vec<Refusal>>,
-    place: RefCell<Place>,
+    pub(crate) turn: Semaphore,
+    pub(crate) begun: Notify,
+    pub(crate) has_begun: Cell<bool>,
+    pub(crate) unkept: RefCell<Option<String>>,
+    pub(crate) unbound: RefCell<Vec<Refusal>>,
+    pub(crate) place: RefCell<Place>,
+    pub(crate) stage: Cell<Stage>,
 }
 
 /// Connections to the control socket at one time.
@@ -121,16 +121,21 @@ const CONTROLS: usize = 64;
 const MEND: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    fn start(config: Config, lock: File) -> Result<(Self, UnixListener), GatewayFault> {
+    fn start(config: Config, lock: Option<File>) -> Result<(Self, UnixListener), GatewayFault> {
         let start = |source| GatewayFault::Start { source };
         let count = config.worker_count();
         let cap = config.limits.connections.div_ceil(count);
         let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
         let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
-        let listener = presence::open(&config).map_err(|source| GatewayFault::Socket {
+        let stage = match lock {
+            Some(_) => Stage::Present,
+            None => Stage::Beside,
+        };
+        let opened = Place::open(&config, lock).map_err(|source| GatewayFault::Socket {
             socket: config.socket.clone(),
             source,
-        })?;
+        });
+        let (place, listener) = opened?;
         let gateway = Self {
             started_ms: civil_ms(),
             ledgers: workers.iter().map(|worker| worker.ledger.clone()).collect(),
@@ -145,7 +150,8 @@ impl Gateway {
             has_begun: Cell::new(config.adoption.is_zero()),
             unkept: RefCell::default(),
             unbound: RefCell::default(),
-            place: RefCell::new(Place::of(&config.socket, lock)),
+            place: RefCell::new(place),
+            stage: Cell::new(stage),
             config,
         };
         Ok((gateway, listener))
@@ -163,20 +169,25 @@ impl Gateway {
         let gateway = Rc::new(self);
         let restoring = tokio::task::spawn_local(gateway.clone().restore());
         let mut ended = ended;
-        let stopped = tokio::select! {
-            () = told(&mut term, &mut interrupt) => true,
-            () = gateway.clone().serve(listener) => true,
-            () = any(&mut ended) => false,
-        };
-        restoring.abort();
-        if !stopped {
-            return Err(GatewayFault::Worker);
+        let mut serving = std::pin::pin!(gateway.clone().serve(listener));
+        while !ended.is_empty() {
+            tokio::select! {
+                () = told(&mut term, &mut interrupt) => break,
+                () = &mut serving => break,
+                () = any(&mut ended) => {
+                    if gateway.stage.get() != Stage::Retired {
+                        return Err(GatewayFault::Worker);
+                    }
+                }
+            }
         }
+        restoring.abort();
         gateway.drain().await;
         for worker in ended {
             // It says nothing but that it ended.
             drop(worker.await);
         }
+        gateway.place.borrow().leave();
         Ok(())
     }
 
@@ -187,7 +198,7 @@ impl Gateway {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = look.tick() => {
-                    if let Some(again) = self.put_back() {
+                    if let Some(again) = self.look().await {
                         listener = again;
                     }
                     continue;
@@ -210,16 +221,6 @@ impl Gateway {
         }
     }
 
-    /// Where the control socket is gone because its folder was deleted or replaced, makes it again and
-    /// keeps the present table there: traffic must not depend on an older copy of it.
-    fn put_back(&self) -> Option<UnixListener> {
-        let listener = self.place.borrow_mut().retake(&self.config)?;
-        if let Some(table) = &*self.table.borrow() {
-            self.unkept.replace(self.keep(table).err());
-        }
-        Some(listener)
-    }
-
     /// Serves from the table on disk, once listeners were handed over or that has taken too long.
     async fn restore(self: Rc<Self>) {
         if !self.has_begun.get() {
@@ -235,12 +236,11 @@ impl Gateway {
                     .replace(Some(format!("the table on disk cannot be read: {fault}")));
             }
         }
-        // No table wants them.
-        self.adopted
-            .take()
-            .values()
-            .flatten()
-            .for_each(listener::shut);
+        // No table wants them; while another gateway listens on them too, they are its to shut.
+        let unwanted = self.adopted.take();
+        if self.stage.get() == Stage::Present {
+            unwanted.values().flatten().for_each(listener::shut);
+        }
         drop(turn);
         self.mend().await;
     }
@@ -307,11 +307,20 @@ impl Gateway {
         // Never closed.
         let turn = self.turn.acquire().await;
         self.check(&table)?;
+        let table = Arc::new(table);
+        if self.stage.get() != Stage::Present {
+            // Listeners and the table on disk are those of the one in place.
+            self.install(table.clone(), Bound::new()).await;
+            return Ok(Acknowledged {
+                epoch: table.epoch,
+                generation: table.generation,
+                kept: false,
+            });
+        }
         let mut add = Bound::new();
         for address in self.missing(&table) {
             add.insert(address, listener::bind(address, self.workers.len())?);
         }
-        let table = Arc::new(table);
         self.install(table.clone(), add).await;
         self.unbound.borrow_mut().clear();
         let kept = self.keep(&table);
@@ -325,7 +334,7 @@ impl Gateway {
         })
     }
 
-    fn keep(&self, table: &Table) -> Result<(), String> {
+    pub(crate) fn keep(&self, table: &Table) -> Result<(), String> {
         store::save(&self.config.table, table)
             .map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
     }
@@ -354,7 +363,10 @@ impl Gateway {
     /// Gives the table to every worker and waits for all of them.
     async fn install(&self, table: Arc<Table>, add: Bound) {
         let router = Arc::new(Router::new(&table));
-        let wanted = addresses(&table);
+        let wanted = match self.stage.get() {
+            Stage::Present => addresses(&table),
+            Stage::Beside | Stage::Retired => self.held(&add),
+        };
         let remove: Vec<SocketAddr> = self
             .sockets
             .borrow()
@@ -391,6 +403,12 @@ impl Gateway {
         sockets.extend(add);
         self.table.replace(Some(table));
         self.fold();
+    }
+
+    /// Where it listens, and where it is about to.
+    fn held(&self, add: &Bound) -> BTreeSet<SocketAddr> {
+        let sockets = self.sockets.borrow();
+        sockets.keys().chain(add.keys()).copied().collect()
     }
 
     /// Makes counters for instances that are new.
@@ -479,6 +497,7 @@ impl Gateway {
                 .unwrap_or_default(),
             instances,
             faults: faults.collect(),
+            stage: Some(self.stage.get()),
         }
     }
 
@@ -494,42 +513,6 @@ impl Gateway {
 
     pub(crate) fn latencies(&self) -> Vec<ReleaseLatency> {
         self.metrics.borrow().by_release(&self.ledgers)
-    }
-
-    /// Keeps sockets that an earlier gateway listened on.
-    pub(crate) fn adopt(&self, address: SocketAddr, fds: Vec<OwnedFd>) -> Result<(), Refusal> {
-        if self.has_begun.get() {
-            let message = "listeners can be handed over only before the gateway begins".into();
-            return Err(Refusal::Invalid { message });
-        }
-        let sockets = fds.into_iter().map(TcpListener::from).filter(|socket| {
-            let here = socket.local_addr().is_ok_and(|local| local == address);
-            here && socket2::SockRef::from(socket)
-                .is_listener()
-                .unwrap_or(false)
-        });
-        let sockets: Vec<TcpListener> = sockets.collect();
-        self.adopted
-            .borrow_mut()
-            .entry(address)
-            .or_default()
-            .extend(sockets);
-        Ok(())
-    }
-
-    pub(crate) fn begin(&self) -> Response {
-        self.begun.notify_one();
-        Response::Done
-    }
-
-    /// Duplicates of the sockets of one address.
-    pub(crate) fn handover(&self, address: SocketAddr) -> Vec<OwnedFd> {
-        let sockets = self.sockets.borrow();
-        let held = sockets.get(&address).into_iter().flatten();
-        held.filter_map(|socket| socket.try_clone().ok())
-            .map(OwnedFd::from)
-            .take(socket::FDS)
-            .collect()
     }
 
     async fn drain(&self) {
@@ -572,18 +555,21 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Resolves when the first of them does.
-async fn any(ended: &mut [oneshot::Receiver<()>]) {
+/// Resolves when the first of them does, and takes out all that did.
+async fn any(ended: &mut Vec<oneshot::Receiver<()>>) {
     std::future::poll_fn(|context| {
-        let over = ended
-            .iter_mut()
-            .any(|one| std::pin::Pin::new(one).poll(context).is_ready());
-        if over { Poll::Ready(()) } else { Poll::Pending }
+        let before = ended.len();
+        ended.retain_mut(|one| std::pin::Pin::new(one).poll(context).is_pending());
+        if ended.len() == before {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
 }
 
-fn civil_ms() -> u64 {
+pub(crate) fn civil_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -15,6 +15,9 @@
 //! - The table lies on disk too: a gateway that was killed serves again without a control plane, and
 //!   [`Listeners`] kept elsewhere let connections wait meanwhile.
 //!
+//! - A gateway may be started beside one that runs: it adopts the listening sockets, serves from the same
+//!   table, and takes the place. The one before retires: no connection is refused, no stream is cut.
+//!
 //! What this crate never does: write to the terminal, end the process, replay a request of which an
 //! instance may have seen a byte unless its method is idempotent, close a listener or a stream because
 //! of an unrelated change. Times are `Duration`s, latencies are counted in microseconds.
@@ -52,6 +55,7 @@ mod serving;
 mod sniff;
 mod socket;
 mod source;
+mod stage;
 mod store;
 mod stranger;
 mod sweep;
@@ -65,7 +69,8 @@ mod worker;
 pub use client::{Client, ClientFault, Listeners};
 pub use config::{Config, Limits};
 pub use gateway::{GatewayFault, run};
+pub use presence::others;
 pub use wire::{
     Acknowledged, InstanceStatus, Latency, Refusal, ReleaseLatency, Request, Response, Serving,
-    Status,
+    Stage, Status,
 };

@@ -33,6 +33,8 @@ pub enum Request {
     },
     /// Nothing more will be handed over: bind the rest and serve.
     Begin,
+    /// Take the place of the gateway that is there: it retires.
+    Promote,
 }
 
 /// An answer.
@@ -63,7 +65,7 @@ pub enum Response {
         /// How many.
         count: usize,
     },
-    /// To [`Request::Adopt`] and [`Request::Begin`].
+    /// To [`Request::Adopt`], [`Request::Begin`] and [`Request::Promote`].
     Done,
 }
 
@@ -143,6 +145,21 @@ pub struct Status {
     pub instances: Vec<InstanceStatus>,
     /// What is wrong now, in words: a listener that cannot be bound again, a table that cannot be kept.
     pub faults: Vec<String>,
+    /// Where it stands in its life; a version before stages were known says nothing.
+    #[serde(default)]
+    pub stage: Option<Stage>,
+}
+
+/// The life of a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Serves beside the one that is in place, whose sockets it adopted.
+    Beside,
+    /// The one that is in place.
+    Present,
+    /// Takes no more connections: finishes what is under way, lets streams go on, and ends.
+    Retired,
 }
 
 impl Status {

@@ -32,6 +32,9 @@ pub(crate) fn moment() -> Moment {
     Moment(now_ms())
 }
 
+/// How often a worker that retired looks whether its last client has gone.
+const RETIRED_LOOK: Duration = Duration::from_millis(50);
+
 /// What the main thread tells a worker.
 pub(crate) enum Command {
     /// Serve from this table; add and remove listeners; say when it is done.
@@ -41,6 +44,8 @@ pub(crate) enum Command {
         remove: Vec<SocketAddr>,
         done: oneshot::Sender<()>,
     },
+    /// Accept no more, finish what is under way, let streams go on, and end when the last has ended.
+    Retire,
     /// Accept no more, finish what is under way, and end.
     Drain,
 }
@@ -132,7 +137,21 @@ impl Worker {
             .run(),
         );
         let mut acceptors = HashMap::new();
-        while let Some(command) = inbox.recv().await {
+        let mut look = tokio::time::interval(RETIRED_LOOK);
+        let mut retired = None;
+        loop {
+            let command = tokio::select! {
+                command = inbox.recv() => command,
+                _ = look.tick(), if retired.is_some() => {
+                    if worker.is_done_since(retired) {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            let Some(command) = command else {
+                break;
+            };
             match command {
                 Command::Install {
                     compiled,
@@ -144,6 +163,11 @@ impl Worker {
                     worker.listen(&mut acceptors, add, &remove);
                     // The main thread no longer waits only when it ends itself.
                     done.send(()).ok();
+                }
+                Command::Retire => {
+                    worker.retire(std::mem::take(&mut acceptors));
+                    retired = Some(Instant::now());
+                    look.reset();
                 }
                 Command::Drain => break,
             }
@@ -172,6 +196,19 @@ impl Worker {
                 acceptors.entry(entrance).or_default().push(stopper);
             }
         }
+    }
+
+    /// Says to every client that its next request belongs elsewhere, and closes nothing.
+    fn retire(&self, acceptors: Acceptors) {
+        self.draining.set(true);
+        stop(acceptors.into_values().flatten(), Stop::Close);
+        self.each_client(|state| state.order(Order::Part));
+    }
+
+    /// Whether a worker that retired then has nothing left to do, or has had its time.
+    fn is_done_since(&self, retired: Option<Instant>) -> bool {
+        let over = |since: Instant| since.elapsed() >= self.limits.retired;
+        self.clients.borrow().is_empty() || retired.is_some_and(over)
     }
 
     async fn drain(&self, acceptors: Acceptors) {

@@ -17,7 +17,7 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the folder's lock and notes who holds it: `PID SINCE_MS`.
-    pub(crate) fn take(dir: &Path, now: Wall) -> Result<Self, OpenFault> {
+    pub fn take(dir: &Path, now: Wall) -> Result<Self, OpenFault> {
         let path = dir.join("lock");
         let fault = |action| {
             let path = path.clone();

@@ -17,6 +17,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Reads the ledger of this folder, whoever writes it.
+    pub fn of(dir: &Path) -> Self {
+        Self::new(dir)
+    }
+
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
             path: dir.join("ledger.db"),

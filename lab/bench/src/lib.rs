@@ -9,6 +9,7 @@
 //! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
 //! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
 //! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
+//! - [`upgrade`]: upgrades of Mainstay itself under load, with open WebSockets.
 //! - [`spec`]: CPU time of parsing, checking and planning large files.
 //!
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
@@ -20,4 +21,5 @@ pub mod ledger;
 pub mod load;
 pub mod platform;
 pub mod spec;
+pub mod upgrade;
 pub mod upstream;

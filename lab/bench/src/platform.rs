@@ -61,6 +61,11 @@ impl Platform {
         self.folder.path()
     }
 
+    /// The program that the commands run.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Runs a command and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
         let output = Command::new(&self.binary)

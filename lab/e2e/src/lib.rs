@@ -6,12 +6,14 @@
 pub mod condition;
 pub mod platform;
 pub mod process;
+pub mod socket;
 pub mod story;
 pub mod traffic;
 
 pub use condition::until;
 pub use platform::{Outcome, Platform, is_steady};
 pub use process::Process;
+pub use socket::Socket;
 pub use traffic::{Load, get};
 
 /// Whether these tests may change users; those that need it are passed over otherwise, and say so.

@@ -23,6 +23,8 @@ pub struct Answer {
     pub status: u16,
     /// Its body.
     pub body: String,
+    /// Whether the server said that it closes the connection.
+    pub closes: bool,
 }
 
 /// One GET over a connection of its own.
@@ -74,7 +76,12 @@ fn ask(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> io::Resu
         more(stream, &mut bytes)?;
     }
     let body = String::from_utf8_lossy(&bytes[head..]).into_owned();
-    Ok(Answer { status, body })
+    let closes = text.contains("\r\nconnection: close\r\n");
+    Ok(Answer {
+        status,
+        body,
+        closes,
+    })
 }
 
 fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
@@ -195,6 +202,9 @@ impl Shared {
                 return Err(format!("{}: {}", answer.status, answer.body));
             }
             self.answered.fetch_add(1, Ordering::Relaxed);
+            if answer.closes {
+                return Ok(());
+            }
             std::thread::sleep(PACE);
         }
         Ok(())

@@ -95,6 +95,25 @@ fn somebody_who_is_not_root_runs_everything_as_themselves_and_is_told() {
     );
     run(&["why", "web"]).exits(0).says(&["as user 54321"]);
     run(&["doctor"]).says(&["as user 54321"]);
+    let greeting = |words: &[&str]| {
+        run(words).exits(0);
+        platform.front()
+    };
+    let set = "services.web.env.GREETING=good morning";
+    assert!(greeting(&["deploy", "--set", set]).starts_with("good morning from web v2"));
+    assert!(greeting(&["rollback"]).contains("from web v3"));
+    // A program of its own user may take over; one of a stranger may not.
+    let next = platform.folder().join("next");
+    let mut bytes = fs::read(&binary).expect("the program");
+    bytes.push(0);
+    fs::write(&next, bytes).expect("a program");
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).expect("a mode");
+    lchown(&next, Some(SOMEBODY + 1), None).expect("root gives");
+    run(&["upgrade", "next"])
+        .exits(1)
+        .says(&["belongs neither to root"]);
+    lchown(&next, Some(SOMEBODY), None).expect("root gives");
+    assert!(greeting(&["upgrade", "next"]).contains("from web v3"));
     run(&["down"]).exits(0);
     assert_eq!(platform.processes(), vec![]);
 }
@@ -140,6 +159,42 @@ fn where_no_user_can_be_given_root_is_never_silent() {
             assert!(told.contains("as root: CAP_SETUID is missing"), "{told}");
         }
     }
+}
+
+#[test]
+fn the_capabilities_of_an_installed_unit_suffice() {
+    if !is_root() || Command::new("setpriv").arg("--version").output().is_err() {
+        return;
+    }
+    let keys = "    run: ./bin/mainstay-sample\n    port: 3000\n    ready: { path: /ready }";
+    let platform = Platform::single("bounded", keys);
+    let shown = platform.run(&["install", "--dry-run"]).exits(0).out;
+    let held = shown
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("CapabilityBoundingSet="));
+    let held = held.expect("the unit names them").to_ascii_lowercase();
+    let held: Vec<String> = held
+        .split(' ')
+        .map(|name| format!("+{}", name.trim_start_matches("cap_")))
+        .collect();
+    let mut command = Command::new("setpriv");
+    command
+        .arg("--bounding-set")
+        .arg(format!("-all,{}", held.join(",")))
+        .arg("--no-new-privs")
+        .arg(mainstay_e2e::platform::built("mainstay"))
+        .arg("up")
+        .current_dir(platform.folder())
+        .env("XDG_STATE_HOME", platform.folder().join("xdg"))
+        .env_remove("MAINSTAY_STATE");
+    platform.finish(command).exits(0);
+    let why = platform.run(&["why", "web"]).exits(0).out;
+    assert!(
+        why.contains("as user 7") && why.contains("sees only its own folders"),
+        "{why}"
+    );
+    assert_eq!(platform.steady()["attention"].to_string(), "[]");
+    assert!(platform.front().starts_with("hello from web v1"));
 }
 
 /// Everything below a folder becomes theirs.

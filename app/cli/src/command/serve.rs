@@ -1,26 +1,94 @@
 //! `serve`: the control plane, in the foreground.
 
 use crate::argument::Arguments;
-use crate::context;
+use crate::command::up;
+use crate::context::{self, Place};
 use crate::failure::Failure;
+use crate::terminal;
 use mainstay_faults::{Exit, Fault, Move, chain};
 use mainstay_server::{Options, ServeFault, serve};
+use mainstay_world::WorldFault;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+/// Serves until the end. `replaces` is the program that this one took over from: it comes back when this
+/// one cannot start.
+pub(crate) fn run(arguments: &Arguments, replaces: Option<&Path>) -> Result<Exit, Failure> {
     let place = context::place(arguments)?;
+    mainstay_world::reap_inherited();
+    if replaces.is_none()
+        && let Some(program) = mainstay_world::replaced_by(&place.state())
+    {
+        // Whoever starts a program that an upgrade replaced gets the one that replaced it.
+        let fault = become_program(&program, &place, None);
+        say(&program, &fault);
+    }
     let binary = std::env::current_exe().map_err(|fault| {
         Failure::operator("program", format!("this program cannot be found: {fault}"))
     })?;
     let options = Options {
-        state: place.root,
-        environment: place.environment,
+        state: place.root.clone(),
+        environment: place.environment.clone(),
         binary,
     };
-    serve(&options).map_err(|fault| failure(&fault))?;
-    Ok(Exit::Done)
+    loop {
+        match (serve(&options), replaces) {
+            (Ok(None), _) => return Ok(Exit::Done),
+            (Ok(Some(leaving)), _) => {
+                let fault = become_program(&leaving.next, &place, Some(&leaving.back));
+                say(&leaving.next, &fault);
+            }
+            (Err(fault), None) => return Err(failure(&fault)),
+            (Err(fault), Some(back)) => {
+                failure(&fault).show(false);
+                let fault = become_program(back, &place, None);
+                say(back, &fault);
+                return Err(Failure::shown(Exit::Ours));
+            }
+        }
+    }
+}
+
+/// Whether this program could open the state; it changes nothing.
+pub(crate) fn check(arguments: &Arguments) -> Result<Exit, Failure> {
+    let place = context::place(arguments)?;
+    match mainstay_world::check(&place.state()) {
+        Ok(()) => Ok(Exit::Done),
+        Err(WorldFault::Schema(fault)) => Err(up::schema(&fault)),
+        Err(fault) => Err(Failure::operator("state", chain(&fault))),
+    }
+}
+
+/// This process goes on as another program, with the same number; comes back only with a fault.
+fn become_program(program: &Path, place: &Place, replaces: Option<&Path>) -> io::Error {
+    let mut command = Command::new(program);
+    command
+        .arg("serve")
+        .arg("--state")
+        .arg(&place.root)
+        .arg("--environment")
+        .arg(&place.environment);
+    if let Some(back) = replaces {
+        command.arg("--replaces").arg(back);
+    }
+    command.exec()
+}
+
+fn say(program: &Path, fault: &io::Error) {
+    terminal::say(&format!(
+        "`{}` cannot be executed: {fault}",
+        program.display()
+    ));
 }
 
 fn failure(fault: &ServeFault) -> Failure {
+    if let ServeFault::State { source, .. } = fault
+        && let WorldFault::Schema(fault) = &**source
+    {
+        return up::schema(fault);
+    }
     let (whose, code, hint) = match fault {
         ServeFault::Held { .. } => (
             Move::You,

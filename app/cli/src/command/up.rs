@@ -6,12 +6,14 @@ use crate::command::deploy;
 use crate::context::Place;
 use crate::failure::Failure;
 use crate::prepare::checked;
-use crate::{show, terminal};
-use mainstay_faults::Exit;
+use crate::{install, show, terminal};
+use mainstay_faults::{Exit, chain};
 use mainstay_plan::Contents;
 use mainstay_server::api::{HistoryRow, Status};
+use mainstay_world::SchemaFault;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,7 +65,48 @@ fn start(place: &Place) -> Result<Client, Failure> {
     if let Some(client) = Client::find(place)? {
         return Ok(client);
     }
+    if let Some(unit) = install::unit_of(&place.root, &place.environment)
+        && Path::new(BOOTED).is_dir()
+    {
+        return start_unit(&unit, place);
+    }
+    let binary = std::env::current_exe().map_err(|fault| {
+        Failure::operator("program", format!("this program cannot be found: {fault}"))
+    })?;
+    start_by(&binary, place)
+}
+
+/// Is there where systemd runs the machine (`sd_booted(3)`).
+const BOOTED: &str = "/run/systemd/system";
+
+/// The control plane of an installed platform: the system starts it.
+fn start_unit(unit: &str, place: &Place) -> Result<Client, Failure> {
+    let failed = |why: String| {
+        Failure::operator("start", format!("`systemctl start {unit}` failed: {why}"))
+            .hint(format!("`journalctl -u {unit}` says why"))
+    };
+    let status = Command::new("systemctl").args(["start", unit]).status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(failed(status.to_string())),
+        Err(fault) => return Err(failed(fault.to_string())),
+    }
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(client) = Client::connect(place)? {
+            return Ok(client);
+        }
+        if Instant::now() > deadline {
+            return Err(failed("the control plane does not answer".into()));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A new control plane, of this program.
+pub(crate) fn start_by(binary: &Path, place: &Place) -> Result<Client, Failure> {
     let state = place.state();
+    mainstay_world::check_schema(&state).map_err(|fault| schema(&fault))?;
     let unwritable = |fault: std::io::Error| {
         Failure::operator("state", format!("the state folder cannot be used: {fault}"))
             .hint("name another one with `--state DIR`")
@@ -75,9 +118,6 @@ fn start(place: &Place) -> Result<Client, Failure> {
         .open(state.control_log())
         .map_err(unwritable)?;
     let before = log.metadata().map_or(0, |metadata| metadata.len());
-    let binary = std::env::current_exe().map_err(|fault| {
-        Failure::operator("program", format!("this program cannot be found: {fault}"))
-    })?;
     let mut command = Command::new(binary);
     command
         .arg("serve")
@@ -113,6 +153,19 @@ fn start(place: &Place) -> Result<Client, Failure> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A state that this program does not open.
+pub(crate) fn schema(fault: &SchemaFault) -> Failure {
+    let hint = match fault {
+        SchemaFault::Newer { by, .. } => {
+            format!("use mainstay {by} or newer; nothing was changed, and traffic goes on")
+        }
+        SchemaFault::Read { .. } | SchemaFault::Migrate { .. } => {
+            "`mainstay doctor` looks at the state folder and the disk".into()
+        }
+    };
+    Failure::operator("schema", chain(fault)).hint(hint)
 }
 
 /// A control plane that ended at once: its own words.

@@ -12,7 +12,11 @@ pub(crate) fn run(arguments: &Arguments) -> Exit {
     let client = place.and_then(|place| Client::connect(&place).ok().flatten());
     let server = client.and_then(|client| client.get::<Version>("/v1/version").ok());
     if arguments.json {
-        terminal::json(&serde_json::json!({ "version": own, "control_plane": server }));
+        terminal::json(&serde_json::json!({
+            "version": own,
+            "schema": mainstay_world::SCHEMA,
+            "control_plane": server,
+        }));
         return Exit::Done;
     }
     terminal::say_out(&format!("mainstay       {own}"));

@@ -130,6 +130,59 @@ impl Gateway {
     pub(crate) fn connect(&self) -> Peer {
         Peer::connect(self.address)
     }
+
+    /// Another one beside it, in the same folder.
+    pub(crate) fn beside(&self, more: &[&str]) -> Beside {
+        let more: Vec<String> = more.iter().map(ToString::to_string).collect();
+        Beside {
+            socket: self.folder.path().to_owned(),
+            child: spawn(&self.folder, &more),
+        }
+    }
+
+    /// The control socket that is this process's own, whoever is in place.
+    pub(crate) fn own(&self) -> Client {
+        let name = format!("gateway.{}.sock", self.pid());
+        let path = self.folder.path().join(name);
+        eventually("its own socket", || Client::connect(&path).ok())
+    }
+}
+
+/// A gateway in another one's folder.
+pub(crate) struct Beside {
+    socket: PathBuf,
+    child: Child,
+}
+
+impl Beside {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let path = self.socket.join(format!("gateway.{}.sock", self.pid()));
+        eventually("its own socket", || Client::connect(&path).ok())
+    }
+
+    pub(crate) fn has_ended(&mut self) -> Option<bool> {
+        self.child
+            .try_wait()
+            .unwrap()
+            .map(|status| status.success())
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
 
 impl Drop for Gateway {

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{deploys, footprint, gateway, ledger, spec, upstream};
+use mainstay_bench::{deploys, footprint, gateway, ledger, spec, upgrade, upstream};
 use mainstay_gateway_io::Config;
 
 fn main() -> Result<()> {
@@ -37,6 +37,25 @@ fn main() -> Result<()> {
                 report.deploys, report.lost, report.requests
             );
         }
+        Some(name @ ("upgrade" | "upgrade-control")) => {
+            let plan = upgrade::Plan {
+                upgrades: u32::try_from(number(1, 5)?)?,
+                rate: f64::from(u32::try_from(number(2, 1000)?)?),
+                sockets: usize::try_from(number(3, 20)?)?,
+                control: name == "upgrade-control",
+            };
+            let report = upgrade::measure(plan)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!(
+                "{} upgrades, {} of {} requests lost, {} of {} sockets kept, longest {} ms",
+                report.upgrades,
+                report.lost,
+                report.requests,
+                report.sockets_kept,
+                plan.sockets,
+                report.upgrade_ms.0
+            );
+        }
         Some("footprint") => println!("{}", serde_json::to_string_pretty(&footprint::measure()?)?),
         Some("ledger") => {
             let folder = arguments.get(2).map_or("target", String::as_str);
@@ -60,7 +79,7 @@ fn main() -> Result<()> {
             mainstay_gateway_io::run(config)?;
         }
         _ => bail!(
-            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | footprint | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
+            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
         ),
     }
     Ok(())
