@@ -181,3 +181,46 @@ fn it_can_be_told_to_ignore_term() {
     sample.line("ignored");
     assert!(sample.get("/healthz").starts_with("HTTP/1.1 200"));
 }
+
+#[test]
+fn data_is_kept_where_it_is_told_and_what_is_not_told_is_named() {
+    let folder = std::env::temp_dir().join(format!("mainstay-sample-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = format!("sqlite:{}", folder.join("visits.db").display());
+    let uploads = folder.display().to_string();
+    let sample = Sample::start(&[("VISITS_URL", &file), ("UPLOADS_DIR", &uploads)]);
+    assert!(sample.get("/visits").ends_with("1 visits\n"));
+    assert!(sample.get("/visits").ends_with("2 visits\n"));
+    assert!(sample.post("/uploads/note.txt").contains("0 bytes kept"));
+    assert!(folder.join("note.txt").exists());
+    assert!(
+        sample
+            .post("/uploads/.hidden")
+            .contains("a name is letters")
+    );
+    let orders = sample.get("/orders");
+    assert!(orders.contains(" 503 ") && orders.contains("DATABASE_URL is not set"));
+    assert!(sample.post("/orders").contains("what `item`?"));
+    // Another one finds what the first kept.
+    drop(sample);
+    let sample = Sample::start(&[("VISITS_URL", &file)]);
+    assert!(sample.get("/visits").ends_with("3 visits\n"));
+    drop(sample);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_job_without_its_database_fails_and_says_so() {
+    for word in ["migrate", "digest", "worker"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mainstay-sample"))
+            .arg(word)
+            .env_remove("DATABASE_URL")
+            .env_remove("REDIS_URL")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{word}");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(text.contains("_URL is not set"), "{word}: {text}");
+    }
+}
