@@ -18,7 +18,7 @@ cargo xtask TASK
   walls    prove that an effect in the core is refused
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), deploys, control, footprint";
+  bench    a benchmark: gateway (beside nginx), deploys, control, footprint, scale";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -195,6 +195,12 @@ fn sim(arguments: &[String]) -> Result<()> {
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
+    if arguments.first().is_some_and(|name| name == "scale") {
+        let mut command = vec!["run", "--release", "--quiet", "--package", "mainstay-sim"];
+        command.extend(["--bin", "scale", "--"]);
+        command.extend(arguments.iter().skip(1).map(String::as_str));
+        return cargo(&command, &[]);
+    }
     let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo(
         &[
