@@ -20,7 +20,8 @@ cargo xtask TASK
   linked   licences and bans of what is linked into the binary, by deny.toml
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint, ledger, spec";
+  bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
+           ledger, spec, scale";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -199,6 +200,12 @@ fn sim(arguments: &[String]) -> Result<()> {
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
+    if arguments.first().is_some_and(|name| name == "scale") {
+        let mut command = vec!["run", "--release", "--quiet", "--package", "mainstay-sim"];
+        command.extend(["--bin", "scale", "--"]);
+        command.extend(arguments.iter().skip(1).map(String::as_str));
+        return cargo(&command, &[]);
+    }
     let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo(
         &[

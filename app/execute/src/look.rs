@@ -5,6 +5,7 @@ use crate::world::{RecordFault, Seen, World};
 use mainstay_atoms::{Actor, Fact, Role};
 use mainstay_plan::{Event, Observed, Purpose, Step};
 use mainstay_workload::{Exit, Instance, Running};
+use std::collections::BTreeSet;
 
 impl Engine {
     pub(crate) fn look(&mut self, world: &mut impl World) {
@@ -126,14 +127,16 @@ impl Engine {
             .pools
             .values()
             .flat_map(|pool| &pool.backends);
+        // Looked up and not searched: a platform may have thousands.
+        let works = |one: &&Instance| one.live && one.ready_since().is_some();
+        let working: BTreeSet<_> = seen
+            .instances
+            .iter()
+            .filter(works)
+            .map(|one| (&one.id, one.generation))
+            .collect();
         backends
-            .filter(|backend| {
-                let found = seen
-                    .instances
-                    .iter()
-                    .find(|one| one.id == backend.instance && one.generation == backend.generation);
-                !found.is_some_and(|one| one.live && one.ready_since().is_some())
-            })
+            .filter(|backend| !working.contains(&(&backend.instance, backend.generation)))
             .map(|backend| format!("{} takes traffic and is not ready", backend.instance))
             .next()
     }

@@ -145,7 +145,7 @@ impl Schedule {
                 engine.ask_run(&digest, &by, world).map(drop)
             }
             11 if engine.history().down => engine.come_up(&by, world),
-            11 if version % 2 == 0 => engine.go_down(&by, world),
+            11 if version.is_multiple_of(2) => engine.go_down(&by, world),
             _ => {
                 if choice == 4 {
                     world.bad.extend(service_digests(&contents).first());

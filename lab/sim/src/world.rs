@@ -23,6 +23,10 @@ use promise::Promised;
 type Run = (InstanceId, Generation);
 
 /// Everything outside the engine.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fault that tests set by itself"
+)]
 pub struct World {
     rng: Rng,
     now: Moment,
@@ -67,6 +71,8 @@ pub struct World {
     pub failing: BTreeSet<ServiceName>,
     /// The next run of a job fails.
     pub fails_once: bool,
+    /// No requests come, and what is applied is not kept (benchmarks only).
+    pub quiet: bool,
     promised: Promised,
     /// The highest generation under which anything was started.
     highest: Generation,
@@ -117,6 +123,7 @@ impl World {
             hanging: BTreeSet::new(),
             failing: BTreeSet::new(),
             fails_once: false,
+            quiet: false,
             promised: Promised::default(),
             highest: Generation(0),
             broken: Vec::new(),
@@ -176,7 +183,9 @@ impl World {
         self.disasters();
         self.install();
         self.processes_live();
-        self.requests();
+        if !self.quiet {
+            self.requests();
+        }
     }
 
     fn chance(&mut self, thousandth: u32) -> bool {
@@ -204,7 +213,9 @@ impl World {
     }
 
     fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
-        self.applied.push(order.step.clone());
+        if !self.quiet {
+            self.applied.push(order.step.clone());
+        }
         let begun = [self.last_begun.as_ref(), self.job_begun.as_ref()];
         if !begun.contains(&Some(order.step)) {
             self.breaks(&format!(

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Arguments, full: bool) -> Result<Exit, Failure> {
         None => None,
     };
     if serving.as_ref() == Some(&prepared.contents) {
-        return nothing(arguments);
+        return Ok(nothing(arguments));
     }
     let rehearsals = rehearse(serving.as_ref(), &prepared.contents);
     let sound = rehearsals.iter().all(|one| one.ending.is_sound());
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, full: bool) -> Result<Exit, Failure> {
     Ok(if sound { Exit::Done } else { Exit::Yours })
 }
 
-fn nothing(arguments: &Arguments) -> Result<Exit, Failure> {
+fn nothing(arguments: &Arguments) -> Exit {
     if arguments.json {
         terminal::json(&Vec::<Rehearsal>::new());
     } else {
@@ -44,20 +44,19 @@ fn nothing(arguments: &Arguments) -> Result<Exit, Failure> {
             "{mark} nothing to rehearse: the file is what serves"
         ));
     }
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 fn line(one: &Rehearsal) -> String {
     let mark = terminal::mark(if one.ending.is_sound() { "✓" } else { "✗" });
-    let serving = match one.serving {
-        Some(release) => format!("{release} serves"),
-        None => "nothing serves, as before".into(),
+    let serving = match (one.serving, &one.ending) {
+        (Some(release), Ending::Serves) => format!("{release} serves"),
+        (Some(release), _) => format!("{release} serves as before"),
+        (None, _) => "nothing serves, as before".into(),
     };
     let end = match &one.ending {
         Ending::Serves => serving,
-        Ending::Back { why } => {
-            format!("{serving} as before: {why}").replace("before as before", "before")
-        }
+        Ending::Back { why } => format!("{serving}: {why}"),
         Ending::Frozen { why } => {
             format!("it stops half-way, after what cannot be undone: {why}")
         }
