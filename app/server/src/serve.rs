@@ -1,8 +1,9 @@
 //! Start and stop of the control plane.
 
-use crate::actor::Peer;
+use crate::accept::accept;
 use crate::desk::{Clerk, Desk, Office, Standing};
 use crate::ledger;
+use crate::limit::Buckets;
 use crate::route::router;
 use mainstay_execute::{Engine, Leases, StartFault};
 use mainstay_plan::{History, Limits};
@@ -167,14 +168,15 @@ async fn answer(
     desk: &Desk,
     ended: &AtomicBool,
 ) {
+    let limits = Buckets::default();
     loop {
         let Ok(listening) = UnixListener::from_std(listener) else {
             return;
         };
-        let service = router(desk.clone()).into_make_service_with_connect_info::<Peer>();
+        let router = router(desk.clone(), limits.clone());
         // Connections that linger are cut at the end: whoever watches connects again and finds nobody.
         tokio::select! {
-            served = axum::serve(listening, service).into_future() => drop(served),
+            () = accept(listening, router) => return,
             () = until(|| ended.load(Ordering::Relaxed)) => return,
             () = until(|| !path.exists()) => {}
         }
