@@ -84,7 +84,8 @@ fn what_cannot_be_read_is_a_problem_with_the_right_status() {
     let serve = platform.process("serve");
     let deploy = "POST /v1/deploy";
     ask(&platform, deploy, "{\"contents\":").refuses(400, "body");
-    ask(&platform, deploy, "[1e999]").refuses(400, "body");
+    ask(&platform, deploy, "{\"contents\":1e999}").refuses(400, "body");
+    ask(&platform, "POST /v1/leases", " []").refuses(422, "body");
     ask(&platform, deploy, "{\"contents\":7}").refuses(422, "body");
     ask(
         &platform,
