@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
         .filter(|(program, _)| !found(program))
         .map(|(_, package)| *package)
         .collect();
+    schemathesis();
     if missing.is_empty() {
         return Ok(());
     }
@@ -57,6 +58,34 @@ pub(crate) fn run() -> Result<()> {
         bail!("`{install}` failed");
     }
     Ok(())
+}
+
+/// Fuzzes the API from its published document; pinned, because a later one finds other things.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+/// Installs it below `target/`, for nobody else. Where Python or its registry is not to be had the test
+/// that wants it says so.
+fn schemathesis() {
+    let place = crate::root().join("target/api-fuzz");
+    if place.join("bin/st").is_file() {
+        return;
+    }
+    let (venv, pip) = (
+        place.display().to_string(),
+        place.join("bin/pip").display().to_string(),
+    );
+    let steps = [
+        ("python3", vec!["-m", "venv", &venv]),
+        (pip.as_str(), vec!["install", "--quiet", SCHEMATHESIS]),
+    ];
+    for (program, words) in steps {
+        say(&format!("$ {program} {}", words.join(" ")));
+        let done = Command::new(program).args(&words).status();
+        if !done.is_ok_and(|status| status.success()) {
+            say("schemathesis is not installed: the API is not fuzzed by it");
+            return;
+        }
+    }
 }
 
 fn found(program: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What travels over the API, version 1. The CLI prints the same types with `--json`.
 
+use crate::shape;
 use mainstay_atoms::{InstanceId, ReleaseNumber, ServiceName, Wall};
 use mainstay_execute::{Evidence, Happening, Phase};
 use mainstay_plan::{Change, Contents, Failure, Plan, ReleaseState, Wait};
@@ -213,7 +214,7 @@ pub struct Waiting {
     /// For how long, in milliseconds.
     pub for_ms: u64,
     /// The same for programs.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Wait")]
     pub wait: Wait,
 }
 
@@ -221,10 +222,10 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryRow {
     /// `v42`.
-    #[schemars(with = "String")]
+    #[schemars(with = "shape::Release")]
     pub release: ReleaseNumber,
     /// The release whose contents it brought back.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<shape::Release>")]
     pub of: Option<ReleaseNumber>,
     /// When it was made, in milliseconds since 1970.
     #[schemars(with = "u64")]
@@ -241,9 +242,10 @@ pub struct HistoryRow {
 
 /// Body of `POST /v1/plan`, `/v1/deploy`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// What is to run; its artifacts are in the store.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Contents")]
     pub contents: Contents,
     /// Contents on hold may be shipped.
     #[serde(default)]
@@ -257,10 +259,10 @@ pub struct Proposal {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// The plan as it would be executed.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Plan")]
     pub plan: Plan,
     /// What changes against the serving release.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "Vec<shape::Change>")]
     pub changes: Vec<Change>,
     /// What is not as the serving release says, in words.
     pub drift: Vec<String>,
@@ -268,20 +270,22 @@ pub struct Planned {
 
 /// Body of `POST /v1/apply`: a saved plan.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SavedPlan {
     /// The plan.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Plan")]
     pub plan: Plan,
     /// The contents it is for.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Contents")]
     pub contents: Contents,
 }
 
 /// Body of `POST /v1/rollback`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RollbackAsked {
     /// Where to; the release that served before, unless said.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<shape::Release>")]
     pub to: Option<ReleaseNumber>,
 }
 
@@ -289,10 +293,10 @@ pub struct RollbackAsked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Moving {
     /// Its number.
-    #[schemars(with = "String")]
+    #[schemars(with = "shape::Release")]
     pub release: ReleaseNumber,
     /// The release it took over from before that one served.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<shape::Release>")]
     pub superseded: Option<ReleaseNumber>,
     /// Number of the last happening before it; watch from here.
     pub after: u64,
@@ -302,7 +306,7 @@ pub struct Moving {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// What happened since.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "Vec<shape::Happening>")]
     pub happenings: Vec<Happening>,
     /// Number of the newest happening.
     pub newest: u64,
@@ -310,7 +314,7 @@ pub struct Progress {
     #[schemars(with = "String")]
     pub phase: Phase,
     /// What became of the release that was asked about.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "Option<shape::ReleaseState>")]
     pub state: Option<ReleaseState>,
     /// What is waited for.
     pub waits: Vec<Waiting>,
@@ -321,7 +325,7 @@ pub struct Progress {
     /// Why it failed.
     pub failure: Option<Failed>,
     /// The release that serves meanwhile.
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<shape::Release>")]
     pub serving: Option<ReleaseNumber>,
 }
 
@@ -358,10 +362,10 @@ pub struct Failed {
     /// In one line.
     pub why: String,
     /// For programs.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Failure")]
     pub failure: Failure,
     /// What there is to show.
-    #[schemars(with = "serde_json::Value")]
+    #[schemars(with = "shape::Evidence")]
     pub evidence: Evidence,
     /// The instance it is about.
     #[schemars(with = "Option<String>")]
@@ -370,6 +374,7 @@ pub struct Failed {
 
 /// Body of `POST /v1/leases`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LeaseAsked {
     /// An earlier lease, to be renewed.
     #[serde(default)]
@@ -389,7 +394,7 @@ pub struct LeaseGiven {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldRow {
     /// The release that was taken back.
-    #[schemars(with = "String")]
+    #[schemars(with = "shape::Release")]
     pub release: ReleaseNumber,
     /// Since when, in milliseconds since 1970.
     #[schemars(with = "u64")]
@@ -423,6 +428,7 @@ pub struct LedgerLoss {
 
 /// Body of `POST /v1/ledger/resume`: the loss that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LossAccepted {
     /// As [`LedgerLoss`] said.
     pub kept: u64,

@@ -10,15 +10,19 @@
 //!
 //! What this crate never does: name an acting crate (only `world` does), or talk to the terminal.
 
+mod accept;
 mod actor;
 pub mod api;
+mod brought;
 mod desk;
 mod job;
 mod ledger;
+mod limit;
 mod openapi;
 mod refused;
 mod route;
 mod serve;
+mod shape;
 mod upgrade;
 mod view;
 

@@ -4,6 +4,10 @@ use crate::api;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+const DESCRIPTION: &str = "Spoken in HTTP/1.1 over the unix socket `STATE/ENV/run/control.sock`; the peer's uid \
+says who asks. Heads of up to 64 KiB within 10 seconds, bodies of up to 8 MiB within 30, 256 connections at a time; one \
+user's changes (POST, DELETE) 100 at once and 50 a second from then on.";
+
 struct Operation {
     path: &'static str,
     method: &'static str,
@@ -29,7 +33,7 @@ pub fn openapi() -> Value {
         "info": {
             "title": "Mainstay control plane",
             "version": "1",
-            "description": "Spoken over the unix socket `STATE/ENV/run/control.sock`; the peer's uid says who asks.",
+            "description": DESCRIPTION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
@@ -38,26 +42,11 @@ pub fn openapi() -> Value {
 }
 
 fn described(operation: &Operation, problem: &Value) -> Value {
+    let parameters = parameters(operation.path);
     let mut described = json!({
         "summary": operation.summary,
-        "responses": {
-            "200": {
-                "description": "done",
-                "content": { "application/json": { "schema": operation.answer } },
-            },
-            "default": {
-                "description": "refused or failed; nothing was changed",
-                "content": { "application/json": { "schema": problem } },
-            },
-        },
+        "responses": responses(operation, !parameters.is_empty(), problem),
     });
-    let parameters: Vec<Value> = operation
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-        .chain(queries(operation.path))
-        .collect();
     if !parameters.is_empty() {
         described["parameters"] = Value::Array(parameters);
     }
@@ -68,14 +57,111 @@ fn described(operation: &Operation, problem: &Value) -> Value {
     described
 }
 
-fn queries(path: &str) -> Vec<Value> {
-    let names: &[(&str, &str)] = match path {
-        "/v1/progress" => &[("after", "integer"), ("release", "string")],
-        "/v1/logs/{subject}" => &[("lines", "integer"), ("cursor", "integer")],
-        _ => &[],
+/// What it answers, by status: what is refused depends on what it takes and does.
+fn responses(operation: &Operation, asks: bool, problem: &Value) -> Value {
+    let kind = match operation.path {
+        "/v1/metrics" => "text/plain",
+        _ => "application/json",
     };
-    let query = |(name, kind): &(&str, &str)| json!({ "name": name, "in": "query", "required": false, "schema": { "type": kind } });
-    names.iter().map(query).collect()
+    let changes = operation.method != "get";
+    let fixed = matches!(operation.path, "/v1/version" | "/v1/openapi.json");
+    let refusals: [(bool, &str, &str); 12] = [
+        (
+            asks || operation.body.is_some(),
+            "400",
+            "what was sent cannot be read",
+        ),
+        (asks || changes, "404", "there is no such thing"),
+        (
+            operation.body.is_some(),
+            "408",
+            "the body did not arrive in time",
+        ),
+        (
+            changes || operation.path == "/v1/ledger/loss",
+            "409",
+            "not as things stand",
+        ),
+        (
+            operation.body.is_some(),
+            "413",
+            "the body has more than 8 MiB",
+        ),
+        (operation.body.is_some(), "415", "the body is not JSON"),
+        (
+            operation.body.is_some(),
+            "422",
+            "the body says what cannot be",
+        ),
+        (changes, "429", "one user asks for too many changes"),
+        (
+            changes || operation.path == "/v1/logs/{subject}",
+            "500",
+            "a fault of Mainstay or the machine; nothing was changed",
+        ),
+        (!fixed, "503", "busy, stopping, or the ledger is halted"),
+        (
+            changes,
+            "507",
+            "it could not be recorded, so it was not done",
+        ),
+        (true, "405", "this path has other methods"),
+    ];
+    let mut responses = Map::new();
+    let done = json!({ kind: { "schema": operation.answer } });
+    responses.insert(
+        "200".into(),
+        json!({ "description": "done", "content": done }),
+    );
+    for (_, status, why) in refusals.iter().filter(|(may, ..)| *may) {
+        let content = json!({ "application/json": { "schema": problem } });
+        responses.insert(
+            (*status).into(),
+            json!({ "description": why, "content": content }),
+        );
+    }
+    if let Some(limited) = responses.get_mut("429") {
+        limited["headers"] = json!({ "Retry-After": {
+            "description": "seconds; absent when what waits has to end first",
+            "schema": { "type": "integer", "minimum": 1 },
+        } });
+    }
+    Value::Object(responses)
+}
+
+fn parameters(path: &str) -> Vec<Value> {
+    let parts = path.split('/');
+    let parts = parts.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let named = parts.map(|name| {
+        let (pattern, example) = match name {
+            "release" => (RELEASE, "v1"),
+            "job" if path.ends_with("/runs") => (NAME, "digest"),
+            "job" => (SUBJECT, "digest"),
+            _ => (SUBJECT, "web"),
+        };
+        let schema = json!({ "type": "string", "pattern": pattern });
+        json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
+    });
+    named.chain(queries(path)).collect()
+}
+
+/// `v42`, or its number alone.
+const RELEASE: &str = "^v?[1-9][0-9]{0,18}$";
+/// A service, job or store.
+const NAME: &str = "^[a-z][a-z0-9-]{0,38}$";
+/// One of these, an instance or a run: `web`, `web.v42.1`.
+const SUBJECT: &str = "^[a-z][a-z0-9-]{0,38}(\\.v[0-9]{1,19}\\.[0-9]{1,10})?$";
+
+fn queries(path: &str) -> Vec<Value> {
+    let number = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
+    let release = json!({ "type": "string", "pattern": RELEASE });
+    let names = match path {
+        "/v1/progress" => vec![("after", number), ("release", release)],
+        "/v1/logs/{subject}" => vec![("lines", number.clone()), ("cursor", number)],
+        _ => vec![],
+    };
+    let query = |(name, schema)| json!({ "name": name, "in": "query", "required": false, "schema": schema });
+    names.into_iter().map(query).collect()
 }
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -109,7 +195,6 @@ fn rows(row: &Value) -> Value {
 }
 
 fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
-    let any = json!({});
     let get = |path, summary, answer| operation(("get", path), summary, None, answer);
     let why = of::<api::Why>(generator);
     vec![
@@ -123,7 +208,11 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "Which programs run",
             of::<api::Programs>(generator),
         ),
-        get("/v1/openapi.json", "This document", any.clone()),
+        get(
+            "/v1/openapi.json",
+            "This document",
+            json!({ "type": "object", "required": ["openapi", "paths"] }),
+        ),
         get(
             "/v1/ledger/loss",
             "What going on with a halted ledger would give up",
@@ -168,12 +257,12 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
         get(
             "/v1/metrics",
             "The gateway's metrics in Prometheus' text format",
-            any.clone(),
+            json!({ "type": "string" }),
         ),
         get(
             "/v1/contents",
-            "The contents of the release that serves",
-            any,
+            "The contents of the release that serves; null when none does",
+            of::<Option<crate::shape::Contents>>(generator),
         ),
         get(
             "/v1/holds",

@@ -5,13 +5,15 @@ use crate::api::{
     LeaseAsked, LeaseGiven, LedgerLoss, LedgerResumed, LogLine, Logs, LossAccepted, Moving,
     Planned, Proposal, RollbackAsked, SavedPlan, Version,
 };
+use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
 use crate::ledger;
+use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
 use crate::{upgrade, view};
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Query, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use mainstay_atoms::{Actor, ReleaseNumber, ServiceName};
@@ -20,14 +22,11 @@ use mainstay_plan::{Contents, changes};
 use mainstay_world::RealWorld;
 use serde::Deserialize;
 
-/// Most bytes of a request: a platform of several thousand services.
-const BODY_LIMIT: usize = 8 * 1024 * 1024;
-
 /// Most lines of one answer about logs.
 const LINES_LIMIT: usize = 10_000;
 
 /// All routes.
-pub(crate) fn router(desk: Desk) -> Router {
+pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
     Router::new()
         .route("/v1/version", get(version))
         .route("/v1/upgrade", get(upgrade::programs).post(upgrade::begin))
@@ -65,24 +64,14 @@ pub(crate) fn router(desk: Desk) -> Router {
                 1,
             )
         })
+        .method_not_allowed_fallback(|| async {
+            let message = "the API has this path, and does not do that with it";
+            let code = StatusCode::METHOD_NOT_ALLOWED;
+            problem(code, "method", message, None, 1)
+        })
+        .layer(from_fn_with_state(limits, limit))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(desk)
-}
-
-/// A JSON body whose faults are problems too.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<S: Send + Sync, T> FromRequest<S> for Body<T>
-where
-    Json<T>: FromRequest<S, Rejection = JsonRejection>,
-{
-    type Rejection = Answer;
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Answer> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(fault) => Err(problem(fault.status(), "body", &fault.body_text(), None, 1)),
-        }
-    }
 }
 
 pub(crate) type Answered<T> = Result<Json<T>, Answer>;
@@ -140,7 +129,7 @@ async fn why_all(State(desk): State<Desk>) -> Answered<crate::api::Why> {
     explain_why(&desk, String::new()).await
 }
 
-async fn why(State(desk): State<Desk>, Path(subject): Path<String>) -> Answered<crate::api::Why> {
+async fn why(State(desk): State<Desk>, At(subject): At<String>) -> Answered<crate::api::Why> {
     explain_why(&desk, subject).await
 }
 
@@ -163,6 +152,7 @@ fn unknown_subject(subject: &str) -> Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LogsAsked {
     #[serde(default)]
     lines: Option<usize>,
@@ -172,8 +162,8 @@ struct LogsAsked {
 
 async fn logs(
     State(desk): State<Desk>,
-    Path(subject): Path<String>,
-    Query(asked): Query<LogsAsked>,
+    At(subject): At<String>,
+    Asked(asked): Asked<LogsAsked>,
 ) -> Answered<Logs> {
     desk.ask(move |office| {
         let io =
@@ -216,6 +206,7 @@ async fn logs(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ProgressAsked {
     #[serde(default)]
     after: u64,
@@ -224,7 +215,7 @@ struct ProgressAsked {
 
 async fn progress(
     State(desk): State<Desk>,
-    Query(asked): Query<ProgressAsked>,
+    Asked(asked): Asked<ProgressAsked>,
 ) -> Answered<crate::api::Progress> {
     working(&desk, move |engine, world| {
         Ok(view::progress(engine, world, asked.after, asked.release))
@@ -255,7 +246,7 @@ async fn contents(State(desk): State<Desk>) -> Answered<Option<mainstay_plan::Co
 
 async fn plan(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(proposal): Body<Proposal>,
 ) -> Answered<Planned> {
     working(&desk, move |engine, world| {
@@ -275,8 +266,12 @@ async fn plan(
     .await
 }
 
-/// Refuses contents that this machine cannot run, before anything is started.
+/// Refuses contents that no file can say or this machine cannot run, before anything is started.
 fn unobstructed(world: &RealWorld, contents: &Contents) -> Result<(), Answer> {
+    if let Some(why) = contents.platform.unsound() {
+        let code = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(problem(code, "contents", &why, None, 1));
+    }
     let obstacles = world.obstacles(contents);
     let Some(first) = obstacles.first() else {
         return Ok(());
@@ -312,7 +307,7 @@ async fn release(
 
 async fn deploy(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(proposal): Body<Proposal>,
 ) -> Answered<Moving> {
     if let Some(token) = proposal.lease {
@@ -358,7 +353,7 @@ fn lease_refused(fault: &LeaseFault) -> Answer {
 
 async fn lease(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(Actor(by))): ConnectInfo<Peer>,
+    ConnectInfo(Peer(Actor(by), _)): ConnectInfo<Peer>,
     Body(asked): Body<LeaseAsked>,
 ) -> Answered<LeaseGiven> {
     let given = desk
@@ -369,7 +364,7 @@ async fn lease(
 
 async fn apply(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(saved): Body<SavedPlan>,
 ) -> Answered<Moving> {
     let contents = Some(saved.contents.clone());
@@ -381,7 +376,7 @@ async fn apply(
 
 async fn rollback(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(asked): Body<RollbackAsked>,
 ) -> Answered<Moving> {
     release(&desk, None, move |engine, world| {
@@ -392,7 +387,7 @@ async fn rollback(
 
 async fn abort(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
     release(&desk, None, move |engine, world| {
         let release = engine.abort(&by, world)?;
@@ -406,15 +401,15 @@ async fn abort(
 
 async fn retry(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
 ) -> Answered<Moving> {
     release(&desk, None, move |engine, world| engine.retry(&by, world)).await
 }
 
 async fn lift(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
-    Path(release): Path<String>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+    At(release): At<String>,
 ) -> Answered<()> {
     let number = release.parse::<ReleaseNumber>().map_err(|fault| {
         problem(
@@ -437,10 +432,7 @@ async fn jobs(State(desk): State<Desk>) -> Answered<Vec<crate::api::JobRow>> {
     working(&desk, |engine, world| Ok(crate::job::jobs(engine, world))).await
 }
 
-async fn job(
-    State(desk): State<Desk>,
-    Path(subject): Path<String>,
-) -> Answered<crate::api::JobDetail> {
+async fn job(State(desk): State<Desk>, At(subject): At<String>) -> Answered<crate::api::JobDetail> {
     working(&desk, move |engine, world| {
         let found = crate::job::job(engine, world, &subject);
         found.ok_or_else(|| {
@@ -459,8 +451,8 @@ async fn job(
 
 async fn run_job(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
-    Path(job): Path<String>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+    At(job): At<String>,
 ) -> Answered<crate::api::RunAsked> {
     let name = ServiceName::new(job.as_str()).map_err(|fault| {
         let message = format!("`{job}` cannot be a job: {fault}");
@@ -480,7 +472,7 @@ async fn ledger_loss(State(desk): State<Desk>) -> Answered<LedgerLoss> {
 
 async fn ledger_resume(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(accepted): Body<LossAccepted>,
 ) -> Answered<LedgerResumed> {
     desk.ask(move |office| ledger::resume(office, accepted, &by))
@@ -488,7 +480,7 @@ async fn ledger_resume(
         .map(Json)
 }
 
-async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
+async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by, _)): ConnectInfo<Peer>) -> Answered<()> {
     working(&desk, move |engine, world| {
         engine
             .come_up(&by, world)
@@ -497,7 +489,10 @@ async fn up(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) 
     .await
 }
 
-async fn down(State(desk): State<Desk>, ConnectInfo(Peer(by)): ConnectInfo<Peer>) -> Answered<()> {
+async fn down(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+) -> Answered<()> {
     working(&desk, move |engine, world| {
         engine
             .go_down(&by, world)

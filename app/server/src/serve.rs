@@ -1,8 +1,9 @@
 //! Start and stop of the control plane.
 
-use crate::actor::Peer;
+use crate::accept::{accept, all_done, room};
 use crate::desk::{Clerk, Desk, Office, Standing};
 use crate::ledger;
+use crate::limit::Buckets;
 use crate::route::router;
 use crate::upgrade::Leaving;
 use mainstay_execute::{Engine, Leases, StartFault};
@@ -193,19 +194,21 @@ async fn answer(
     desk: &Desk,
     ended: &Arc<AtomicBool>,
 ) {
+    let limits = Buckets::default();
+    let room = room();
     loop {
         let Ok(listening) = UnixListener::from_std(listener) else {
             return;
         };
-        let service = router(desk.clone()).into_make_service_with_connect_info::<Peer>();
-        let over = Arc::clone(ended);
-        let over = async move { until(|| over.load(Ordering::Relaxed)).await };
-        let served = axum::serve(listening, service).with_graceful_shutdown(over);
+        let router = router(desk.clone(), limits.clone());
         // Answers under way are given; connections that linger are cut: whoever watches connects again
         // and finds nobody.
         tokio::select! {
-            served = served.into_future() => drop(served),
-            () = cut(ended) => return,
+            () = accept(listening, router, &room) => return,
+            () = until(|| ended.load(Ordering::Relaxed)) => {
+                drop(tokio::time::timeout(LAST_ANSWERS, all_done(&room)).await);
+                return;
+            }
             () = until(|| !path.exists()) => {}
         }
         listener = loop {
@@ -219,12 +222,6 @@ async fn answer(
             }
         };
     }
-}
-
-/// The end, and a moment for the last answers.
-async fn cut(ended: &AtomicBool) {
-    until(|| ended.load(Ordering::Relaxed)).await;
-    tokio::time::sleep(LAST_ANSWERS).await;
 }
 
 /// How long the last answers may take to be read.

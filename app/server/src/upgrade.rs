@@ -2,9 +2,10 @@
 
 use crate::actor::Peer;
 use crate::api::{Programs, UpgradeAsked, Upgrading};
+use crate::brought::Body;
 use crate::desk::{Desk, Office, Standing};
 use crate::refused::{Answer, problem, refused};
-use crate::route::{Answered, Body};
+use crate::route::Answered;
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
@@ -55,7 +56,7 @@ pub(crate) async fn programs(State(desk): State<Desk>) -> Answered<Programs> {
 /// Looks at the program, records who wants it, and lets the engine's thread end with it.
 pub(crate) async fn begin(
     State(desk): State<Desk>,
-    ConnectInfo(Peer(by)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
     Body(asked): Body<UpgradeAsked>,
 ) -> Answered<Upgrading> {
     let state = desk.ask(|office| office.state()).await?;

@@ -38,6 +38,7 @@ mod resolve;
 mod schema;
 mod set;
 mod shape;
+mod sound;
 mod store;
 mod syntax;
 mod tree;

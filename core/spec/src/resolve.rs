@@ -60,7 +60,13 @@ pub fn resolve(
     match chosen(tree, &sources, environment) {
         Ok(name) => {
             let resolved = resolve_one(tree, Arc::clone(&sources), &name, sets, &mut faults);
-            faults.end(&sources, resolved)
+            let resolved = faults.end(&sources, resolved)?;
+            debug_assert_eq!(
+                resolved.platform.unsound(),
+                None,
+                "what is checked is sound"
+            );
+            Ok(resolved)
         }
         Err(fault) => {
             faults.push(*fault);

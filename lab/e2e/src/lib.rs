@@ -3,6 +3,7 @@
 //! Nothing here names a crate of the product: the binary, the files it leaves, its JSON and its exit
 //! codes are all that these tests may lean on. Every wait is for a condition and has a deadline.
 
+pub mod api;
 pub mod condition;
 pub mod platform;
 pub mod process;
