@@ -21,6 +21,7 @@ pub struct Version {
 
 /// Body of `POST /v1/upgrade`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct UpgradeAsked {
     /// Absolute path of the program that is to take over.
     pub program: String,
