@@ -129,6 +129,8 @@ RestrictSUIDSGID=yes
 RestrictRealtime=yes
 LockPersonality=yes
 SystemCallArchitectures=native
+SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
 # Not taken away, because services inherit it: namespaces (browsers, sandboxes), writable and executable
 # memory (just-in-time compilers), devices, address families. Control groups are written to.
 ";

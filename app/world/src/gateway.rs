@@ -451,3 +451,47 @@ pub(crate) fn spawn(binary: &Path, state: &State, more: &[&str]) -> Option<Child
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_atoms::{Epoch, Generation};
+    use mainstay_gateway_io::{InstanceStatus, Serving};
+
+    fn status(generation: u64, in_flight: u64, streams: u64) -> Status {
+        let one = InstanceStatus {
+            instance: "web.v1.1".parse().unwrap(),
+            generation: Generation(7),
+            address: ([127, 0, 0, 1], 1).into(),
+            current: true,
+            in_flight,
+            streams,
+            requests: 0,
+            failures: 0,
+        };
+        Status {
+            pid: 1,
+            started_ms: 0,
+            serving: Some(Serving {
+                epoch: Epoch(1),
+                generation: Generation(generation),
+            }),
+            workers: 1,
+            connections: 0,
+            listeners: vec![],
+            instances: vec![one],
+            faults: vec![],
+            stage: Some(Stage::Present),
+        }
+    }
+
+    #[test]
+    fn what_retired_gateways_carry_counts_until_they_are_gone() {
+        let seen = account(&status(9, 1, 0), &[status(8, 2, 3), status(9, 0, 1)]);
+        assert_eq!(seen.generation, Generation(8), "the last who picks by it");
+        let load = &seen.load[&"web.v1.1".parse().unwrap()][&Generation(7)];
+        assert_eq!((load.in_flight, load.streams), (3, 4));
+        let alone = account(&status(9, 1, 0), &[]);
+        assert_eq!(alone.generation, Generation(9));
+    }
+}

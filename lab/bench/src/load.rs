@@ -85,6 +85,8 @@ pub struct Summary {
     pub server_errors: u64,
     /// Answered with anything else but 2xx.
     pub other_statuses: u64,
+    /// Found their connection closing before a byte of them was sent, and went out on another.
+    pub unsent: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// The longest time without a success, in milliseconds.
@@ -296,13 +298,30 @@ impl Generator {
         while requests.join_next().await.is_some() {}
     }
 
-    async fn exchange_two(self: Rc<Self>, mut sender: Two, due: Instant) {
-        let uri = format!("http://{}{}", self.plan.host, self.plan.path);
-        let exchange = async { judge(sender.send_request(self.request(&uri)).await).await };
+    async fn exchange_two(self: Rc<Self>, sender: Two, due: Instant) {
+        let exchange = self.judge_two(sender);
         match tokio::time::timeout_at((due + self.plan.timeout).into(), exchange).await {
             Ok(Ok(())) => self.succeeded(due),
             Ok(Err(failure)) => self.failed(&failure),
             Err(_) => self.failed(&Failure::Timeout),
+        }
+    }
+
+    /// A request that found its connection told to go (GOAWAY) before a byte of it was sent goes out on
+    /// another one, as clients do (RFC 9113, 6.8); whatever was sent is never sent twice.
+    async fn judge_two(&self, mut sender: Two) -> Result<(), Failure> {
+        let uri = format!("http://{}{}", self.plan.host, self.plan.path);
+        let mut request = self.request(&uri);
+        loop {
+            match sender.try_send_request(request).await {
+                Ok(answer) => return judge(Ok(answer)).await,
+                Err(mut fault) => match fault.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(reset(fault.error())),
+                },
+            }
+            self.summary.borrow_mut().unsent += 1;
+            sender = connect_two(self.plan.target).await?;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::argument::Arguments;
 use crate::client::Client;
+use crate::command::up;
 use crate::context::Place;
 use crate::failure::Failure;
 use crate::{context, terminal};
@@ -15,6 +16,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(arguments: &Arguments, delete: Option<&str>) -> Result<Exit, Failure> {
     let place = context::place(arguments)?;
+    if delete.is_some() {
+        mainstay_world::check_schema(&place.state()).map_err(|fault| up::schema(&fault))?;
+    }
     let folder = delete.map(|store| data_of(&place, store)).transpose()?;
     if let (Some(store), Some(folder)) = (delete, &folder) {
         confirm(arguments, store, folder)?;

@@ -1,6 +1,7 @@
 //! `secret set NAME`, `secret list`: what a person gives and no file of the platform holds.
 
 use crate::argument::{Arguments, SecretAction};
+use crate::command::up;
 use crate::failure::Failure;
 use crate::{context, terminal};
 use mainstay_faults::{Exit, chain};
@@ -15,6 +16,7 @@ pub(crate) fn run(arguments: &Arguments, action: &SecretAction) -> Result<Exit, 
     let secrets = FileSecrets::new(&place.state().secrets());
     match action {
         SecretAction::Set { name } => {
+            mainstay_world::check_schema(&place.state()).map_err(|fault| up::schema(&fault))?;
             let value = read()?;
             secrets.put(name, &Secret::new(value)).map_err(|fault| {
                 Failure::you("secret", chain(&fault))
