@@ -9,7 +9,7 @@ use mainstay_atoms::{
 };
 use mainstay_plan::{
     Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, Report, Target, Wait, check, decide,
+    ReleaseRecord, Target, Wait, check, decide,
 };
 use std::time::Duration;
 
@@ -250,8 +250,8 @@ impl Engine {
                 by,
             }) => {
                 let purpose = match pace {
-                    Pace::Rolling => Purpose::Deploy,
                     Pace::AtOnce => Purpose::Rollback,
+                    Pace::Rolling | Pace::Held => Purpose::Deploy,
                 };
                 let target = Target {
                     release: *release,
@@ -296,17 +296,18 @@ impl Engine {
         self.plan_back(purpose, world)
     }
 
-    /// Nothing is done: a person decides what comes after what cannot be undone.
+    /// What runs is kept running; a person decides what comes after what cannot be undone.
     fn frozen(&mut self, frozen: Frozen, world: &mut impl World) -> Plan {
-        let mut plan = self.plan(None, Purpose::Heal, &Actor::itself(), world);
-        plan.steps.clear();
-        plan.report = Report {
-            waits: vec![Wait::Frozen {
-                release: frozen.release,
-                job: frozen.job,
-            }],
-            ..Report::default()
+        let mut plan = self.plan_back(Purpose::Heal, world);
+        if self.serving.is_none() {
+            // A first release: there is nothing to keep, and nothing to go back to.
+            plan.steps.clear();
+        }
+        let wait = Wait::Frozen {
+            release: frozen.release,
+            job: frozen.job,
         };
+        plan.report.waits.insert(0, wait);
         plan
     }
 
@@ -319,7 +320,11 @@ impl Engine {
             .map(|(record, release)| Target {
                 release,
                 record,
-                pace: Pace::Rolling,
+                pace: if self.history.frozen().is_some() {
+                    Pace::Held
+                } else {
+                    Pace::Rolling
+                },
                 serves: true,
             });
         let plan = self.plan(target, purpose, &Actor::itself(), world);

@@ -1,7 +1,7 @@
 //! The decision: what is wanted and what is seen become steps.
 
 use crate::draft::{Draft, Started};
-use crate::place::{Place, add, count, in_order, missing, ready, rules, unready_need};
+use crate::place::{Place, add, count, in_order, missing, ready, room, rules, unready_need};
 use crate::report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
@@ -33,6 +33,8 @@ pub enum Pace {
     Rolling,
     /// All new ones together, then all old ones leave: the way back.
     AtOnce,
+    /// Nobody is replaced in either direction: what ended by itself starts again in its place.
+    Held,
 }
 
 /// What bounds a plan.
@@ -100,6 +102,9 @@ impl Decider<'_> {
             self.await_runs(target);
         }
         self.correct(&places, target, &routes);
+        if target.pace == Pace::Held {
+            return self.hold(&places, target);
+        }
         self.stores(target);
         match target.pace {
             Pace::AtOnce if !target.serves => self.replace_at_once(&places, target, &routes),
@@ -303,14 +308,7 @@ impl Decider<'_> {
 
     /// Starts what is missing, as far as instances that still have to leave allow.
     fn start_missing(&mut self, place: &Place<'_>, target: Target<'_>) -> u32 {
-        let census = &place.census;
-        let rules = rules(place);
-        let alive = count(&census.kept) + count(&census.old) + count(&census.dead);
-        // Rules that allow nothing allow one more, as in a rolling update.
-        let stuck = rules.surge + rules.unavailable == 0;
-        let most = rules.wanted + rules.surge + u32::from(stuck);
-        let room = most.saturating_sub(alive);
-        let ids = census.missing.iter().take(room as usize);
+        let ids = place.census.missing.iter().take(room(place));
         ids.map(|id| u32::from(self.start(target, id).is_some()))
             .sum()
     }
@@ -379,7 +377,7 @@ impl Decider<'_> {
         }
     }
 
-    fn start(&mut self, target: Target<'_>, id: &InstanceId) -> Option<Started> {
+    pub(crate) fn start(&mut self, target: Target<'_>, id: &InstanceId) -> Option<Started> {
         let started = self.draft.start(target.record, id);
         if started.is_none() {
             self.report.waits.push(Wait::Port {

@@ -19,6 +19,7 @@ mod down;
 mod draft;
 mod event;
 mod history;
+mod hold;
 mod job;
 mod judge;
 mod launch;

@@ -72,6 +72,16 @@ pub(crate) fn rules(place: &Place<'_>) -> Rules {
     }
 }
 
+/// How many more instances may start while others still have to leave.
+pub(crate) fn room(place: &Place<'_>) -> usize {
+    let (census, rules) = (&place.census, rules(place));
+    let alive = count(&census.kept) + count(&census.old) + count(&census.dead);
+    // Rules that allow nothing allow one more, as in a rolling update.
+    let stuck = rules.surge + rules.unavailable == 0;
+    let most = rules.wanted + rules.surge + u32::from(stuck);
+    most.saturating_sub(alive) as usize
+}
+
 pub(crate) fn ready(instances: &[Instance]) -> u32 {
     let ready = instances
         .iter()

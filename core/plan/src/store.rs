@@ -76,7 +76,7 @@ impl Decider<'_> {
     }
 
     /// A store with a server: at most one runs on the data at any time.
-    fn server(&mut self, target: Target<'_>, order: StoreOrder, applied: bool) {
+    pub(crate) fn server(&mut self, target: Target<'_>, order: StoreOrder, applied: bool) {
         let name = order.store.clone();
         let Some(census) = self.store_census(target, &name) else {
             return;
@@ -128,7 +128,7 @@ impl Decider<'_> {
         }
     }
 
-    fn store_census(&self, target: Target<'_>, name: &ServiceName) -> Option<Census> {
+    pub(crate) fn store_census(&self, target: Target<'_>, name: &ServiceName) -> Option<Census> {
         let wanted = Wanted {
             service: name.clone(),
             since: self.since(target, name),

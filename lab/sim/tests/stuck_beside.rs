@@ -311,6 +311,23 @@ fn a_release_whose_one_way_migration_ran_and_that_fails_is_frozen_and_a_fix_serv
         waits.iter().any(|wait| wait.contains("migrate")),
         "{waits:?}"
     );
+    // What ends by itself starts again meanwhile: the store, and who served before.
+    let alive = |world: &mainstay_sim::World, name: &str| {
+        let runs = world.alive().into_keys();
+        let of = runs.map(|(id, _)| id);
+        of.into_iter()
+            .filter(|id| id.service.as_str() == name)
+            .count()
+    };
+    for name in ["db", "web"] {
+        let before = alive(&schedule.world, name);
+        assert!(schedule.world.crash(name), "{name} runs");
+        let back = schedule.until(60_000, |engine, world| {
+            alive(world, name) == before && engine.under_way().is_none()
+        });
+        assert!(back, "{name} is back");
+        kept(&schedule);
+    }
     assert!(schedule.ship(version(3)));
     serves(&mut schedule, &version(3));
 }

@@ -22,6 +22,8 @@ pub(super) struct Promised {
     succeeded: BTreeSet<(ReleaseNumber, ServiceName)>,
     /// The release that did what cannot be undone and does not serve yet.
     pub(super) one_way: Option<ReleaseNumber>,
+    /// The plan under way may only start again what ended by itself.
+    held: bool,
     /// Who was let into each store last.
     pub(super) users: BTreeMap<ServiceName, BTreeSet<ServiceName>>,
 }
@@ -77,6 +79,18 @@ impl World {
         if self.promised.down { 0 } else { floor }
     }
 
+    /// Somebody is stopped, or started who did not end by itself.
+    fn goes_back(&self, step: &Step) -> bool {
+        match step {
+            Step::Stop { .. } => true,
+            Step::Start { launch } => {
+                let mut traces = self.processes.iter();
+                !traces.any(|((id, _), one)| *id == launch.instance && one.ended.is_some())
+            }
+            _ => false,
+        }
+    }
+
     /// What was promised to the outside follows from what was asked.
     pub(super) fn learn(&mut self, event: &Event) {
         match event {
@@ -93,11 +107,15 @@ impl World {
             } => {
                 self.promised.plan = Some((*purpose, *release));
                 let back = matches!(purpose, Purpose::Return | Purpose::Heal);
-                if back && self.promised.one_way.is_some() && self.promised.moving.is_none() {
+                let frozen = self.promised.one_way.is_some() && self.promised.moving.is_none();
+                self.promised.held = back && frozen;
+            }
+            Event::StepBegun { step, .. } => {
+                if self.promised.held && self.goes_back(step) {
                     self.breaks("it goes back by itself across what cannot be undone");
                 }
+                self.learn_step(step);
             }
-            Event::StepBegun { step, .. } => self.learn_step(step),
             Event::InstanceEnded { instance, exit, .. } => {
                 let run = self.promised.around.get(instance).copied();
                 if let Some((release, one_way)) = run {
