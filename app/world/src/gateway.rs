@@ -267,6 +267,26 @@ fn runs(state: &State) -> bool {
     })
 }
 
+/// Whether a gateway of this state that runs answers: where the folder of its socket was replaced, it is
+/// about to put the socket back, and its table with it. Another one beside it would find its ports taken.
+pub(crate) fn comes_back(state: &State, given_up: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + PRESENT;
+    let answers = || {
+        let client = Client::connect(&state.gateway_socket());
+        client.and_then(|mut client| client.status()).is_ok()
+    };
+    while runs(state) {
+        if answers() {
+            return true;
+        }
+        if Instant::now() > deadline || given_up() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
 /// What all gateways of the environment have under way; the table that even the last of them serves.
 fn account(status: &Status, others: &[Status]) -> GatewaySeen {
     let mut seen = GatewaySeen::default();
@@ -351,31 +371,15 @@ impl Watch {
         }
     }
 
-    /// A gateway that runs and does not answer: the folder of its socket was replaced, and it is about to
-    /// put the socket back. Another one beside it would find its ports taken.
-    fn comes_back(&self) -> bool {
-        let deadline = Instant::now() + PRESENT;
-        while runs(&self.shared.state) {
-            if Client::connect(&self.shared.state.gateway_socket()).is_ok() {
-                return true;
-            }
-            if Instant::now() > deadline || self.shared.stop.load(Ordering::Relaxed) {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
-    }
-
     /// Starts a gateway and hands it the sockets of the one before it.
     fn revive(&mut self) -> bool {
         if self.child.is_some() {
             return false;
         }
-        if self.comes_back() {
+        let state = &self.shared.state;
+        if comes_back(state, || self.shared.stop.load(Ordering::Relaxed)) {
             return true;
         }
-        let state = &self.shared.state;
         let Some(child) = spawn(&self.shared.binary, state, &[]) else {
             return false;
         };

@@ -1,7 +1,7 @@
 //! Opening a state folder: the lock, the ledger, the replay.
 
 use crate::clock;
-use crate::gateway::Keeper;
+use crate::gateway::{Keeper, comes_back};
 use crate::real::RealWorld;
 use crate::schema::{self, SchemaFault};
 use crate::state::{State, anchors};
@@ -153,8 +153,10 @@ pub fn resume(
 /// More of a table than fits into an entry beside the rest is left out; then traffic moves at once.
 const SERVING_LIMIT: usize = 48 * 1024;
 
-/// What the gateway serves: a gateway that runs keeps its table in the state folder, whatever lay there.
+/// What the gateway serves: a gateway that runs keeps its table in the state folder, whatever lay there,
+/// once it has found that the folder was replaced.
 fn serving(state: &State) -> Option<Box<Serving>> {
+    comes_back(state, || false);
     let bytes = std::fs::read(state.gateway_table()).ok()?;
     let table: Table = serde_json::from_slice(&bytes).ok()?;
     let serving = Serving::of(&table);
