@@ -63,8 +63,16 @@ fn root() -> PathBuf {
 /// Longest run of one command: what hangs must fail, and say so, before those who wait give up.
 const LONGEST: Duration = Duration::from_secs(20 * 60);
 
-/// Runs cargo in the repository, shown as it is typed.
+/// Runs cargo in the repository, shown as it is typed, for [`LONGEST`] at most.
 pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    cargo_within(Some(LONGEST), arguments, variables)
+}
+
+fn cargo_within(
+    longest: Option<Duration>,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<()> {
     let began = Instant::now();
     say(&format!("$ cargo {}", arguments.join(" ")));
     let mut child = Command::new(env!("CARGO"))
@@ -77,10 +85,10 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if began.elapsed() > LONGEST {
+        if let Some(limit) = longest.filter(|limit| began.elapsed() > *limit) {
             end(child.id());
             child.wait()?;
-            let minutes = LONGEST.as_secs() / 60;
+            let minutes = limit.as_secs() / 60;
             bail!(
                 "`cargo {}` hung: ended after {minutes} minutes",
                 arguments.join(" ")
@@ -95,10 +103,13 @@ pub(crate) fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()
     Ok(())
 }
 
-/// Kills a process and all that it started.
+/// Kills a process and all that it started, whichever of its threads did.
 fn end(pid: u32) {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = std::fs::read_to_string(path).unwrap_or_default();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    let children: String = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .collect();
     // One that is gone already needs no kill.
     Command::new("kill")
         .args(["-9", &pid.to_string()])
@@ -182,7 +193,8 @@ fn sim(arguments: &[String]) -> Result<()> {
             .unwrap_or_else(|| default.into())
     };
     let (schedules, seed) = (value("--schedules", "20000"), value("--seed", "1"));
-    cargo(
+    cargo_within(
+        None,
         &[
             "run",
             "--release",
@@ -204,7 +216,7 @@ fn bench(arguments: &[String]) -> Result<()> {
         let mut command = vec!["run", "--release", "--quiet", "--package", "mainstay-sim"];
         command.extend(["--bin", "scale", "--"]);
         command.extend(arguments.iter().skip(1).map(String::as_str));
-        return cargo(&command, &[]);
+        return cargo_within(None, &command, &[]);
     }
     let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo(
@@ -229,5 +241,5 @@ fn bench(arguments: &[String]) -> Result<()> {
         "--",
     ];
     command.extend(names);
-    cargo(&command, &[])
+    cargo_within(None, &command, &[])
 }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use mainstay_server::api::{Problem, Version};
+use mainstay_server::api::{Problem, TOO_FAST, Version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -22,6 +22,9 @@ const SOCKET: Duration = Duration::from_secs(5);
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause before a change is asked for again that came too fast after others of the same user.
+const TURN: Duration = Duration::from_millis(100);
 
 /// The way to one control plane; each question is a connection of its own.
 pub(crate) struct Client {
@@ -123,14 +126,27 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, Failure> {
-        self.try_ask(method, path, body)
-            .map_err(|trouble| match trouble {
-                Trouble::Absent => Failure::operator("gone", "the control plane ended meanwhile")
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let failure = match self.try_ask(method, path, body) {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Absent) => {
+                    Failure::operator("gone", "the control plane ended meanwhile")
+                        .hint("`mainstay up` starts it; nothing is lost")
+                }
+                Err(Trouble::Gone(fault)) => Failure::operator("gone", fault)
                     .hint("`mainstay up` starts it; nothing is lost"),
-                Trouble::Gone(fault) => Failure::operator("gone", fault)
-                    .hint("`mainstay up` starts it; nothing is lost"),
-                Trouble::Other(failure) => failure,
-            })
+                // A turn is refused before anything is done; the next comes soon.
+                Err(Trouble::Other(failure))
+                    if failure.is(TOO_FAST) && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(TURN);
+                    continue;
+                }
+                Err(Trouble::Other(failure)) => failure,
+            };
+            return Err(failure);
+        }
     }
 
     fn try_ask<B: Serialize, T: DeserializeOwned>(

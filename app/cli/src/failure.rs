@@ -39,6 +39,11 @@ impl Failure {
         self
     }
 
+    /// Is it this one, by its stable word?
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.faults.iter().any(|fault| fault.code == code)
+    }
+
     /// Everything was shown; this is the exit code.
     pub(crate) fn shown(exit: Exit) -> Self {
         Self {

@@ -485,6 +485,9 @@ pub struct LogLine {
     pub line: String,
 }
 
+/// The code of a change that came too fast after others of the same user: nothing of it was done.
+pub const TOO_FAST: &str = "too_fast";
+
 /// A refusal or failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {

@@ -27,7 +27,6 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Everything a request may use.
 pub(crate) struct Office {
     pub(crate) standing: Standing,
-    pub(crate) environment: String,
     pub(crate) options: Options,
     pub(crate) tails: Tails,
     /// The program that this process is about to become.
@@ -79,7 +78,6 @@ impl Office {
     pub(crate) fn new(standing: Standing, leases: Leases, options: Options) -> Self {
         Self {
             standing,
-            environment: options.environment.clone(),
             options,
             tails: Tails::default(),
             leaving: None,
@@ -89,7 +87,7 @@ impl Office {
 
     /// Where everything lies.
     pub(crate) fn state(&self) -> mainstay_world::State {
-        mainstay_world::State::new(&self.options.state, &self.environment)
+        mainstay_world::State::new(&self.options.state, &self.options.environment)
     }
 
     fn tick(&mut self) -> Tick {

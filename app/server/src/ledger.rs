@@ -7,7 +7,7 @@ use crate::serve;
 use axum::http::StatusCode;
 use mainstay_atoms::Actor;
 use mainstay_faults::chain;
-use mainstay_world::{Halted, Loss, ResumeFault, State};
+use mainstay_world::{Halted, Loss, ResumeFault};
 
 /// Why nothing is changed, what still works, and the ways out.
 pub(crate) fn halted_why(halted: &Halted) -> String {
@@ -61,7 +61,7 @@ pub(crate) fn resume(
     accepted: LossAccepted,
     by: &Actor,
 ) -> Result<LedgerResumed, Answer> {
-    let state = State::new(&office.options.state, &office.options.environment);
+    let state = office.state();
     let Standing::Halted {
         why,
         history,

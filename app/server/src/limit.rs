@@ -1,6 +1,7 @@
 //! How often one user may ask for changes: a bucket of tokens for each uid.
 
 use crate::actor::Peer;
+use crate::api::TOO_FAST;
 use crate::refused::problem;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -61,7 +62,7 @@ pub(crate) async fn limit(
         Err(wait) => {
             let message = "one user asks for more than 50 changes a second";
             let hint = Some("try again in a second");
-            let answer = problem(StatusCode::TOO_MANY_REQUESTS, "too_fast", message, hint, 2);
+            let answer = problem(StatusCode::TOO_MANY_REQUESTS, TOO_FAST, message, hint, 2);
             let mut response = answer.into_response();
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

@@ -56,6 +56,9 @@ pub enum ServeFault {
         /// Why.
         source: std::io::Error,
     },
+    /// The engine's thread panicked: a mistake of ours.
+    #[error("the control plane ended by a mistake of its own")]
+    Panicked,
     /// Threads or the runtime cannot be started.
     #[error("the control plane cannot start its threads")]
     Threads(#[source] std::io::Error),
@@ -99,13 +102,12 @@ pub fn serve(options: &Options) -> Result<Option<Leaving>, ServeFault> {
     let finished = engine.join();
     ended.store(true, Ordering::Relaxed);
     drop(api.join());
-    let mut leaving = None;
-    if let Ok((mut office, down)) = finished {
-        leaving = office.leaving.take();
-        leave(office, down);
-    }
     // Gone already when somebody removed it; then there is nothing to remove.
     drop(std::fs::remove_file(state.control_socket()));
+    // What it said stands in the log.
+    let (mut office, down) = finished.map_err(|_| ServeFault::Panicked)?;
+    let leaving = office.leaving.take();
+    leave(office, down);
     Ok(leaving)
 }
 

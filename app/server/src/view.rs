@@ -36,7 +36,7 @@ impl Office {
         match &mut self.standing {
             Standing::Working { engine, world } => {
                 let now = world.now().0;
-                let mut status = status_of(engine, world, &self.environment);
+                let mut status = status_of(engine, world, &self.options.environment);
                 status.waits = engine.waits().map(|wait| waiting(wait, now)).collect();
                 let blind = world.blind().map(ToOwned::to_owned);
                 status.attention.extend(blind);
@@ -50,7 +50,7 @@ impl Office {
                     .and_then(|number| history.releases.get(&number));
                 Status {
                     platform: String::new(),
-                    environment: self.environment.clone(),
+                    environment: self.options.environment.clone(),
                     release: serving.map(|made| made.release.to_string()),
                     phase: "halted".into(),
                     urls: vec![],

@@ -9,7 +9,7 @@ use mainstay_plan::{GatewaySeen, Load};
 use mainstay_routing::Table;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -247,23 +247,14 @@ pub(crate) fn terminate(pid: u32) {
 
 /// Whether a gateway of this state runs, by what it was started with.
 fn runs(state: &State) -> bool {
-    let (Some(parent), Some(name)) = (state.dir().parent(), state.dir().file_name()) else {
-        return false;
-    };
-    let wanted = [
-        "gateway".as_ref(),
-        "--state".as_ref(),
-        parent.as_os_str(),
-        "--environment".as_ref(),
-        name,
-    ];
+    let wanted = state.words(&["gateway"]);
     let leaving = others(&state.gateway_socket());
     let processes = procfs::process::all_processes().into_iter().flatten();
     processes.flatten().any(|process| {
         let words = process.cmdline().unwrap_or_default();
         let words = words.iter().skip(1).take(wanted.len());
         let leaves = |(pid, _): &(u32, PathBuf)| i32::try_from(*pid) == Ok(process.pid);
-        words.map(std::ffi::OsStr::new).eq(wanted) && !leaving.iter().any(leaves)
+        words.map(std::ffi::OsStr::new).eq(&wanted) && !leaving.iter().any(leaves)
     })
 }
 
@@ -441,16 +432,11 @@ pub(crate) fn spawn(binary: &Path, state: &State, more: &[&str]) -> Option<Child
         .create(true)
         .append(true)
         .open(state.gateway_log());
-    let (parent, name) = (state.dir().parent()?, state.dir().file_name()?);
-    let mut command = Command::new(binary);
+    let mut command = state.command(binary, &["gateway"]);
     command
-        .arg("gateway")
-        .arg("--state")
-        .arg(parent)
-        .arg("--environment")
-        .arg(name)
-        .args(more);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     command.stderr(log.map_or(Stdio::null(), Stdio::from));
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().ok()

@@ -123,8 +123,8 @@ impl Halted {
     }
 }
 
-/// Goes on with a halted state without what is gone: `by` accepts exactly `accepted`. The state stays
-/// halted when that fails.
+/// Goes on with a halted state without what is gone: `by` accepts exactly `accepted`. When that is refused
+/// the state stays halted; when the new timeline stands and cannot be opened, the next start tries again.
 pub fn resume(
     state: &State,
     binary: &Path,
@@ -132,10 +132,10 @@ pub fn resume(
     history: &History,
     (accepted, by): (&Loss, Actor),
 ) -> Result<(History, Box<RealWorld>), ResumeFault> {
+    let first = resumed(accepted, history, by, serving(state))?;
+    let (dir, anchors, now) = (state.ledger(), anchors(state), clock::wall());
     // A resume takes the lock itself.
     halted.lock = None;
-    let (dir, anchors, now) = (state.ledger(), anchors(state), clock::wall());
-    let first = resumed(accepted, history, by, serving(state))?;
     let ledger = Ledger::resume(&dir, &anchors, accepted, first, now).inspect_err(|_| {
         if let Ok(Opened::Halted(found)) = Ledger::open(&dir, &anchors, now) {
             halted.lock = Some(found.lock);

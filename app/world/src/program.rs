@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// No program of ours comes near.
@@ -206,18 +206,10 @@ fn keep(state: &State, digest: Digest, bytes: &[u8]) -> io::Result<PathBuf> {
 
 /// Runs it to its end, within a limit; its output is small.
 fn ask(program: &Path, words: &[&str], state: &State, limit: Duration) -> Result<Output, String> {
-    let (Some(root), Some(name)) = (state.dir().parent(), state.dir().file_name()) else {
-        return Err("has no state to look at".into());
-    };
     let not = |fault: io::Error| format!("cannot be run: {fault}");
     let deadline = Instant::now() + limit;
-    let mut command = Command::new(program);
+    let mut command = state.command(program, words);
     command
-        .args(words)
-        .arg("--state")
-        .arg(root)
-        .arg("--environment")
-        .arg(name)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -70,7 +70,7 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// The schema of a state and who wrote it; `None` where nothing was begun. A newer one is a fault.
+/// The schema of a state; `None` where nothing was begun. A newer one is a fault.
 pub fn check(state: &State) -> Result<Option<u32>, SchemaFault> {
     let Some(written) = read(state)? else {
         let begun = state.ledger().join("ledger.db").exists();

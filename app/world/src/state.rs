@@ -1,8 +1,10 @@
 //! The state folder of one environment.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where installed platforms keep their state, a folder for each name.
 pub const INSTALLED: &str = "/var/lib/mainstay";
@@ -13,6 +15,8 @@ pub const ANCHORS: &str = "/var/lib/mainstay-anchors";
 /// `STATE/ENV/` with `ledger/ artifacts/ instances/ logs/ run/ keys/ plans/ programs/ secrets/ stores/`, all private to the owner.
 #[derive(Debug, Clone)]
 pub struct State {
+    root: PathBuf,
+    environment: String,
     dir: PathBuf,
 }
 
@@ -20,8 +24,28 @@ impl State {
     /// The folder of `environment` below `state`; nothing is made yet.
     pub fn new(state: &Path, environment: &str) -> Self {
         Self {
+            root: state.to_owned(),
+            environment: environment.to_owned(),
             dir: state.join(environment),
         }
+    }
+
+    /// `program`, told by `words` what to do, with this environment.
+    pub fn command(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(self.words(words));
+        command
+    }
+
+    /// The words of [`State::command`].
+    pub(crate) fn words(&self, words: &[&str]) -> Vec<OsString> {
+        let place: [OsString; 4] = [
+            "--state".into(),
+            self.root.clone().into(),
+            "--environment".into(),
+            self.environment.clone().into(),
+        ];
+        words.iter().map(OsString::from).chain(place).collect()
     }
 
     /// The folder itself.

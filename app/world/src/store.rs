@@ -125,11 +125,6 @@ impl RealWorld {
     pub fn store_folder(&self, store: &ServiceName) -> std::path::PathBuf {
         self.stores.folder(store)
     }
-
-    /// Stores that left data in the state folder, by name.
-    pub fn kept_stores(&self) -> Vec<String> {
-        self.stores.kept()
-    }
 }
 
 fn done(result: Result<Done, StoreFault>, meanwhile: &str) -> Result<(), EffectFault> {
@@ -154,6 +149,9 @@ fn hint(store: &ServiceName, fault: &StoreFault) -> String {
         StoreFault::Data { found, .. } => format!(
             "say what is there (`{found}`), or move the data by the server's own tools into a store of another name; \
              `mainstay down --delete-data {store}` deletes it"
+        ),
+        StoreFault::Gone { .. } => format!(
+            "mount its disk or restore it; `mainstay down --delete-data {store}` gives the data up"
         ),
         _ => "`mainstay doctor` looks at this machine".into(),
     }

@@ -333,6 +333,9 @@ impl History {
         let Some(run) = runs.find(instance).filter(|run| run.job.one_way) else {
             return;
         };
+        if exit.never_began() {
+            return;
+        }
         // Cut off or failed half-way it may have done its work as well.
         if let Some(release) = run.release {
             let job = instance.service.clone();

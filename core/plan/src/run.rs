@@ -118,8 +118,9 @@ impl Runs {
 
     /// Whether a run that is about to begin repeats the last one.
     fn tries_again(&self, job: &JobRun) -> bool {
-        let end = self.kept.back().and_then(|last| last.end.as_ref());
-        let lost = end.is_some_and(|end| end.exit.lost);
+        // Those around a release are not repeated by themselves.
+        let last = self.kept.back().filter(|last| last.job.cause == job.cause);
+        let lost = last.is_some_and(|last| last.end.as_ref().is_some_and(|end| end.exit.lost));
         job.attempt > 1 || (job.at_least_once && lost)
     }
 
@@ -149,7 +150,8 @@ pub(crate) fn under_way(jobs: &BTreeMap<ServiceName, Runs>) -> impl Iterator<Ite
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay_atoms::{Digest, Size, Stop};
+    use crate::{Event, History};
+    use mainstay_atoms::{Digest, Epoch, Size, Stop};
     use std::time::Duration;
 
     fn launch(ordinal: u32, attempt: u32) -> Launch {
@@ -201,5 +203,53 @@ mod tests {
         runs.end(&launch(2, 2).instance, failed, 5, Wall(26));
         runs.begin(&launch(3, 1), None, &itself, Wall(27));
         assert_eq!(runs.asked.len(), 0);
+    }
+
+    #[test]
+    fn a_run_around_a_release_that_was_cut_off_is_not_what_somebody_asked_for() {
+        let mut runs = Runs::default();
+        let itself = Actor::itself();
+        let mut around = launch(1, 1);
+        around.job.as_mut().unwrap().cause = Cause::Before;
+        runs.begin(&around, None, &itself, Wall(1));
+        let lost = Exit {
+            lost: true,
+            ..Exit::default()
+        };
+        runs.end(&around.instance, lost, 5, Wall(6));
+        runs.asked.push_back(Actor("anna".into()));
+        let mut asked = launch(2, 1);
+        asked.job.as_mut().unwrap().at_least_once = true;
+        runs.begin(&asked, None, &itself, Wall(7));
+        assert_eq!((runs.kept[1].by.0.as_str(), runs.asked.len()), ("anna", 0));
+    }
+
+    #[test]
+    fn only_a_one_way_run_that_began_freezes() {
+        let mut history = History::default();
+        let itself = Actor::itself();
+        let called_off = Exit {
+            asked: true,
+            ..Exit::default()
+        };
+        let lost = Exit {
+            lost: true,
+            ..Exit::default()
+        };
+        for (ordinal, exit, freezes) in [(1, called_off, false), (2, lost, true)] {
+            let mut launch = launch(ordinal, 1);
+            launch.job.as_mut().unwrap().one_way = true;
+            let release = Some(ReleaseNumber(1));
+            let runs = history.jobs.entry(launch.instance.service.clone());
+            runs.or_default().begin(&launch, release, &itself, Wall(1));
+            let ended = Event::InstanceEnded {
+                instance: launch.instance,
+                generation: launch.generation,
+                exit,
+                ran_ms: 0,
+            };
+            history.apply(&ended, Epoch(1), &itself, Wall(2));
+            assert_eq!(history.one_way.is_some(), freezes, "{exit}");
+        }
     }
 }

@@ -1,18 +1,28 @@
 //! What every checked file guarantees, asked once more of a platform that came from elsewhere.
 
 use crate::{Amount, Job, Platform, Service};
-use mainstay_atoms::ServiceName;
+use mainstay_atoms::{Probe, ServiceName, Share, Stop};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Most instances of one service, as the file has it.
 const REPLICAS: u32 = 1000;
+
+/// Most further tries of a job, as the file has it.
+const RETRIES: u32 = 20;
+
+/// Longest time that any key takes.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+
+/// Shortest time from one probe to the next.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Most services, jobs and stores together.
 const NAMES: usize = 10_000;
 
 impl Platform {
     /// Why no file says this, in one line; nothing when one could. Who decides over a platform may lean on
-    /// it: references lead somewhere, needs form no circle, counts are bounded.
+    /// it: references lead somewhere, needs form no circle, counts and times are bounded.
     pub fn unsound(&self) -> Option<String> {
         let names = self.services.len() + self.jobs.len() + self.stores.len();
         if names > NAMES {
@@ -58,11 +68,22 @@ impl Platform {
                 "`{name}` may have neither more nor fewer instances, so it cannot move"
             ));
         }
-        let surge = |amount: &Amount| matches!(amount, Amount::Count(count) if *count > REPLICAS);
-        if surge(rolling.0) || surge(rolling.1) {
+        let large = |amount: &Amount| match amount {
+            Amount::Count(count) => *count > REPLICAS,
+            Amount::Share(share) => *share > Share(10_000),
+        };
+        if large(rolling.0) || large(rolling.1) {
             return Some(format!(
-                "`{name}` has a surge or unavailable above {REPLICAS}"
+                "`{name}` has a surge or unavailable above {REPLICAS} or 100 %"
             ));
+        }
+        let deploy = [service.deploy.min_ready, service.deploy.deadline];
+        if let Some(why) = times(name, &service.stop, &deploy) {
+            return Some(why);
+        }
+        let mut probes = service.ready.iter().chain(&service.health);
+        if let Some(why) = probes.find_map(|probe| probed(name, probe)) {
+            return Some(why);
         }
         let around = service.before.iter().chain(&service.after);
         let mut unknown = around.filter(|job| !self.jobs.contains_key(*job));
@@ -73,7 +94,13 @@ impl Platform {
     }
 
     fn job(&self, name: &ServiceName, job: &Job) -> Option<String> {
-        self.program(name, &job.run, &job.needs)
+        if job.retries > RETRIES {
+            let found = job.retries;
+            return Some(format!(
+                "`{name}` has {found} retries; at most {RETRIES} are allowed"
+            ));
+        }
+        times(name, &job.stop, &[job.timeout]).or_else(|| self.program(name, &job.run, &job.needs))
     }
 
     fn program(&self, name: &ServiceName, run: &[String], needs: &[ServiceName]) -> Option<String> {
@@ -131,4 +158,31 @@ impl Platform {
         let stuck = self.services.keys().find(|name| !settled.contains(name))?;
         Some(format!("`{stuck}` needs itself, through what it needs"))
     }
+}
+
+fn times(name: &ServiceName, stop: &Stop, more: &[Duration]) -> Option<String> {
+    let all = [stop.grace, stop.drain, stop.streams];
+    let long = all.iter().chain(more).find(|time| **time > LONGEST)?;
+    Some(format!(
+        "`{name}` has a time of {} s; at most {} s are allowed",
+        long.as_secs(),
+        LONGEST.as_secs()
+    ))
+}
+
+fn probed(name: &ServiceName, probe: &Probe) -> Option<String> {
+    if probe.every < EVERY {
+        return Some(format!(
+            "`{name}` is probed every {} ms; at least {} ms lie between two probes",
+            probe.every.as_millis(),
+            EVERY.as_millis()
+        ));
+    }
+    let times = [probe.every, probe.timeout, probe.after];
+    times.iter().any(|time| *time > LONGEST).then(|| {
+        format!(
+            "`{name}` has a probe with a time above {} s",
+            LONGEST.as_secs()
+        )
+    })
 }

@@ -70,6 +70,11 @@ impl Exit {
     pub fn succeeded(&self) -> bool {
         self.code == Some(0) && !self.asked && !self.lost
     }
+
+    /// It was called off before anything was executed.
+    pub fn never_began(&self) -> bool {
+        self.asked && !self.lost && self.code.is_none() && self.signal.is_none()
+    }
 }
 
 impl fmt::Display for Exit {

@@ -81,7 +81,7 @@ fn an_answer_before_the_end_of_the_request_is_the_answer() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_idle_carries_no_request() {
+fn a_connection_that_is_known_to_be_closed_carries_no_request() {
     let web = Instance::start("web");
     let gateway = Gateway::serving(&["workers=1"], &[web.address]);
     let mut peer = gateway.connect();

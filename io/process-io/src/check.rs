@@ -144,8 +144,9 @@ async fn exec(place: &Place, watched: &Watched, command: &[String]) -> Answer {
     };
     let Group(child) = &mut child;
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (out, err, status) = tokio::join!(beginning(out), beginning(err), child.wait());
-    match status {
+    let (out, err) = tokio::join!(beginning(out), beginning(err));
+    // Asked last: until then its number names the group that is to end.
+    match child.wait().await {
         Ok(status) => Answer::Exit {
             code: status.code(),
             output: text(&[out, err].concat()),

@@ -177,10 +177,18 @@ fn a_command_is_asked_as_the_instance_itself_would() {
 
 #[test]
 fn a_command_without_an_answer_in_time_ends_with_all_it_started() {
+    ends_with_all_it_started("sleep 4321 & sleep 4321; true", b"sleep\x004321\0");
+}
+
+#[test]
+fn a_command_that_leaves_its_output_to_others_ends_with_them() {
+    ends_with_all_it_started("sleep 4322 & true", b"sleep\x004322\0");
+}
+
+fn ends_with_all_it_started(script: &str, started: &[u8]) {
     let stage = Stage::new();
     let launch = stage.script("sleep 1000");
     stage.runtime.start(&launch, EPOCH).unwrap();
-    let script = "sleep 4321 & sleep 4321; true";
     let mut watched = watched(
         Check::Exec(vec!["sh".into(), "-c".into(), script.into()]),
         None,
@@ -194,7 +202,7 @@ fn a_command_without_an_answer_in_time_ends_with_all_it_started() {
     drop(prober);
     common::until("the end of what it started", || {
         let left = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-            std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x004321\0")
+            std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == started)
         });
         (!left).then_some(())
     });

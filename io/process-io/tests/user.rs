@@ -81,7 +81,7 @@ fn a_program_reads_neither_the_platforms_files_nor_another_services() {
     let state = stage.state.canonicalize().unwrap();
     for folder in ["keys", "ledger", "secrets"] {
         fs::create_dir(state.join(folder)).unwrap();
-        fs::write(state.join(folder).join("file"), "secret").unwrap();
+        fs::write(state.join(folder).join("file"), "secret\n").unwrap();
     }
     let home = say(
         &stage,

@@ -21,6 +21,14 @@ pub enum StoreFault {
         /// What the file says.
         wanted: String,
     },
+    /// Data was made, and is not there.
+    #[error("`{store}` was made, and `{}` is gone", path.display())]
+    Gone {
+        /// The store.
+        store: String,
+        /// What every store of its kind has.
+        path: PathBuf,
+    },
     /// A folder or file cannot be used.
     #[error("`{}` cannot be {action}", path.display())]
     File {
@@ -70,7 +78,11 @@ impl StoreFault {
             Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             // initdb says so itself when the disk is full.
             Self::Tool { said, .. } => said.contains("No space left"),
-            Self::Program(_) | Self::Data { .. } | Self::Refused { .. } | Self::Secret(_) => false,
+            Self::Program(_)
+            | Self::Data { .. }
+            | Self::Gone { .. }
+            | Self::Refused { .. }
+            | Self::Secret(_) => false,
         }
     }
 }

@@ -56,7 +56,8 @@ impl Folder {
         self.root.join("data")
     }
 
-    /// Refuses data of another kind or major version; nothing there is fine.
+    /// Refuses data of another kind or major version, and data that was made and is gone; nothing made yet
+    /// is fine.
     pub(crate) fn fits(&self, store: &ServiceName, kind: &StoreKind) -> Result<(), StoreFault> {
         let path = self.root.join("store.json");
         let bytes = match fs::read(&path) {
@@ -67,14 +68,22 @@ impl Folder {
         let found: Mark = serde_json::from_slice(&bytes)
             .map_err(|fault| file(&path, "read")(io::Error::other(fault)))?;
         let wanted = Mark::of(kind);
-        if found == wanted {
-            return Ok(());
+        if found != wanted {
+            return Err(StoreFault::Data {
+                store: store.to_string(),
+                found: found.text(),
+                wanted: wanted.text(),
+            });
         }
-        Err(StoreFault::Data {
-            store: store.to_string(),
-            found: found.text(),
-            wanted: wanted.text(),
-        })
+        let proof = match kind {
+            StoreKind::Postgres(_) => self.data().join("PG_VERSION"),
+            StoreKind::Redis(_) | StoreKind::Sqlite | StoreKind::Volume => self.data(),
+        };
+        if !proof.try_exists().map_err(file(&proof, "read"))? {
+            let (store, path) = (store.to_string(), proof);
+            return Err(StoreFault::Gone { store, path });
+        }
+        Ok(())
     }
 
     /// Makes the folder; what it holds is said once the data is there ([`Folder::mark`]).
@@ -133,14 +142,12 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes a file whole, in the store's user's name, and durably; whether it differs from before.
-    pub(crate) fn write_if_new(&self, path: &Path, text: &str) -> Result<bool, StoreFault> {
+    /// Writes a file whole, in the store's user's name, and durably; one that says the same is left alone.
+    pub(crate) fn write_if_new(&self, path: &Path, text: &str) -> Result<(), StoreFault> {
         if fs::read_to_string(path).is_ok_and(|before| before == text) {
-            return Ok(false);
+            return Ok(());
         }
-        self.write(path, text, 0o600)?;
-        self.give(path)?;
-        Ok(true)
+        self.write(path, text, 0o600)
     }
 
     fn write(&self, path: &Path, text: &str, mode: u32) -> Result<(), StoreFault> {

@@ -41,15 +41,16 @@ host {database} all ::1/128 scram-sha-256
     )
 }
 
-/// Makes the data folder, if there is none, and its configuration; whether anything changed.
+/// Makes the data folder, if there is none, and its configuration.
 pub(crate) fn prepare(
     folder: &Folder,
     programs: &Path,
     store: &str,
     (settings, address): (&Postgres, SocketAddr),
-) -> Result<bool, StoreFault> {
+) -> Result<(), StoreFault> {
     let data = folder.data();
-    if !data.join("PG_VERSION").exists() {
+    let version = data.join("PG_VERSION");
+    if !version.try_exists().map_err(file(&version, "read"))? {
         initdb::first_data(folder, programs)?;
     }
     let has_statements = programs
@@ -64,16 +65,15 @@ pub(crate) fn prepare(
         ("pg_ident.conf", identities()),
     ];
     try_out(folder, programs, &texts[0].1)?;
-    let mut changed = false;
     for (name, text) in texts {
-        changed |= folder.write_if_new(&data.join(name), &text)?;
+        folder.write_if_new(&data.join(name), &text)?;
     }
     // What `ALTER SYSTEM` wrote would win over the file.
     let auto = data.join("postgresql.auto.conf");
     if fs::metadata(&auto).is_ok_and(|meta| meta.len() > 0) {
-        changed |= folder.write_if_new(&auto, "")?;
+        folder.write_if_new(&auto, "")?;
     }
-    Ok(changed)
+    Ok(())
 }
 
 /// Lets the server's own program read a configuration before it replaces the one that works.

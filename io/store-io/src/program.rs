@@ -46,11 +46,12 @@ impl fmt::Display for Missing {
             .looked
             .iter()
             .map(|path| path.display().to_string())
+            .chain(["PATH".into()])
             .collect();
         write!(out, "the server of {name} is not on this machine")?;
         match &self.found {
             Some(found) => write!(out, " (found {found})"),
-            None => write!(out, " (looked in {} and PATH)", looked.join(", ")),
+            None => write!(out, " (looked in {})", looked.join(", ")),
         }
     }
 }
@@ -113,7 +114,7 @@ fn find_postgres(version: u16) -> Result<PathBuf, Missing> {
     })
 }
 
-/// Redis of that version or a newer one, or Valkey, whose first version continues Redis 7.2.
+/// Redis of that version, or Valkey, whose first version continues Redis 7.2.
 fn find_redis(version: u16) -> Result<PathBuf, Missing> {
     let mut other = None;
     for name in ["redis-server", "valkey-server"] {
@@ -198,10 +199,27 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_where_it_was_looked_for_and_what_installs_it() {
-        let Err(missing) = find(Server::Postgres(13)) else {
-            return;
+        let mut missing = Missing {
+            server: Server::Postgres(13),
+            looked: vec!["/usr/lib/postgresql/13/bin".into()],
+            found: None,
         };
-        assert!(missing.to_string().contains("PostgreSQL 13"), "{missing}");
+        assert_eq!(
+            missing.to_string(),
+            "the server of PostgreSQL 13 is not on this machine (looked in /usr/lib/postgresql/13/bin, PATH)"
+        );
         assert_eq!(missing.install(), "apt-get install postgresql-13");
+        missing.found = Some("postgres (PostgreSQL) 15.18".into());
+        assert!(
+            missing
+                .to_string()
+                .ends_with("(found postgres (PostgreSQL) 15.18)")
+        );
+        let redis = Missing {
+            server: Server::Redis(7),
+            looked: vec![],
+            found: None,
+        };
+        assert!(redis.to_string().ends_with("(looked in PATH)"), "{redis}");
     }
 }

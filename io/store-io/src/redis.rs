@@ -23,20 +23,20 @@ const ADMIN: &str = "mainstay_admin";
 /// Longest wait for an answer of the server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Writes the configuration and the list of users; whether anything changed.
+/// Writes the configuration and the list of users.
 pub(crate) fn prepare(
     folder: &Folder,
     settings: &Redis,
     order: &StoreOrder,
     address: SocketAddr,
     secrets: &dyn Secrets,
-) -> Result<bool, StoreFault> {
+) -> Result<(), StoreFault> {
     let data = folder.data();
     folder.share(&data)?;
     let configuration = configuration(settings, address, folder);
     let users = list(&users(order, secrets)?);
-    let changed = folder.write_if_new(&folder.root.join("redis.conf"), &configuration)?;
-    Ok(folder.write_if_new(&folder.root.join("users.acl"), &users)? || changed)
+    folder.write_if_new(&folder.root.join("redis.conf"), &configuration)?;
+    folder.write_if_new(&folder.root.join("users.acl"), &users)
 }
 
 fn configuration(settings: &Redis, address: SocketAddr, folder: &Folder) -> String {

@@ -182,6 +182,9 @@ impl Secrets for FileSecrets {
                 why,
             })
         };
+        if name.contains('/') {
+            return unfit("no name of letters, digits, `_` and `-`");
+        }
         if text.is_empty() {
             return unfit("empty");
         }

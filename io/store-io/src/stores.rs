@@ -214,19 +214,6 @@ impl Stores {
     pub fn tell(&self, told: &Told) -> Result<Secret, StoreFault> {
         tell::value(told, &self.folder(&told.store), &*self.secrets)
     }
-
-    /// Names of stores that left data, whether a release still has them or not.
-    pub fn kept(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        names
-    }
 }
 
 fn prepare(folder: &Folder, order: &StoreOrder, secrets: &dyn Secrets) -> Result<(), StoreFault> {

@@ -143,6 +143,20 @@ fn each_login_may_do_what_it_should_and_nothing_else() {
 }
 
 #[test]
+fn data_that_was_made_and_is_gone_is_not_made_anew() {
+    let mut place = Place::new(postgres_15(), &[("web", true)]);
+    place.prepare().unwrap();
+    let version = place.data().join("PG_VERSION");
+    fs::remove_file(&version).unwrap();
+    let fault = place.prepare().unwrap_err();
+    assert!(matches!(fault, StoreFault::Gone { .. }), "{fault}");
+    assert!(
+        place.data().join("global/pg_control").exists(),
+        "what is left is left alone"
+    );
+}
+
+#[test]
 fn without_a_migration_all_users_own_the_schema_together() {
     let mut place = Place::new(postgres_15(), &[("api", true), ("web", true)]);
     place.serve();

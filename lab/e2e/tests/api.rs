@@ -147,7 +147,8 @@ fn mutants(whole: &Value) -> Vec<Value> {
     let odd = [
         json!(null),
         json!(0),
-        json!(4_294_967_295_u64),
+        json!(u32::MAX),
+        json!(u64::MAX),
         json!(""),
         json!([]),
         json!({}),

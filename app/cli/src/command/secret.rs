@@ -8,8 +8,8 @@ use mainstay_faults::{Exit, chain};
 use mainstay_world::{FileSecrets, Secret, Secrets as _};
 use std::io::Read as _;
 
-/// Most bytes that are read.
-const LIMIT: u64 = 64 * 1024 + 1;
+/// Most bytes that are read: the longest value, a line end, and one more.
+const LIMIT: u64 = 64 * 1024 + 3;
 
 pub(crate) fn run(arguments: &Arguments, action: &SecretAction) -> Result<Exit, Failure> {
     let place = context::place(arguments)?;
@@ -52,6 +52,9 @@ fn read() -> Result<String, Failure> {
         .take(LIMIT)
         .read_to_string(&mut text)
         .map_err(|fault| Failure::you("secret", format!("the value cannot be read: {fault}")))?;
+    if text.len() as u64 == LIMIT {
+        return Err(Failure::you("secret", "the value is longer than 64 KiB"));
+    }
     let end = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(end);
     Ok(text)

@@ -11,7 +11,6 @@ use mainstay_world::WorldFault;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
 
 /// Serves until the end. `replaces` is the program that this one took over from: it comes back when this
 /// one cannot start.
@@ -63,13 +62,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// This process goes on as another program, with the same number; comes back only with a fault.
 fn become_program(program: &Path, place: &Place, replaces: Option<&Path>) -> io::Error {
-    let mut command = Command::new(program);
-    command
-        .arg("serve")
-        .arg("--state")
-        .arg(&place.root)
-        .arg("--environment")
-        .arg(&place.environment);
+    let mut command = place.state().command(program, &["serve"]);
     if let Some(back) = replaces {
         command.arg("--replaces").arg(back);
     }
@@ -99,6 +92,11 @@ fn failure(fault: &ServeFault) -> Failure {
             Move::Operator,
             "state",
             "`mainstay doctor` looks at the state folder and the disk",
+        ),
+        ServeFault::Panicked => (
+            Move::Bug,
+            "panicked",
+            "what runs goes on; please report the end of `logs/control-plane.log`",
         ),
         ServeFault::Start(_) | ServeFault::Threads(_) => (
             Move::Operator,

@@ -118,13 +118,7 @@ pub(crate) fn start_by(binary: &Path, place: &Place) -> Result<Client, Failure> 
         .open(state.control_log())
         .map_err(unwritable)?;
     let before = log.metadata().map_or(0, |metadata| metadata.len());
-    let mut command = Command::new(binary);
-    command
-        .arg("serve")
-        .arg("--state")
-        .arg(&place.root)
-        .arg("--environment")
-        .arg(&place.environment);
+    let mut command = state.command(binary, &["serve"]);
     command
         .current_dir("/")
         .stdin(Stdio::null())

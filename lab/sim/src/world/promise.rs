@@ -123,7 +123,7 @@ impl World {
                         let job = instance.service.clone();
                         self.promised.succeeded.insert((release, job));
                     }
-                    if one_way {
+                    if one_way && !exit.never_began() {
                         self.promised.one_way = Some(release);
                     }
                 }
