@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct PlatformFile {
     /// The folder it lies in.
     pub(crate) folder: PathBuf,
+    /// Where its state lies.
+    root: PathBuf,
     pub(crate) tree: Tree,
     sets: Vec<Set>,
 }
@@ -70,7 +72,21 @@ pub(crate) fn read(arguments: &Arguments) -> Result<PlatformFile, Failure> {
         &folder
     })
     .map_err(|fault| Failure::operator("folder", format!("the file's folder is gone: {fault}")))?;
-    Ok(PlatformFile { folder, tree, sets })
+    let root = match &arguments.state {
+        Some(state) => absolute(state)?,
+        None => folder.join(".mainstay"),
+    };
+    let tree = if mainstay_world::is_installed(&root) {
+        tree.installed()
+    } else {
+        tree
+    };
+    Ok(PlatformFile {
+        folder,
+        root,
+        tree,
+        sets,
+    })
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -173,19 +189,11 @@ fn environment_of(arguments: &Arguments, root: &Path) -> Result<String, Failure>
 }
 
 /// The place of an environment of a sound file.
-pub(crate) fn place_of(
-    arguments: &Arguments,
-    file: &PlatformFile,
-    resolved: &Resolved,
-) -> Result<Place, Failure> {
-    let root = match &arguments.state {
-        Some(state) => absolute(state)?,
-        None => file.folder.join(".mainstay"),
-    };
-    Ok(Place {
-        root,
+pub(crate) fn place_of(file: &PlatformFile, resolved: &Resolved) -> Place {
+    Place {
+        root: file.root.clone(),
         environment: resolved.platform.environment.to_string(),
-    })
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -30,7 +30,7 @@ pub(crate) struct Prepared {
 pub(crate) fn checked(arguments: &Arguments) -> Result<(PlatformFile, Resolved, Place), Failure> {
     let file = context::read(arguments)?;
     let resolved = file.resolve(arguments)?;
-    let place = context::place_of(arguments, &file, &resolved)?;
+    let place = context::place_of(&file, &resolved);
     Ok((file, resolved, place))
 }
 

@@ -43,7 +43,7 @@ pub use program::{
 };
 pub use real::RealWorld;
 pub use schema::{SCHEMA, SchemaFault, check as check_schema};
-pub use state::{ANCHORS, INSTALLED, State};
+pub use state::{ANCHORS, INSTALLED, State, is_installed};
 pub use store::Obstacle;
 
 use std::process::ExitCode;

@@ -48,7 +48,7 @@ pub struct RealWorld {
     /// Since when each run is ready.
     ready: BTreeMap<Run, Moment>,
     /// What was seen last, for those who ask between two ticks.
-    facts: Vec<InstanceFact>,
+    facts: Vec<Arc<InstanceFact>>,
     /// Why that is not what is there now, if so.
     blind: Option<String>,
     watched: Vec<Watched>,
@@ -147,7 +147,7 @@ impl RealWorld {
 
     /// Services whose programs run as root, and why.
     pub fn run_as_root(&self) -> Option<(String, String)> {
-        let root = |fact: &InstanceFact| match &fact.isolation.as_ref()?.user {
+        let root = |fact: &Arc<InstanceFact>| match &fact.isolation.as_ref()?.user {
             RunsAs::Root { why } => Some((fact.id.service.to_string(), why.clone())),
             RunsAs::Own { .. } | RunsAs::Caller { .. } => None,
         };
@@ -325,11 +325,18 @@ impl World for RealWorld {
 
     fn observe(&mut self) -> Seen {
         match self.runtime.observe() {
-            Ok(facts) => (self.facts, self.blind) = (facts, None),
+            Ok(facts) => {
+                let same = |(a, b): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(a, b);
+                let changed =
+                    facts.len() != self.facts.len() || !facts.iter().zip(&self.facts).all(same);
+                (self.facts, self.blind) = (facts, None);
+                if changed {
+                    self.watch();
+                }
+            }
             // What was seen last still holds, as far as anybody knows.
             Err(fault) => self.blind = Some(chain(&fault)),
         }
-        self.watch();
         let probes = self.prober.facts();
         let facts = self.facts.clone();
         let instances = facts
@@ -442,7 +449,7 @@ impl World for RealWorld {
             probe: probe
                 .map(|probe| answer::evidence(&probe))
                 .unwrap_or_default(),
-            process: fact.map(ran),
+            process: fact.map(|fact| ran(fact)),
             ended: fact.is_some_and(|fact| {
                 matches!(
                     fact.state,
@@ -461,7 +468,7 @@ impl World for RealWorld {
 /// them, and their shims put the traces back.
 fn await_known(runtime: &Runtime, serving: &Serving) {
     let deadline = Instant::now() + KNOWN;
-    let known = |facts: &[InstanceFact]| {
+    let known = |facts: &[Arc<InstanceFact>]| {
         let backends = serving.pools.values().flat_map(|pool| &pool.backends);
         backends.into_iter().all(|backend| {
             let same = |fact: &InstanceFact| fact.id == backend.instance;

@@ -9,6 +9,11 @@ use std::process::Command;
 /// Where installed platforms keep their state, a folder for each name.
 pub const INSTALLED: &str = "/var/lib/mainstay";
 
+/// Whether this is the state of an installed platform, or leads there.
+pub fn is_installed(root: &Path) -> bool {
+    std::fs::canonicalize(root).is_ok_and(|root| root.starts_with(INSTALLED))
+}
+
 /// Where the signed checkpoints of installed platforms are kept.
 pub const ANCHORS: &str = "/var/lib/mainstay-anchors";
 

@@ -203,7 +203,7 @@ keys! {
     /// The process that takes requests and hands them to ready instances.
     GatewayKeys = "the gateway" {
         /// Port for plain HTTP: on every address when a domain other than `localhost` is declared,
-        /// else on loopback only.
+        /// else on loopback only. 80 once `mainstay install` has installed the platform.
         http: Option<Whole<1, 65535>>, default "8080", example "8081";
     }
 }

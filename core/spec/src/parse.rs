@@ -4,7 +4,7 @@ use crate::budget;
 use crate::faults::Faults;
 use crate::node::{Content, Entry, Key, LayerId, MERGE_KEY, Map, Node, Scalar, Span};
 use crate::syntax;
-use crate::tree::{Tree, mistake};
+use crate::tree::{HTTP, Tree, mistake};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 use mainstay_faults::{Fault, Source};
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub fn parse_file(name: &str, bytes: &[u8]) -> Result<Tree, Vec<Fault>> {
             sources,
             root,
             mistakes,
+            http: HTTP,
         }),
         Some(root) if !root.is_null() => {
             let message = format!("a platform file is a map of keys, found {}", root.kind());

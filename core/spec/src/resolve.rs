@@ -212,7 +212,7 @@ fn resolve_one(
     let extended = extend(&sources, &mut root, &mut layers);
     faults.add(extended.mistakes, 0);
     let mut walk = Walk::new(&sources, extended.incomplete);
-    let platform = walk::platform(&mut walk, &root, name);
+    let platform = walk::platform(&mut walk, &root, name, tree.http);
     let (mistakes, unkept) = walk.into_mistakes();
     faults.add(mistakes, unkept);
     Some(Resolved {

@@ -9,9 +9,24 @@ pub struct Tree {
     pub(crate) sources: Vec<Source>,
     pub(crate) root: Node,
     pub(crate) mistakes: Vec<Fault>,
+    /// Port for plain HTTP where the file names none.
+    pub(crate) http: u16,
 }
 
+/// Port for plain HTTP of a user's platform.
+pub(crate) const HTTP: u16 = 8080;
+
+/// Port for plain HTTP of a platform that is installed.
+const INSTALLED_HTTP: u16 = 80;
+
 impl Tree {
+    /// The file of a platform that the system starts: where it names no port for HTTP, that is 80.
+    #[must_use]
+    pub fn installed(mut self) -> Self {
+        self.http = INSTALLED_HTTP;
+        self
+    }
+
     /// The texts that places point into: the file. What a resolved file or its faults point into
     /// besides is given by [`crate::sources`].
     pub fn sources(&self) -> &[Source] {

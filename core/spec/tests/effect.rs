@@ -229,3 +229,24 @@ fn keys_of_later_versions_are_refused_everywhere() {
         );
     }
 }
+
+/// The port of HTTP is 8080 for a user's platform, 80 for one that is installed, and what the file says for both.
+#[test]
+fn an_installed_platform_is_served_on_port_80_unless_the_file_says_otherwise() {
+    let port = |more: &str, installed: bool| {
+        let text =
+            format!("mainstay: 1\nname: shop\n{more}services: {{ web: {{ run: ./web }} }}\n");
+        let tree = parse_file("mainstay.yaml", text.as_bytes()).expect("YAML");
+        let tree = if installed { tree.installed() } else { tree };
+        resolve(&tree, None, &[])
+            .expect("valid")
+            .platform
+            .gateway
+            .http
+    };
+    for unsaid in ["", "gateway: {}\n"] {
+        assert_eq!((port(unsaid, false), port(unsaid, true)), (8080, 80));
+    }
+    let said = "gateway: { http: 8081 }\n";
+    assert_eq!((port(said, false), port(said, true)), (8081, 8081));
+}

@@ -1,4 +1,4 @@
-//! What is there: records, processes and locks, put together.
+//! What is there: records, processes and locks, put together; records that did not change are read once.
 
 use crate::fault::ObserveFault;
 use crate::group;
@@ -7,11 +7,14 @@ use crate::layout::Layout;
 use crate::process;
 use crate::record::{self, Ended, Exit, Identity, Orders, State};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Wall};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One instance as it is.
@@ -60,25 +63,109 @@ pub enum InstanceState {
 /// Ending what a killed shim left takes no longer than this.
 const LEFTOVER: Duration = Duration::from_secs(5);
 
-/// All instances, in the order of their ids.
-pub(crate) fn all(layout: &Layout) -> Result<Vec<InstanceFact>, ObserveFault> {
-    let dir = layout.instances();
-    let entries = match fs::read_dir(&dir) {
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(ObserveFault::File { path: dir, source }),
-        Ok(entries) => entries,
-    };
-    let mut facts = Vec::new();
-    let unread = |path: PathBuf| move |source| ObserveFault::File { path, source };
-    for entry in entries {
-        let path = entry.map_err(unread(dir.clone()))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.parse::<InstanceId>().is_ok()) {
-            facts.extend(fact(&path).map_err(unread(path.clone()))?);
-        }
+/// A folder that was not written to for so long has another time stamp after its next change: the kernel's
+/// are as coarse as its ticks, at most 10 ms.
+const SETTLED: Duration = Duration::from_millis(50);
+
+/// What was last read of each instance, so that a look costs what has changed since.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    known: BTreeMap<OsString, Look>,
+}
+
+/// What was read of one folder.
+#[derive(Debug)]
+struct Look {
+    folder: Stamp,
+    /// When the folder was first seen like this.
+    since: Instant,
+    /// It was read when it was settled.
+    settled: bool,
+    shim: Option<Identity>,
+    fact: Option<Arc<InstanceFact>>,
+}
+
+/// Tells one state of a folder from the next. Records are replaced by renaming, which changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(dir: &Path) -> io::Result<Self> {
+        let found = fs::metadata(dir)?;
+        Ok(Self {
+            inode: found.ino(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        })
     }
-    facts.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(facts)
+}
+
+impl Looks {
+    /// All instances, in the order of their ids.
+    pub(crate) fn all(&mut self, layout: &Layout) -> Result<Vec<Arc<InstanceFact>>, ObserveFault> {
+        let dir = layout.instances();
+        let entries = match fs::read_dir(&dir) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(ObserveFault::File { path: dir, source }),
+            Ok(entries) => entries,
+        };
+        let mut facts = Vec::new();
+        let unread = |path: PathBuf| move |source| ObserveFault::File { path, source };
+        let mut before = std::mem::take(&mut self.known);
+        for entry in entries {
+            let entry = entry.map_err(unread(dir.clone()))?;
+            let name = entry.file_name();
+            if name
+                .to_str()
+                .is_some_and(|name| name.parse::<InstanceId>().is_ok())
+            {
+                let path = entry.path();
+                let last = before.remove(&name);
+                if let Some(look) = look(&path, last).map_err(unread(path.clone()))? {
+                    facts.extend(look.fact.clone());
+                    self.known.insert(name, look);
+                }
+            }
+        }
+        facts.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(facts)
+    }
+}
+
+/// What was read last, where it still holds; else what is there now. `None`: the folder is gone.
+fn look(dir: &Path, last: Option<Look>) -> io::Result<Option<Look>> {
+    // Asked first: a shim that ends meanwhile has written its record before.
+    let alive = last
+        .as_ref()
+        .and_then(|last| last.shim)
+        .map(Identity::is_alive);
+    let now = Instant::now();
+    let folder = match Stamp::of(dir) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    let same = last.filter(|last| last.folder == folder);
+    let since = same.as_ref().map_or(now, |last| last.since);
+    Ok(Some(match same {
+        Some(last) if last.settled && (alive == Some(true) || last.has_ended()) => last,
+        _ => Look {
+            folder,
+            since,
+            settled: now.duration_since(since) >= SETTLED,
+            shim: whole(&dir.join("shim.json"))?,
+            fact: fact(dir)?.map(Arc::new),
+        },
+    }))
+}
+
+impl Look {
+    /// Nothing more can happen to it without a change of its folder.
+    fn has_ended(&self) -> bool {
+        let fact = self.fact.as_deref();
+        fact.is_some_and(|fact| matches!(fact.state, InstanceState::Exited(_)))
+    }
 }
 
 /// One instance; `None` for a folder that never had whole orders: its start has not happened. What cannot

@@ -5,7 +5,7 @@ use crate::control::{self, Reply, Request};
 use crate::fault::{ForgetFault, LogFault, ObserveFault, StartFault, StopFault, UserFault};
 use crate::layout::Layout;
 use crate::listener::{self, Listener};
-use crate::observe::{self, InstanceFact};
+use crate::observe::{self, InstanceFact, Looks};
 use crate::reader::{self, Cursor, LogLine, LogSource};
 use crate::record::{self, Orders, State};
 use crate::user::{self, RunsAs};
@@ -16,7 +16,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A shim that no longer answers writes its end within this time.
@@ -48,6 +48,8 @@ pub struct Runtime {
     orders: Mutex<()>,
     /// Whose rights each service has.
     users: Mutex<BTreeMap<ServiceName, RunsAs>>,
+    /// What was last seen of each instance.
+    looks: Mutex<Looks>,
 }
 
 impl Runtime {
@@ -62,6 +64,7 @@ impl Runtime {
             children: Mutex::default(),
             orders: Mutex::default(),
             users: Mutex::default(),
+            looks: Mutex::default(),
         }
     }
 
@@ -242,11 +245,12 @@ impl Runtime {
 
     /// Everything known about every instance. Shims of an earlier control plane are found again; the
     /// leftover group of a shim that was killed is ended.
-    pub fn observe(&self) -> Result<Vec<InstanceFact>, ObserveFault> {
+    pub fn observe(&self) -> Result<Vec<Arc<InstanceFact>>, ObserveFault> {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         drop(children);
-        observe::all(&self.layout)
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.all(&self.layout)
     }
 
     /// Removes the run files of an instance that has ended; its logs stay.

@@ -220,11 +220,11 @@ fn a_later_control_plane_finds_the_instance_again() {
     let before = stage.fact();
     let later = runtime(&stage.state);
     let after = later.observe().unwrap().remove(0);
-    assert_eq!(after, before);
+    assert_eq!(*after, before);
     assert_eq!(after.state, InstanceState::Running);
     later.start(&launch, Epoch(2)).unwrap();
     assert_eq!(
-        later.observe().unwrap().remove(0),
+        *later.observe().unwrap().remove(0),
         before,
         "the same order again starts nothing"
     );

@@ -40,9 +40,9 @@ fn say(stage: &Stage, service: &str, script: &str, begin: &str) -> String {
 fn fact(stage: &Stage, service: &str) -> InstanceFact {
     let facts = stage.runtime.observe().unwrap();
     let found = facts
-        .into_iter()
+        .iter()
         .find(|fact| fact.id.service.as_str() == service);
-    found.unwrap()
+    InstanceFact::clone(found.unwrap())
 }
 
 #[test]

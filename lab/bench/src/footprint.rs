@@ -66,7 +66,8 @@ fn memory(platform: &Platform) -> Result<(u64, u64, u64)> {
     Ok((control, gateway, shim))
 }
 
-fn field(pid: u32, file: &str, name: &str) -> u64 {
+/// A line's number in a file of `/proc/PID`.
+pub(crate) fn field(pid: u32, file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
@@ -144,13 +145,19 @@ fn plan_200(binary: &std::path::Path) -> Result<(f64, f64)> {
     Ok((cpu("check")?, cpu("plan")?))
 }
 
-/// CPU time of all children so far, user and system, in milliseconds (`/proc/self/stat`, fields 16, 17).
+/// CPU time of all children so far.
 fn children_cpu_ms() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
+    cpu_ms("self", 13)
+}
+
+/// CPU time of a process, user and system, in milliseconds (`/proc/PID/stat`; from field 11 after the name on
+/// its own, from 13 on that of its ended children).
+pub(crate) fn cpu_ms(pid: &str, from: usize) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let rest = stat.rsplit_once(')').context("a stat line")?.1;
     let ticks: f64 = rest
         .split_whitespace()
-        .skip(13)
+        .skip(from)
         .take(2)
         .filter_map(|text| text.parse::<f64>().ok())
         .sum();

@@ -8,6 +8,7 @@
 //!
 //! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
 //! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
+//! - [`fleet`]: one control plane over many real processes.
 //! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
 //! - [`upgrade`]: upgrades of Mainstay itself under load, with open WebSockets.
 //! - [`spec`]: CPU time of parsing, checking and planning large files.
@@ -15,6 +16,7 @@
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
 
 pub mod deploys;
+pub mod fleet;
 pub mod footprint;
 pub mod gateway;
 pub mod ledger;

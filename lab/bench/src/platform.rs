@@ -1,6 +1,7 @@
 //! A platform of its own for a measurement: the built binary, the sample, a temporary folder.
 
 use anyhow::{Context as _, Result, bail};
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,12 @@ pub(crate) fn load() -> Result<String> {
 impl Platform {
     /// A platform of one service `web` with so many replicas; `more` is further YAML of the service.
     pub fn new(replicas: u32, more: &str) -> Result<Self> {
+        Self::of(&[("web", replicas)], more)
+    }
+
+    /// A platform of these services, each with so many replicas; the first is the one that has a route, and
+    /// `more` is further YAML of the last.
+    pub fn of(services: &[(&str, u32)], more: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = built()?.join("mainstay");
         fs::create_dir(folder.path().join("bin"))?;
@@ -42,11 +49,20 @@ impl Platform {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
-        let text = format!(
-            "mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\nservices:\n  web:\n    run: ./bin/sample\n    \
-             port: 3000\n    replicas: {replicas}\n    ready: /ready\n    env: {{ GREETING: hello, QUIET: \"1\" }}\n{more}\
-             domains:\n  localhost:\n    routes:\n      /: {{ to: web }}\n"
-        );
+        let mut text =
+            format!("mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\nservices:\n");
+        for (name, replicas) in services {
+            writeln!(
+                text,
+                "  {name}:\n    run: ./bin/sample\n    port: 3000\n    replicas: {replicas}\n    ready: /ready\n    \
+                 env: {{ GREETING: hello, QUIET: \"1\" }}"
+            )?;
+        }
+        let first = services.first().context("a platform has a service")?.0;
+        write!(
+            text,
+            "{more}domains:\n  localhost:\n    routes:\n      /: {{ to: {first} }}\n"
+        )?;
         fs::write(folder.path().join("mainstay.yaml"), text)?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Ok(Self {

@@ -15,14 +15,12 @@ use crate::shape::{Shape, Shaped};
 use mainstay_atoms::{EnvironmentName, PlatformName, ServiceName};
 use std::collections::BTreeMap;
 
-/// Port for plain HTTP of a user's platform.
-const HTTP: u16 = 8080;
-
-/// Walks the merged tree; `None` when a mistake was found.
+/// Walks the merged tree; `None` when a mistake was found. `http` is the port where the file names none.
 pub(crate) fn platform(
     walk: &mut Walk<'_>,
     root: &Node,
     environment: &EnvironmentName,
+    http: u16,
 ) -> Option<Platform> {
     let start = root.map().and_then(|map| map.entries.first());
     let at = start.map_or(root.span, |entry| entry.key.span);
@@ -33,7 +31,7 @@ pub(crate) fn platform(
     let fields = walk.fields(root, at, FileKeys::SHAPE, &path)?;
     walk.version(&fields);
     let name = walk.platform_name(&fields);
-    let gateway = walk.gateway(&fields);
+    let gateway = walk.gateway(&fields, http);
     let mut known = Known::new();
     let stores = walk.things(&fields, "stores", &mut known, Walk::store);
     walk.told_by(&fields, stores.as_ref());
@@ -124,9 +122,10 @@ impl Walk<'_> {
         });
     }
 
-    fn gateway(&mut self, fields: &Fields<'_, '_>) -> Option<GatewayPorts> {
+    /// The gateway; `otherwise` is its port where the file names none.
+    fn gateway(&mut self, fields: &Fields<'_, '_>, otherwise: u16) -> Option<GatewayPorts> {
         let Some(field) = fields.get("gateway") else {
-            return Some(GatewayPorts { http: HTTP });
+            return Some(GatewayPorts { http: otherwise });
         };
         let inner = self.fields(
             field.value(),
@@ -135,7 +134,7 @@ impl Walk<'_> {
             &field.path,
         )?;
         let Some(http) = inner.get("http") else {
-            return Some(GatewayPorts { http: HTTP });
+            return Some(GatewayPorts { http: otherwise });
         };
         let http = self.whole(&http)?;
         Some(GatewayPorts {

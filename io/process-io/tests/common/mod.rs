@@ -53,7 +53,7 @@ impl Stage {
     pub(crate) fn fact(&self) -> InstanceFact {
         let facts = self.runtime.observe().unwrap();
         assert_eq!(facts.len(), 1, "{facts:?}");
-        facts.into_iter().next().unwrap()
+        InstanceFact::clone(&facts[0])
     }
 
     pub(crate) fn exit(&self) -> Exit {

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{deploys, footprint, gateway, ledger, spec, upgrade, upstream};
+use mainstay_bench::{deploys, fleet, footprint, gateway, ledger, spec, upgrade, upstream};
 use mainstay_gateway_io::Config;
 
 fn main() -> Result<()> {
@@ -57,6 +57,14 @@ fn main() -> Result<()> {
             );
         }
         Some("footprint") => println!("{}", serde_json::to_string_pretty(&footprint::measure()?)?),
+        Some("fleet") => {
+            let plan = fleet::Plan {
+                services: u32::try_from(number(1, 50)?)?,
+                replicas: u32::try_from(number(2, 3)?)?,
+                seconds: number(3, 20)?,
+            };
+            println!("{}", serde_json::to_string_pretty(&fleet::measure(plan)?)?);
+        }
         Some("ledger") => {
             let folder = arguments.get(2).map_or("target", String::as_str);
             let report = ledger::measure(folder.as_ref(), number(1, 10)?)?;
@@ -79,7 +87,7 @@ fn main() -> Result<()> {
             mainstay_gateway_io::run(config)?;
         }
         _ => bail!(
-            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
+            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
         ),
     }
     Ok(())
