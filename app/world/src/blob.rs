@@ -1,10 +1,11 @@
 //! Bytes kept under their digest: plans and release records.
 
+use crate::durable::{self, BESIDE};
 use mainstay_atoms::Digest;
 use mainstay_execute::RecordFault;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Blobs {
@@ -24,7 +25,7 @@ impl Blobs {
         self.dir.join(format!("{digest}.unused"))
     }
 
-    /// Keeps bytes durably: written beside, synced, renamed, folder synced.
+    /// Keeps bytes durably.
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Digest, RecordFault> {
         let digest = Digest::of(bytes);
         let path = self.path(digest);
@@ -32,11 +33,8 @@ impl Blobs {
         if fs::read(&path).is_ok_and(|held| held == bytes) {
             return Ok(digest);
         }
-        let beside = self.dir.join(format!(".new-{}", std::process::id()));
-        let kept = write(&beside, bytes)
-            .and_then(|()| fs::rename(&beside, &path))
-            .and_then(|()| File::open(&self.dir)?.sync_all());
-        kept.map(|()| digest)
+        durable::write(&path, bytes, 0o600)
+            .map(|()| digest)
             .map_err(|fault| refused(&path, &fault))
     }
 
@@ -47,7 +45,7 @@ impl Blobs {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with(".new-") {
+            if name.starts_with(BESIDE) {
                 // Nobody writes now; whoever began it was killed.
                 remove(&entry.path())?;
             }
@@ -87,12 +85,6 @@ fn remove(path: &Path) -> Result<(), RecordFault> {
         Err(fault) if fault.kind() != ErrorKind::NotFound => Err(refused(path, &fault)),
         _ => Ok(()),
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn refused(path: &Path, fault: &std::io::Error) -> RecordFault {

@@ -3,16 +3,18 @@
 //! `STATE/ENV/programs/DIGEST/mainstay`; `upgrade.json` beside them says which one took over from which,
 //! so that whoever starts one that was replaced gets the one that replaced it.
 
-use crate::schema::{SCHEMA, save};
+use crate::durable;
+use crate::schema::SCHEMA;
 use crate::state::State;
 use mainstay_atoms::Digest;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// No program of ours comes near.
@@ -98,14 +100,16 @@ struct Said {
     schema: Option<u32>,
 }
 
-/// Looks at a program, keeps a copy, and lets the copy say whether it can open this state.
+/// One program is looked at at a time: each is read whole.
+static LOOKED_AT: Mutex<()> = Mutex::new(());
+
+/// Looks at a program, keeps a copy, and lets the copy say whether it can open this state. A copy of one that is
+/// refused does not stay.
 pub fn admit(state: &State, path: &Path) -> Result<Admitted, UpgradeFault> {
-    let unfit = |why: String| UpgradeFault::Unfit {
-        path: path.to_owned(),
-        why,
-    };
+    let _one = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = read(path)?;
     let digest = Digest::of(&bytes);
+    let known = place(state, digest).exists();
     if own_digest().is_ok_and(|own| own == digest) {
         return Err(UpgradeFault::Same {
             path: path.to_owned(),
@@ -116,7 +120,25 @@ pub fn admit(state: &State, path: &Path) -> Result<Admitted, UpgradeFault> {
         source,
     })?;
     drop(bytes);
-    let said = ask(&kept, &["version", "--json"], state, VERSION).map_err(&unfit)?;
+    let admitted = judge(state, path, &kept).map(|version| Admitted {
+        path: kept.clone(),
+        digest,
+        version,
+    });
+    if admitted.is_err() && !known {
+        // One that cannot be removed goes when the next program has come up.
+        kept.parent().map(fs::remove_dir_all);
+    }
+    admitted
+}
+
+/// Lets the copy of a program speak for itself; its version, if it can take over.
+fn judge(state: &State, path: &Path, kept: &Path) -> Result<String, UpgradeFault> {
+    let unfit = |why: String| UpgradeFault::Unfit {
+        path: path.to_owned(),
+        why,
+    };
+    let said = ask(kept, &["version", "--json"], state, VERSION).map_err(&unfit)?;
     let said: Option<Said> = serde_json::from_slice(&said.stdout).ok();
     let said = said.ok_or_else(|| unfit("says no version: it is no `mainstay`".into()))?;
     let knows = said.schema.unwrap_or(1);
@@ -127,18 +149,14 @@ pub fn admit(state: &State, path: &Path) -> Result<Admitted, UpgradeFault> {
             knows,
         });
     }
-    let checked = ask(&kept, &["serve", "--check"], state, CHECK).map_err(&unfit)?;
+    let checked = ask(kept, &["serve", "--check"], state, CHECK).map_err(&unfit)?;
     if !checked.status.success() {
         let words = String::from_utf8_lossy(&checked.stderr);
         let first = words.lines().next().unwrap_or_default();
         let first = first.trim_start_matches("error: ");
         return Err(unfit(format!("cannot open this state: {first}")));
     }
-    Ok(Admitted {
-        path: kept,
-        digest,
-        version: said.version,
-    })
+    Ok(said.version)
 }
 
 /// Opened once, so that what was looked at is what is copied.
@@ -193,14 +211,7 @@ fn keep(state: &State, digest: Digest, bytes: &[u8]) -> io::Result<PathBuf> {
     }
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     fs::create_dir_all(&folder)?;
-    let fresh = folder.join(".new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.set_permissions(fs::Permissions::from_mode(0o555))?;
-    file.sync_data()?;
-    drop(file);
-    fs::rename(&fresh, &path)?;
-    File::open(&folder)?.sync_data()?;
+    durable::write(&path, bytes, 0o555)?;
     Ok(path)
 }
 
@@ -252,7 +263,7 @@ fn known(state: &State) -> Option<Upgrade> {
 }
 
 fn write(state: &State, upgrade: &Upgrade) -> io::Result<()> {
-    save(&record(state), &serde_json::to_vec(upgrade)?)
+    durable::write(&record(state), &serde_json::to_vec(upgrade)?, 0o600)
 }
 
 /// Remembers that this program gives way to `next`, which is not known to come up yet; where this one is
@@ -320,6 +331,7 @@ pub fn replaced_by(state: &State) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn state() -> (tempfile::TempDir, State) {
         let folder = tempfile::tempdir().unwrap();
@@ -352,6 +364,8 @@ mod tests {
             "case $1 in version) echo '{{\"version\":\"0.2.0\",\"schema\":{SCHEMA}}}';; *) echo 'error: no' >&2; exit 2;; esac"
         );
         assert!(says(0o755, &broken).ends_with("cannot open this state: no"));
+        let left = fs::read_dir(state.programs()).unwrap().count();
+        assert_eq!(left, 0, "what is refused does not stay");
         let relative = admit(&state, Path::new("program")).unwrap_err().to_string();
         assert!(relative.contains("absolute"));
         let own = std::env::current_exe().unwrap();

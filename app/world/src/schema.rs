@@ -3,10 +3,10 @@
 //! `STATE/ENV/schema.json` says it, and which version wrote it; a state without the file is of schema 1.
 //! It is looked at before anything else: a state that is newer than this program is left as it is.
 
+use crate::durable;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The schema that this version writes.
@@ -132,17 +132,7 @@ fn write(state: &State, schema: u32) -> io::Result<()> {
         schema,
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    save(&place(state), &serde_json::to_vec(&written)?)
-}
-
-/// Writes a file so that a crash at any point leaves the old one or the new one, whole.
-pub(crate) fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    std::fs::rename(&fresh, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_data()
+    durable::write(&place(state), &serde_json::to_vec(&written)?, 0o600)
 }
 
 #[cfg(test)]
