@@ -23,7 +23,6 @@ mod chunk;
 mod field;
 mod frame;
 mod head;
-pub mod histogram;
 mod host;
 mod outlier;
 pub mod path;
@@ -35,6 +34,7 @@ mod table;
 
 pub use budget::Budget;
 pub use frame::Frames;
+pub use mainstay_atoms::histogram;
 pub use host::{Host, HostFault};
 pub use outlier::{Admission, Outlier};
 pub use refuse::{Reason, Refuse};
