@@ -52,7 +52,7 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     ("eror_rate > 1%", "eror_rate", "unknown_metric", "did you mean `error_rate`?"),
     ("error-rate > 1%", "error-rate", "unknown_metric", "did you mean `error_rate`?"),
     ("latency > 1s", "latency", "unknown_metric", "`p95`"),
-    ("p100 > 1s", "p100", "unknown_metric", "did you mean"),
+    ("p100 > 1s", "p100", "unknown_metric", "metrics are"),
     ("p0 > 1s", "p0", "unknown_metric", ""),
     ("error_rate > 400ms", "400ms", "unit_mismatch", "a share such as `1%`"),
     ("error_rate > 0.01", "0.01", "unit_mismatch", "a share such as `1%`"),

@@ -167,7 +167,7 @@ fn false_aborts_and_missed_regressions_stay_below_one_in_a_hundred() {
             miss,
             good.open,
         );
-        if trials >= 1000 {
+        if trials >= 500 {
             // Each service by itself, three standard deviations of the count beyond 1 %.
             let most = f64::from(trials) * 0.01 + 3.0 * (f64::from(trials) * 0.01).sqrt();
             assert!(f64::from(good.aborted) <= most && f64::from(miss) <= most);
