@@ -10,6 +10,7 @@ use crate::hold::Held;
 use crate::verdict::{Grade, Verdict};
 use mainstay_atoms::{Fact, Moment, ReleaseNumber, span};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Observed {
     pub gateway: Fact<Served>,
     /// The newest verdict; stage 0 is the one before the flip, stage 1 the one after.
     pub verdict: Option<(Attempt, Verdict)>,
+    /// Other releases with instances that run: superseded ones.
+    pub others: BTreeSet<ReleaseNumber>,
     /// What people ordered since the last look.
     pub orders: Vec<Order>,
 }
@@ -214,8 +217,8 @@ pub struct Decision {
     pub ignored: Vec<Ignored>,
 }
 
-/// Decides the next state. A state of another release is given up: green begins anew, and what the
-/// other left is no longer named by the table that this one publishes.
+/// Decides the next state. A state of another release is given up: green begins anew, and the other
+/// stops once the gateway serves a table that does not name it.
 pub fn decide(wanted: &Wanted, observed: &Observed, state: Option<State>, now: Moment) -> Decision {
     let fresh = || State {
         release: wanted.green,
@@ -248,6 +251,7 @@ pub fn decide(wanted: &Wanted, observed: &Observed, state: Option<State>, now: M
             break;
         }
     }
+    decider.leave();
     Decision {
         state: decider.state,
         acts: decider.acts,
@@ -270,6 +274,19 @@ impl Decider<'_> {
     fn enter(&mut self, phase: Phase) {
         self.state.phase = phase;
         self.state.held = Held::new(self.now);
+    }
+
+    /// What was superseded stops once no table names it.
+    fn leave(&mut self) {
+        let served = self.observed.gateway.known();
+        for other in &self.observed.others {
+            let free = served
+                .is_some_and(|served| served.live != *other && served.preview != Some(*other));
+            if free {
+                self.acts.push(Act::Stop(*other));
+            }
+            self.waits.push(Wait::Gone(*other));
+        }
     }
 
     fn may_fail(&self) -> bool {

@@ -120,6 +120,10 @@ pub enum Doubt {
     NoCondition,
     /// The run was stopped before anything was measured.
     NothingMeasured,
+    /// What was bad is within its limit, and nothing was good.
+    NothingGood,
+    /// The limit is passed, not for as long as the condition says.
+    NotLongEnough,
 }
 
 impl fmt::Display for Doubt {
@@ -139,6 +143,8 @@ impl fmt::Display for Doubt {
             Self::Neither => out.write_str("neither condition holds"),
             Self::NoCondition => out.write_str("there is no condition"),
             Self::NothingMeasured => out.write_str("nothing was measured"),
+            Self::NothingGood => out.write_str("nothing was good yet"),
+            Self::NotLongEnough => out.write_str("over the limit, not for long enough yet"),
         }
     }
 }

@@ -184,13 +184,21 @@ impl Measured {
             (Ok(own), Some(Ok(baseline))) => (own, baseline),
             (Err(outcome), _) => return outcome,
             (_, Some(Err(Outcome::Error(trouble)))) => return Outcome::Error(trouble),
-            (Ok(_), _) => return Outcome::Inconclusive(Doubt::NoBaseline),
+            // The bake has no baseline any longer: what was seen beside it stands.
+            (Ok(_), _) => return self.without_baseline(),
         };
         let begun = self.compared.get_or_insert_with(|| {
             Compared::new(zone, Arm::default(), Arm::default())
         });
         begun.look(own, baseline);
         begun.outcome()
+    }
+
+    fn without_baseline(&self) -> Outcome {
+        match self.compared.as_ref().map(Compared::outcome) {
+            Some(seen @ (Outcome::Successful | Outcome::Failed)) => seen,
+            _ => Outcome::Inconclusive(Doubt::NoBaseline),
+        }
     }
 
     /// A bad measurement counts once the condition held for its `for`; until then it says nothing.
@@ -202,7 +210,7 @@ impl Measured {
         }
         let since = *self.bad_since.get_or_insert(now);
         if now.since(since) < lasting.unwrap_or_default() {
-            return Outcome::Inconclusive(Doubt::Undecided);
+            return Outcome::Inconclusive(Doubt::NotLongEnough);
         }
         outcome
     }
@@ -256,7 +264,7 @@ impl Measured {
             Some(Outcome::Inconclusive(doubt)) => (Grade::Inconclusive, Why::Doubt(doubt.clone())),
             Some(Outcome::Error(trouble)) => (Grade::Inconclusive, Why::Trouble(trouble.clone())),
             Some(_) if self.successful == 0 => {
-                (Grade::Inconclusive, Why::Doubt(Doubt::NothingMeasured))
+                (Grade::Inconclusive, Why::Doubt(Doubt::NothingGood))
             }
             Some(_) => (Grade::Successful, Why::Measured { count: self.successful }),
         }

@@ -30,7 +30,8 @@ pub fn decide(wanted: &Wanted, observed: &Observed, state: Option<State>, now: M
     decider.fail();
     for order in &observed.orders {
         let stages = decider.stages();
-        let obeyed = obey(&mut decider.state, *order, stages);
+        let weight = stage_of(&decider.state.phase).map_or(Share(0), |at| decider.weight(at));
+        let obeyed = obey(&mut decider.state, *order, stages, weight);
         decider.ignored.extend(obeyed.err());
     }
     decider.leave();
@@ -157,7 +158,7 @@ impl Decider<'_> {
         held.look(now, true);
         let (time, left) = (held.time, held.left(self.wanted.deadline));
         if ready >= needed {
-            self.state.enter(first);
+            self.state.enter(first, Share(0));
             return;
         }
         if left.is_zero() {
@@ -202,30 +203,23 @@ impl Decider<'_> {
 
     fn stage(&mut self, stage: usize, now: Moment) {
         let (ready, needed) = self.scale(stage);
-        let Phase::Stage { reached, .. } = &self.state.phase else {
+        let Phase::Stage { reached, from, .. } = &self.state.phase else {
             return;
         };
-        let reached = *reached;
+        let (reached, from) = (*reached, *from);
         let target = if self.observed.canary.ready == 0 {
             Weights::STABLE
         } else if reached || ready >= needed {
             self.weights(stage)
         } else {
             // Not enough instances yet: what was served stays served, also after the gateway restarted.
-            self.before(stage)
+            Weights::of(from, self.wanted.baseline)
         };
         let synced = self.publish(target) && target == self.weights(stage);
         if !synced {
             return self.come((ready, needed), now);
         }
         self.hold(stage, now);
-    }
-
-    fn before(&self, stage: usize) -> Weights {
-        match stage.checked_sub(1) {
-            Some(before) if self.wanted.stable.is_some() => self.weights(before),
-            _ => Weights::STABLE,
-        }
     }
 
     /// On the way to the weights of a stage, or back to them.
@@ -295,8 +289,10 @@ impl Decider<'_> {
             *judged = true;
             self.acts.push(Act::Judge(attempt));
         }
-        let doubted = verdict.settled && verdict.grade > Grade::Successful;
-        let late = hold.is_some_and(|hold| held.time >= hold + self.wanted.patience);
+        // Before a first release there was nothing: no doubt holds it up, only a failure does.
+        let first = self.wanted.stable.is_none();
+        let doubted = !first && verdict.settled && verdict.grade > Grade::Successful;
+        let late = !first && hold.is_some_and(|hold| held.time >= hold + self.wanted.patience);
         if paused.is_none() && verdict.grade != Grade::Successful && (doubted || late) {
             let (metric, why) = (verdict.metric.clone(), verdict.why.clone());
             *paused = Some(Pause::Doubt { metric, why });
@@ -317,9 +313,10 @@ impl Decider<'_> {
                 left,
                 so_far: verdict,
             });
-        } else if verdict.grade == Grade::Successful {
+        } else if first || verdict.grade == Grade::Successful {
             let stages = self.stages();
-            self.state.enter_or_finish(stage + 1, stages);
+            let weight = self.weight(stage);
+            self.state.go_on(stage + 1, stages, weight);
         } else {
             self.waits.push(Wait::Verdict {
                 left: patience,

@@ -1,6 +1,7 @@
 //! What a person may order of a canary.
 
 use super::state::{Abort, Pause, Phase, State};
+use mainstay_atoms::Share;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,8 +38,14 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Carries an order out on the state; `stages` is how many stages come before the bake.
-pub(super) fn obey(state: &mut State, order: Order, stages: usize) -> Result<(), Ignored> {
+/// Carries an order out on the state; `stages` is how many stages come before the bake, `weight` the share
+/// of the present one.
+pub(super) fn obey(
+    state: &mut State,
+    order: Order,
+    stages: usize,
+    weight: Share,
+) -> Result<(), Ignored> {
     let because = |why| Err(Ignored { order, why });
     match (&mut state.phase, order) {
         (Phase::Aborted { .. }, Order::Retry) => {
@@ -69,11 +76,11 @@ pub(super) fn obey(state: &mut State, order: Order, stages: usize) -> Result<(),
         },
         (Phase::Stage { stage, .. }, Order::Promote) => {
             let next = *stage + 1;
-            state.enter_or_finish(next, stages);
+            state.go_on(next, stages, weight);
             Ok(())
         }
         (Phase::Stage { stage, .. }, Order::PromoteFully) if *stage < stages => {
-            state.enter(stages);
+            state.go_on(stages, stages, weight);
             Ok(())
         }
         (Phase::Stage { .. }, Order::PromoteFully) => because("it has all of the traffic"),

@@ -4,7 +4,7 @@ use super::Attempt;
 use crate::hold::Held;
 use crate::verdict::{Verdict, Why};
 use crate::weight::Weights;
-use mainstay_atoms::{Moment, ReleaseNumber, span};
+use mainstay_atoms::{Moment, ReleaseNumber, Share, span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -75,6 +75,7 @@ impl fmt::Display for Pause {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ordered => out.write_str("ordered"),
+            Self::Doubt { metric, why } if metric.is_empty() => write!(out, "no verdict: {why}"),
             Self::Doubt { metric, why } => write!(out, "no verdict: {metric}: {why}"),
             Self::NothingBefore { metric, why } => {
                 write!(out, "it fails, and nothing came before it: {metric}: {why}")
@@ -96,6 +97,8 @@ pub enum Phase {
     Stage {
         /// Which, from 0.
         stage: usize,
+        /// The share it had before: served until this stage's instances are ready.
+        from: Share,
         /// Every worker of the gateway served by this stage's weights once.
         reached: bool,
         /// Its metrics are being measured.
@@ -178,9 +181,10 @@ impl State {
         };
     }
 
-    pub(super) fn enter(&mut self, stage: usize) {
+    pub(super) fn enter(&mut self, stage: usize, from: Share) {
         self.phase = Phase::Stage {
             stage,
+            from,
             reached: false,
             judged: false,
             held: Held::new(self.looked),
@@ -188,11 +192,21 @@ impl State {
         };
     }
 
-    pub(super) fn enter_or_finish(&mut self, stage: usize, stages: usize) {
+    /// Enters a stage from another that has the share `weight`; past the last one it is done. A stage that
+    /// was never reached leaves the share that it came from.
+    pub(super) fn go_on(&mut self, stage: usize, stages: usize, weight: Share) {
+        let from = match &self.phase {
+            Phase::Stage {
+                reached: false,
+                from,
+                ..
+            } => *from,
+            _ => weight,
+        };
         if stage > stages {
             self.phase = Phase::Done;
         } else {
-            self.enter(stage);
+            self.enter(stage, from);
         }
     }
 

@@ -6,9 +6,9 @@ use mainstay_atoms::Share;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How sure the stated time is: this many standard deviations of the evidence (0.4 % of a normal tail;
+/// How sure the stated time is: this many standard deviations of the evidence (0.3 % of a normal tail;
 /// evidence that was enough earlier counts too, so the true share that is late is smaller).
-const SURE: f64 = 2.65;
+const SURE: f64 = 2.8;
 
 /// No verdict is waited for longer than this.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
