@@ -189,7 +189,11 @@ impl fmt::Display for Wait {
                 ready,
                 needed,
                 left,
-            } => write!(out, "{ready} of {needed} ready, {} left", span::format(*left)),
+            } => write!(
+                out,
+                "{ready} of {needed} ready, {} left",
+                span::format(*left)
+            ),
             Self::Gateway { wanted, seen } => match seen {
                 Ok(seen) => write!(out, "the gateway to serve {wanted}; it serves {seen}"),
                 Err(why) => write!(out, "the gateway to serve {wanted}; {why}"),

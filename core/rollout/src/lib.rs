@@ -38,7 +38,7 @@ pub use compare::{ALPHA, Arm, BETA, BLOCK, Compared, Need, Standing, Traffic, Zo
 pub use condition::{Argument, Comparison, Condition, Level, Limit, Metric, Ratio, Unit};
 pub use hold::{Held, LONGEST_LOOK};
 pub use measure::{Doubt, Judged, Outcome, Reading, Sight, Trouble, measure};
-pub use metric::{ERROR_RETRY, Measurement, Measured, Most, Rules as MetricRules};
+pub use metric::{ERROR_RETRY, Measured, Measurement, Most, Rules as MetricRules};
 pub use reach::{Reach, reach};
 pub use tally::{Board, Class, Latencies, Origin, Tally};
 pub use turn::{Counts, Rules, Turn, all_at_once, rolling};

@@ -187,9 +187,9 @@ impl Measured {
             // The bake has no baseline any longer: what was seen beside it stands.
             (Ok(_), _) => return self.without_baseline(),
         };
-        let begun = self.compared.get_or_insert_with(|| {
-            Compared::new(zone, Arm::default(), Arm::default())
-        });
+        let begun = self
+            .compared
+            .get_or_insert_with(|| Compared::new(zone, Arm::default(), Arm::default()));
         begun.look(own, baseline);
         begun.outcome()
     }
@@ -266,23 +266,36 @@ impl Measured {
             Some(_) if self.successful == 0 => {
                 (Grade::Inconclusive, Why::Doubt(Doubt::NothingGood))
             }
-            Some(_) => (Grade::Successful, Why::Measured { count: self.successful }),
+            Some(_) => (
+                Grade::Successful,
+                Why::Measured {
+                    count: self.successful,
+                },
+            ),
         }
     }
 
     fn last_trouble(&self) -> Why {
-        let mut troubles = self.last.iter().rev().filter_map(|last| match &last.outcome {
-            Outcome::Error(trouble) => Some(Why::Trouble(trouble.clone())),
-            _ => None,
-        });
+        let mut troubles = self
+            .last
+            .iter()
+            .rev()
+            .filter_map(|last| match &last.outcome {
+                Outcome::Error(trouble) => Some(Why::Trouble(trouble.clone())),
+                _ => None,
+            });
         troubles.next().unwrap_or(Why::Doubt(Doubt::NoData))
     }
 
     fn last_doubt(&self) -> Why {
-        let mut doubts = self.last.iter().rev().filter_map(|last| match &last.outcome {
-            Outcome::Inconclusive(doubt) => Some(Why::Doubt(doubt.clone())),
-            _ => None,
-        });
+        let mut doubts = self
+            .last
+            .iter()
+            .rev()
+            .filter_map(|last| match &last.outcome {
+                Outcome::Inconclusive(doubt) => Some(Why::Doubt(doubt.clone())),
+                _ => None,
+            });
         doubts.next().unwrap_or(Why::Doubt(Doubt::NoData))
     }
 }

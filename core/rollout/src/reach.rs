@@ -53,7 +53,11 @@ pub fn reach(
     baseline: Baseline,
     patience: Duration,
 ) -> Option<Reach> {
-    let condition = rules.judged.abort_if.as_ref().or(rules.judged.pass_if.as_ref())?;
+    let condition = rules
+        .judged
+        .abort_if
+        .as_ref()
+        .or(rules.judged.pass_if.as_ref())?;
     if !condition.metric.by_request() {
         return None;
     }
@@ -111,7 +115,14 @@ mod tests {
         };
         let stages = Stages::preset("5-25-50-100").unwrap();
         let patience = Duration::from_secs(1800);
-        reach(&MetricRules::new(judged), traffic, &stages, Baseline::Stable, patience).unwrap()
+        reach(
+            &MetricRules::new(judged),
+            traffic,
+            &stages,
+            Baseline::Stable,
+            patience,
+        )
+        .unwrap()
     }
     use Rules as MetricRules;
 

@@ -104,7 +104,9 @@ impl Latencies {
 
     /// How many were counted.
     pub fn total(&self) -> u64 {
-        self.buckets.values().fold(0, |sum, count| sum.saturating_add(*count))
+        self.buckets
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The latency below which so many thousandths stayed; none when nothing was counted.
@@ -149,9 +151,8 @@ impl Tally {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let before = |class: &Class| earlier.classes.get(class).copied().unwrap_or(0);
-        let fell = |(class, count): (&Class, &u64)| {
-            self.classes.get(class).copied().unwrap_or(0) < *count
-        };
+        let fell =
+            |(class, count): (&Class, &u64)| self.classes.get(class).copied().unwrap_or(0) < *count;
         if earlier.classes.iter().any(fell) {
             return self.clone();
         }
@@ -195,9 +196,7 @@ impl Tally {
                 hits: self.sum(|class| class == Class::ClientError),
                 of,
             },
-            Metric::Requests if !over.is_zero() => {
-                Reading::Number(of as f64 / over.as_secs_f64())
-            }
+            Metric::Requests if !over.is_zero() => Reading::Number(of as f64 / over.as_secs_f64()),
             Metric::Latency(per_mille) => match self.latencies.quantile(*per_mille) {
                 Some(latency) => Reading::Sampled {
                     value: latency.as_secs_f64(),
@@ -243,7 +242,11 @@ mod tests {
     fn tally(errors: u64, good: u64) -> Tally {
         let mut tally = Tally::default();
         for at in 0..errors + good {
-            let class = if at < errors { Class::of_status(503) } else { Class::of_status(200) };
+            let class = if at < errors {
+                Class::of_status(503)
+            } else {
+                Class::of_status(200)
+            };
             tally.add(class, Duration::from_millis(20 + at));
         }
         tally
@@ -262,13 +265,21 @@ mod tests {
             seen.reading(&Metric::ClientErrorRate, Duration::ZERO),
             Reading::Counts { hits: 1, of: 11 }
         );
-        assert_eq!(seen.reading(&Metric::Memory, Duration::ZERO), Reading::Nothing);
+        assert_eq!(
+            seen.reading(&Metric::Memory, Duration::ZERO),
+            Reading::Nothing
+        );
     }
 
     #[test]
     fn a_board_adds_up_by_release() {
         let mut board = Board::default();
-        for (instance, errors) in [("web.v1.1", 1), ("web.v1.2", 2), ("web.v2.1", 5), ("api.v2.1", 9)] {
+        for (instance, errors) in [
+            ("web.v1.1", 1),
+            ("web.v1.2", 2),
+            ("web.v2.1", 5),
+            ("api.v2.1", 9),
+        ] {
             for route in ["a/", "b/"] {
                 let origin = Origin {
                     route: route.into(),
@@ -292,7 +303,9 @@ mod tests {
         ) {
             let count = |all: &[u64]| {
                 let mut latencies = Latencies::default();
-                all.iter().for_each(|micros| latencies.add(Duration::from_micros(*micros)));
+                for micros in all {
+                    latencies.add(Duration::from_micros(*micros));
+                }
                 latencies
             };
             let mut sum = count(&left);
@@ -302,7 +315,7 @@ mod tests {
             prop_assert_eq!(sum.since(&count(&left)).total() + left.len() as u64, sum.total());
             all.sort_unstable();
             let rank = (all.len() * usize::from(per_mille)).div_ceil(1000).max(1);
-            let exact = all[rank - 1] as f64;
+            let exact = Duration::from_micros(all[rank - 1]).as_secs_f64() * 1e6;
             let found = sum.quantile(per_mille).unwrap().as_secs_f64() * 1e6;
             prop_assert!((found / exact - 1.0).abs() <= 0.05, "{found} for {exact}");
         }

@@ -95,10 +95,7 @@ impl Verdict {
 
     /// Nothing has been looked at.
     pub fn nothing() -> Self {
-        Self::open((
-            Grade::Inconclusive,
-            Why::Doubt(Doubt::NothingMeasured),
-        ))
+        Self::open((Grade::Inconclusive, Why::Doubt(Doubt::NothingMeasured)))
     }
 }
 

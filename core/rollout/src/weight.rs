@@ -70,7 +70,11 @@ impl Weights {
 
 impl fmt::Display for Weights {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} canary, {} baseline, {} stable", self.canary, self.baseline, self.stable)
+        write!(
+            out,
+            "{} canary, {} baseline, {} stable",
+            self.canary, self.baseline, self.stable
+        )
     }
 }
 
@@ -248,7 +252,10 @@ mod tests {
         for share in 0..=WHOLE {
             for baseline in [Baseline::SameAge, Baseline::Stable] {
                 let weights = Weights::of(Share(share), baseline);
-                assert!(weights.whole() && weights.canary == Share(share), "{weights}");
+                assert!(
+                    weights.whole() && weights.canary == Share(share),
+                    "{weights}"
+                );
                 assert!(weights.stable >= weights.baseline);
             }
         }

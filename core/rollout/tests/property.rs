@@ -6,9 +6,7 @@ use mainstay_atoms::{Fact, Moment, ReleaseNumber, Share};
 use mainstay_rollout::canary::{
     Act, Attempt, Count, Observed, Order, Phase, Served, Side, State, Wait, Wanted, decide,
 };
-use mainstay_rollout::{
-    Baseline, Doubt, Grade, Stage, Stages, Verdict, Weights, Why,
-};
+use mainstay_rollout::{Baseline, Doubt, Grade, Stage, Stages, Verdict, Weights, Why};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -179,39 +177,11 @@ impl World {
                 prop_assert!(aborted, "a failure outranks {:?}", observed.orders);
             }
         }
-        self.stages(before.as_ref(), &decision.state, &observed)?;
+        stages(before.as_ref(), &decision.state, &observed)?;
         for act in &decision.acts {
             self.act(*act, &observed)?;
         }
         self.state = Some(decision.state);
-        Ok(())
-    }
-
-    /// A stage is left upwards one at a time, by a person or by a good verdict.
-    fn stages(
-        &self,
-        before: Option<&State>,
-        after: &State,
-        observed: &Observed,
-    ) -> Result<(), TestCaseError> {
-        let stage = |state: &State| match &state.phase {
-            Phase::Stage { stage, .. } => Some(*stage),
-            _ => None,
-        };
-        let same = before.filter(|before| before.release == after.release);
-        let (Some(from), Some(to)) = (same.and_then(stage), stage(after)) else {
-            return Ok(());
-        };
-        prop_assert!(to >= from, "from stage {from} to {to}");
-        let promoted = observed
-            .orders
-            .iter()
-            .any(|order| matches!(order, Order::Promote | Order::PromoteFully));
-        if to > from && !promoted {
-            let good = observed.verdict.as_ref().map(|(_, verdict)| verdict.grade);
-            prop_assert_eq!(to, from + 1);
-            prop_assert_eq!(good, Some(Grade::Successful));
-        }
         Ok(())
     }
 
@@ -227,9 +197,8 @@ impl World {
             Act::Stop(release) => {
                 // The gateway was seen to serve without it.
                 let seen = observed.gateway.known();
-                let named = seen.is_none_or(|seen| {
-                    seen.release == release && seen.weights.canary > Share(0)
-                });
+                let named = seen
+                    .is_none_or(|seen| seen.release == release && seen.weights.canary > Share(0));
                 prop_assert!(!named, "stopped {release} while it is served");
                 self.running.remove(&release);
                 if release == self.wanted.release {
@@ -250,6 +219,29 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// A stage is left upwards one at a time, by a person or by a good verdict.
+fn stages(before: Option<&State>, after: &State, observed: &Observed) -> Result<(), TestCaseError> {
+    let stage = |state: &State| match &state.phase {
+        Phase::Stage { stage, .. } => Some(*stage),
+        _ => None,
+    };
+    let same = before.filter(|before| before.release == after.release);
+    let (Some(from), Some(to)) = (same.and_then(stage), stage(after)) else {
+        return Ok(());
+    };
+    prop_assert!(to >= from, "from stage {from} to {to}");
+    let promoted = observed
+        .orders
+        .iter()
+        .any(|order| matches!(order, Order::Promote | Order::PromoteFully));
+    if to > from && !promoted {
+        let good = observed.verdict.as_ref().map(|(_, verdict)| verdict.grade);
+        prop_assert_eq!(to, from + 1);
+        prop_assert_eq!(good, Some(Grade::Successful));
+    }
+    Ok(())
 }
 
 fn world(stable: bool, baseline: Baseline, holds: bool) -> World {

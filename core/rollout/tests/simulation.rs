@@ -3,6 +3,12 @@
 //! The ordinary run is small and deterministic; `MAINSTAY_TRIALS=10000 cargo test -p mainstay-rollout
 //! --release --test simulation -- --nocapture` prints the figures of `docs/verdicts.md`.
 
+#![expect(clippy::print_stdout, reason = "the figures are what a reader wants")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a simulation stay small"
+)]
+
 use mainstay_atoms::Share;
 use mainstay_rollout::{Arm, Baseline, Compared, Need, Standing, Traffic, Weights, Zone, need};
 
@@ -20,7 +26,7 @@ struct Service {
 
 /// How a canary of a service ended within the stated time.
 #[derive(Default, Clone, Copy)]
-struct Tally {
+struct Ends {
     aborted: u32,
     passed: u32,
     open: u32,
@@ -30,13 +36,7 @@ struct Tally {
 
 /// Lives one rollout: looks every five seconds until `until`. A good canary is watched to the end even
 /// after it passed, so that every chance of a false abort is counted; a bad one that passed first is lost.
-fn live(
-    service: Service,
-    ratio: f64,
-    until: u64,
-    random: &mut fastrand::Rng,
-    tally: &mut Tally,
-) {
+fn live(service: Service, ratio: f64, until: u64, random: &mut fastrand::Rng, ends: &mut Ends) {
     let weights = Weights::of(Share(service.canary), service.baseline);
     let compared = weights.compared(service.baseline);
     let mut evidence = Compared::new(Zone::default(), Arm::default(), Arm::default());
@@ -47,32 +47,37 @@ fn live(
         // The rate moves by ±30 % over the rollout: what both arms share must not matter.
         let drift = 1.0 + 0.3 * (look as f64 / 40.0).sin();
         let rate = (service.error_rate * drift).min(1.0);
-        arrive(&mut own, per_look * share(weights.canary), rate * ratio, random);
+        arrive(
+            &mut own,
+            per_look * share(weights.canary),
+            rate * ratio,
+            random,
+        );
         arrive(&mut other, per_look * share(compared), rate, random);
         evidence.look(own, other);
         let standing = evidence.standing();
         match standing {
             Standing::Worse => {
                 if first != Some(Standing::NoWorse) || ratio <= 1.0 {
-                    tally.aborted += 1;
-                    tally.seconds += look * LOOK;
+                    ends.aborted += 1;
+                    ends.seconds += look * LOOK;
                 } else {
-                    tally.passed += 1;
+                    ends.passed += 1;
                 }
                 return;
             }
             Standing::NoWorse if first.is_none() => {
                 first = Some(standing);
                 if ratio <= 1.0 {
-                    tally.seconds += look * LOOK;
+                    ends.seconds += look * LOOK;
                 }
             }
             _ => {}
         }
     }
     match first {
-        Some(_) => tally.passed += 1,
-        None => tally.open += 1,
+        Some(_) => ends.passed += 1,
+        None => ends.open += 1,
     }
 }
 
@@ -139,16 +144,24 @@ fn stated(service: Service) -> Option<u64> {
 
 #[test]
 fn false_aborts_and_missed_regressions_stay_below_one_in_a_hundred() {
-    let trials = std::env::var("MAINSTAY_TRIALS").map_or(12, |text| text.parse().unwrap());
+    let trials = std::env::var_os("MAINSTAY_TRIALS")
+        .map_or(12, |text| text.to_string_lossy().parse().expect("a number"));
     let mut random = fastrand::Rng::with_seed(20_261_126);
     let (mut false_aborts, mut missed, mut late, mut all) = (0, 0, 0, 0);
-    println!(" req/s  errors canary  against    stated   first verdict (good, bad)  false  missed  no verdict");
+    println!(
+        " req/s  errors canary  against    stated   first verdict (good, bad)  false  missed  no verdict"
+    );
     for service in services() {
         let Some(until) = stated(service) else {
-            println!("{:>6} {:>6}% {:>5}%  unreachable", service.per_second, service.error_rate * 100.0, service.canary / 100);
+            println!(
+                "{:>6} {:>6}% {:>5}%  unreachable",
+                service.per_second,
+                service.error_rate * 100.0,
+                service.canary / 100
+            );
             continue;
         };
-        let (mut good, mut bad) = (Tally::default(), Tally::default());
+        let (mut good, mut bad) = (Ends::default(), Ends::default());
         for _ in 0..trials {
             live(service, 1.0, until, &mut random, &mut good);
             live(service, 3.0, until, &mut random, &mut bad);
@@ -177,7 +190,9 @@ fn false_aborts_and_missed_regressions_stay_below_one_in_a_hundred() {
         late += good.open;
         all += trials;
     }
-    println!("of {all} each: {false_aborts} false aborts, {missed} missed, {late} good ones without a verdict");
+    println!(
+        "of {all} each: {false_aborts} false aborts, {missed} missed, {late} good ones without a verdict"
+    );
     assert!(all > 0);
     for wrong in [false_aborts, missed, late] {
         assert!(wrong * 100 <= all, "{wrong} of {all}");
@@ -194,11 +209,11 @@ fn a_release_that_is_broken_is_seen_after_a_few_requests() {
             canary,
             baseline,
         };
-        let mut tally = Tally::default();
+        let mut ends = Ends::default();
         for _ in 0..50 {
-            live(service, 80.0, 60, &mut random, &mut tally);
+            live(service, 80.0, 60, &mut random, &mut ends);
         }
-        assert_eq!(tally.aborted, 50);
-        assert!(tally.seconds / 50 <= 10, "{} s", tally.seconds / 50);
+        assert_eq!(ends.aborted, 50);
+        assert!(ends.seconds / 50 <= 10, "{} s", ends.seconds / 50);
     }
 }

@@ -34,8 +34,8 @@ mod table;
 
 pub use budget::Budget;
 pub use frame::Frames;
-pub use mainstay_atoms::histogram;
 pub use host::{Host, HostFault};
+pub use mainstay_atoms::histogram;
 pub use outlier::{Admission, Outlier};
 pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};

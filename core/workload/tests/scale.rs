@@ -52,13 +52,13 @@ proptest! {
             if scaled.wanted < current {
                 // Nothing within five minutes asked for more than is left.
                 for (at, asked, _) in &past {
-                    let recent = now - at < SHRINK_WINDOW.as_millis() as u64;
+                    let recent = now - at < SHRINK_WINDOW.as_secs() * 1000;
                     prop_assert!(!recent || (*asked).min(most) <= scaled.wanted);
                 }
                 prop_assert!(scaled.wanted >= asked.min(most));
             }
             past.push((now, asked, scaled.wanted));
-            let period = GROWTH_PERIOD.as_millis() as u64;
+            let period = GROWTH_PERIOD.as_secs() * 1000;
             let before = past.iter().rev().skip(1).find(|(at, ..)| now - at >= period);
             let base = before.map_or(least, |(_, _, wanted)| *wanted);
             let low = past.iter().filter(|(at, ..)| now - at < period).map(|(.., wanted)| *wanted);

@@ -9,9 +9,7 @@
 //! a person; `8h` sets the time of the day (Thursday, UTC).
 
 use mainstay_atoms::{Actor, Moment, Schedule, Wall};
-use mainstay_workload::{
-    Bounds, Floor, Gauge, Member, Override, ScaleRules, Use, Window, scale,
-};
+use mainstay_workload::{Bounds, Floor, Gauge, Member, Override, ScaleRules, Use, Window, scale};
 use std::fs;
 use std::path::Path;
 
@@ -33,7 +31,9 @@ impl Scene {
         let bounds = parts.next().and_then(|bounds| bounds.split_once(".."));
         let (least, most) = bounds.expect("[min..max]");
         let floors = parts.map(|floor| {
-            let (least, hours) = floor.split_once(" from 8h for ").expect("4 from 8h for 10h");
+            let (least, hours) = floor
+                .split_once(" from 8h for ")
+                .expect("4 from 8h for 10h");
             Floor {
                 begins: Schedule::new("0 8 * * 1-5", "UTC").unwrap(),
                 lasts: mainstay_atoms::span::parse(hours).unwrap(),
@@ -130,7 +130,10 @@ fn the_autoscaler_does_as_written() {
     let text = fs::read_to_string(&path).expect("the table can be read");
     let (mut scene, mut rows, mut whole, mut wrong) = (None, 0, String::new(), Vec::new());
     for line in text.lines() {
-        let row = line.split_once(ARROW).map_or(line, |(input, _)| input).trim();
+        let row = line
+            .split_once(ARROW)
+            .map_or(line, |(input, _)| input)
+            .trim();
         let written = if row.is_empty() {
             String::new()
         } else if let Some(title) = row.strip_prefix("# ") {
@@ -151,7 +154,11 @@ fn the_autoscaler_does_as_written() {
     if std::env::var_os("MAINSTAY_BLESS").is_some() {
         fs::write(&path, whole).expect("the table can be written");
     } else {
-        assert!(wrong.is_empty(), "{}\nMAINSTAY_BLESS=1 accepts", wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{}\nMAINSTAY_BLESS=1 accepts",
+            wrong.join("\n")
+        );
     }
     assert!(rows >= 60, "{rows} rows");
 }

@@ -75,7 +75,10 @@ impl Decider<'_> {
 
     /// A failure outranks everything that is ordered.
     fn fail(&mut self) {
-        if !matches!(self.state.phase, Phase::Starting { .. } | Phase::Stage { .. }) {
+        if !matches!(
+            self.state.phase,
+            Phase::Starting { .. } | Phase::Stage { .. }
+        ) {
             return;
         }
         if let Some(why) = &self.observed.broken {
@@ -100,7 +103,9 @@ impl Decider<'_> {
     /// Releases that were superseded stop once no table names them.
     fn leave(&mut self) {
         let running = &self.observed.running;
-        self.state.leaving.retain(|release| running.contains(release));
+        self.state
+            .leaving
+            .retain(|release| running.contains(release));
         let served = self.observed.gateway.known();
         for release in &self.state.leaving {
             let named = served.is_none_or(|served| {
@@ -182,7 +187,11 @@ impl Decider<'_> {
         let canary = instances(self.weight(stage), self.wanted.instances);
         let baseline = self.weights(stage).baseline;
         let same_age = self.wanted.baseline == Baseline::SameAge && baseline > Share(0);
-        let baseline = if same_age { canary.min(self.wanted.instances) } else { 0 };
+        let baseline = if same_age {
+            canary.min(self.wanted.instances)
+        } else {
+            0
+        };
         for (side, needed, count) in [
             (Side::Canary, canary, self.observed.canary),
             (Side::Baseline, baseline, self.observed.baseline),
@@ -237,7 +246,11 @@ impl Decider<'_> {
         if ready < needed {
             // Before the stage is reached its clock is that of the deadline.
             held.look(now, !*reached);
-            let left = if *reached { deadline } else { held.left(deadline) };
+            let left = if *reached {
+                deadline
+            } else {
+                held.left(deadline)
+            };
             let waited_ms = u64::try_from(held.time.as_millis()).unwrap_or(u64::MAX);
             if left.is_zero() && self.wanted.stable.is_some() {
                 self.state.abort(Abort::NotReady { waited_ms });

@@ -268,7 +268,11 @@ impl fmt::Display for Wait {
                 ready,
                 needed,
                 left,
-            } => write!(out, "{ready} of {needed} ready, {} left", span::format(*left)),
+            } => write!(
+                out,
+                "{ready} of {needed} ready, {} left",
+                span::format(*left)
+            ),
             Self::Gateway {
                 wanted,
                 seen: Ok(seen),

@@ -37,7 +37,13 @@ pub const BLOCK: u64 = 10;
 
 /// Regressions that are looked for, as multiples of the least one, with the thousandths of the
 /// evidence's weight that each is given: half for the least, which takes longest.
-const SOUGHT: [(f64, u32); 5] = [(1.0, 500), (2.0, 125), (6.0, 125), (30.0, 125), (300.0, 125)];
+const SOUGHT: [(f64, u32); 5] = [
+    (1.0, 500),
+    (2.0, 125),
+    (6.0, 125),
+    (30.0, 125),
+    (300.0, 125),
+];
 
 /// Steps that have evidence of their own; a release that gets worse only under more traffic is not
 /// hidden behind how well it did before. Half of the weight is the first one's.
@@ -61,6 +67,7 @@ impl Arm {
 
     /// What came since an earlier count. A count that fell means that the counter began anew, as with
     /// Prometheus' `rate`; more errors than requests are cut to the requests.
+    #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         let anew = self.requests < earlier.requests || self.errors < earlier.errors;
         let from = if anew { Self::default() } else { earlier };
@@ -184,7 +191,9 @@ impl Compared {
     /// a ratio of next to nothing harms nobody.
     pub fn standing(&self) -> Standing {
         let (own, other) = self.done;
-        let above = own.rate().is_some_and(|rate| rate > self.zone.floor() * self.zone.fair());
+        let above = own
+            .rate()
+            .is_some_and(|rate| rate > self.zone.floor() * self.zone.fair());
         if above && self.worse() >= -ALPHA.ln() {
             return Standing::Worse;
         }
@@ -227,7 +236,10 @@ fn log_count(count: usize) -> f64 {
     f64::ln(count as f64)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "evidence stays far below 2^53 millionths")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "evidence stays far below 2^53 millionths"
+)]
 fn whole(micro: Micro) -> f64 {
     micro as f64 / 1e6
 }

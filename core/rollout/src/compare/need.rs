@@ -69,6 +69,7 @@ pub fn need(zone: Zone, traffic: Traffic, canary: Share, baseline: Share) -> Nee
 }
 
 /// Mean and variance of the evidence, a second.
+#[derive(Clone, Copy)]
 struct Pace {
     mean: f64,
     variance: f64,
@@ -107,7 +108,8 @@ fn seconds(pace: Pace, threshold: f64) -> f64 {
         return f64::INFINITY;
     }
     let spread = SURE * pace.variance.sqrt();
-    let root = (spread + (spread * spread + 4.0 * pace.mean * threshold).sqrt()) / (2.0 * pace.mean);
+    let root =
+        (spread + (spread * spread + 4.0 * pace.mean * threshold).sqrt()) / (2.0 * pace.mean);
     root * root
 }
 

@@ -73,9 +73,8 @@ impl Zone {
         let hits = canary.errors as f64;
         let misses = canary.requests.saturating_sub(canary.errors) as f64;
         let harm = self.harm();
-        let toward = |rate: f64| {
-            hits * (rate / harm).ln() + misses * ((1.0 - rate) / (1.0 - harm)).ln()
-        };
+        let toward =
+            |rate: f64| hits * (rate / harm).ln() + misses * ((1.0 - rate) / (1.0 - harm)).ln();
         let rates = [self.floor() / 4.0, self.floor()];
         mean_exp(rates.into_iter().map(toward))
     }

@@ -173,7 +173,9 @@ impl Metric {
             Self::ErrorRate => out.write_str("error_rate")?,
             Self::ClientErrorRate => out.write_str("client_error_rate")?,
             Self::Requests => out.write_str("requests")?,
-            Self::Latency(per_mille) if per_mille % 10 == 0 => write!(out, "p{}", per_mille / 10)?,
+            Self::Latency(per_mille) if per_mille.is_multiple_of(10) => {
+                write!(out, "p{}", per_mille / 10)?;
+            }
             Self::Latency(per_mille) => write!(out, "p{per_mille}")?,
             Self::Restarts => out.write_str("restarts")?,
             Self::Cpu => out.write_str("cpu")?,
@@ -192,7 +194,7 @@ fn quantile(name: &str) -> Option<u16> {
     let number: u16 = digits.parse().ok()?;
     match digits.len() {
         2 if (1..=99).contains(&number) => Some(number * 10),
-        3 if number > 0 && number % 10 != 0 => Some(number),
+        3 if number > 0 && !number.is_multiple_of(10) => Some(number),
         _ => None,
     }
 }

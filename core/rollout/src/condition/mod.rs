@@ -1,7 +1,7 @@
 //! Conditions by which a release is judged: `error_rate(web) > 1% for 1m`, `p95 > 2 × baseline`.
 //!
 //! A condition is a metric, a comparison and a limit; every part has its place in the user's text. The
-//! language has no operators beyond that: what is more is said in PromQL.
+//! language has no operators beyond that: what is more is said in a query.
 
 mod metric;
 mod parse;
@@ -104,7 +104,7 @@ impl fmt::Display for Ratio {
 impl Condition {
     /// Reads a condition. `at` is where its text begins in the user's file; every fault points at the
     /// part that it means. Total for any text; a text of more than 1,024 bytes is refused.
-    pub fn parse(text: &str, at: &Place) -> Result<Self, Fault> {
+    pub fn parse(text: &str, at: &Place) -> Result<Self, Box<Fault>> {
         parse::condition(text, at)
     }
 

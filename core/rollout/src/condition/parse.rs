@@ -13,13 +13,15 @@ const EXAMPLE: &str = "write it as `error_rate > 1%`, `p95 > 400ms` or `error_ra
 /// Largest ratio to a baseline: past it the limit is one that nothing reaches.
 const LARGEST_RATIO: f64 = 1000.0;
 
-pub(super) fn condition(text: &str, at: &Place) -> Result<Condition, Fault> {
+pub(super) fn condition(text: &str, at: &Place) -> Result<Condition, Box<Fault>> {
     if text.len() > LONGEST {
         let message = format!(
             "the condition has {} bytes; {LONGEST} are allowed",
             text.len()
         );
-        return Err(Fault::new(Move::You, "condition_too_long", message).at(at.clone()));
+        return Err(Box::new(
+            Fault::new(Move::You, "condition_too_long", message).at(at.clone()),
+        ));
     }
     let mut reader = Reader {
         text,
@@ -33,9 +35,11 @@ pub(super) fn condition(text: &str, at: &Place) -> Result<Condition, Fault> {
     let lasting = reader.lasting()?;
     if let Some(token) = reader.take() {
         let message = format!("the condition ends before `{}`", reader.shown(&token));
-        return Err(reader
-            .fault("condition_goes_on", &token.at, message)
-            .hint("give each condition an entry of its own"));
+        return Err(Box::new(
+            reader
+                .fault("condition_goes_on", &token.at, message)
+                .hint("give each condition an entry of its own"),
+        ));
     }
     Ok(Condition {
         metric,
@@ -112,12 +116,12 @@ impl Reader<'_> {
         .hint(EXAMPLE)
     }
 
-    fn metric(&mut self) -> Result<(Metric, Option<ServiceName>), Fault> {
+    fn metric(&mut self) -> Result<(Metric, Option<ServiceName>), Box<Fault>> {
         let Some(token) = self.take_if(Kind::Word) else {
-            return Err(self.expected("a metric"));
+            return Err(Box::new(self.expected("a metric")));
         };
         let Some(metric) = Metric::named(self.written(&token)) else {
-            return Err(self.unknown(&token));
+            return Err(Box::new(self.unknown(&token)));
         };
         match metric.argument() {
             Argument::Service => Ok((metric, self.service()?)),
@@ -135,12 +139,12 @@ impl Reader<'_> {
         }
     }
 
-    fn service(&mut self) -> Result<Option<ServiceName>, Fault> {
+    fn service(&mut self) -> Result<Option<ServiceName>, Box<Fault>> {
         if self.take_if(Kind::Open).is_none() {
             return Ok(None);
         }
         let Some(token) = self.take_if(Kind::Word) else {
-            return Err(self.expected("the name of a service"));
+            return Err(Box::new(self.expected("the name of a service")));
         };
         let name = self.written(&token).parse().map_err(|_| {
             let message = format!("`{}` is not the name of a service", self.shown(&token));
@@ -150,16 +154,16 @@ impl Reader<'_> {
         Ok(Some(name))
     }
 
-    fn close(&mut self) -> Result<(), Fault> {
+    fn close(&mut self) -> Result<(), Box<Fault>> {
         match self.take_if(Kind::Close) {
             Some(_) => Ok(()),
-            None => Err(self.expected("`)`")),
+            None => Err(Box::new(self.expected("`)`"))),
         }
     }
 
-    fn arguments(&mut self, metric: &Metric) -> Result<Metric, Fault> {
+    fn arguments(&mut self, metric: &Metric) -> Result<Metric, Box<Fault>> {
         if self.take_if(Kind::Open).is_none() {
-            return Err(self.expected("`(`"));
+            return Err(Box::new(self.expected("`(`")));
         }
         let found = match metric {
             Metric::Job(_) => Metric::Job(self.job()?),
@@ -170,23 +174,27 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    fn job(&mut self) -> Result<String, Fault> {
+    fn job(&mut self) -> Result<String, Box<Fault>> {
         let Some(token) = self.take_if(Kind::Word) else {
-            return Err(self.expected("the name of a job"));
+            return Err(Box::new(self.expected("the name of a job")));
         };
         let name: Result<ServiceName, _> = self.written(&token).parse();
         name.map(|name| name.to_string()).map_err(|_| {
             let message = format!("`{}` is not the name of a job", self.shown(&token));
-            self.fault("bad_name", &token.at, message)
+            Box::new(self.fault("bad_name", &token.at, message))
         })
     }
 
-    fn http(&mut self) -> Result<Metric, Fault> {
+    fn http(&mut self) -> Result<Metric, Box<Fault>> {
         let at = self.tokens.get(self.next).map(|token| token.at.clone());
         let url = self.quoted()?;
         if !(url.starts_with("http://") || url.starts_with("https://") || url.starts_with('/')) {
             let message = "the address begins neither with `http://`, `https://` nor `/`".into();
-            return Err(self.fault("bad_address", &at.unwrap_or_default(), message));
+            return Err(Box::new(self.fault(
+                "bad_address",
+                &at.unwrap_or_default(),
+                message,
+            )));
         }
         if self.take_if(Kind::Comma).is_none() {
             let path = "$".into();
@@ -196,33 +204,42 @@ impl Reader<'_> {
         let path = self.quoted()?;
         if crate::answer::steps(&path).is_none() {
             let message = "the path into the JSON does not read".into();
-            return Err(self
-                .fault("bad_json_path", &at.unwrap_or_default(), message)
-                .hint("write it as `$.data.value` or `$.items[0].value`"));
+            return Err(Box::new(
+                self.fault("bad_json_path", &at.unwrap_or_default(), message)
+                    .hint("write it as `$.data.value` or `$.items[0].value`"),
+            ));
         }
         Ok(Metric::Http { url, path })
     }
 
-    fn quoted(&mut self) -> Result<String, Fault> {
+    fn quoted(&mut self) -> Result<String, Box<Fault>> {
         let Some(token) = self.take_if(Kind::Text) else {
-            return Err(self.expected("a text in quotes"));
+            return Err(Box::new(self.expected("a text in quotes")));
         };
         let written = self.written(&token);
         let inner = &written[1..written.len() - 1];
         let mut text = String::with_capacity(inner.len());
         let mut rest = inner.chars();
         while let Some(found) = rest.next() {
-            text.extend(if found == '\\' { rest.next() } else { Some(found) });
+            text.extend(if found == '\\' {
+                rest.next()
+            } else {
+                Some(found)
+            });
         }
         if text.trim().is_empty() {
-            return Err(self.fault("text_empty", &token.at, "the text is empty".into()));
+            return Err(Box::new(self.fault(
+                "text_empty",
+                &token.at,
+                "the text is empty".into(),
+            )));
         }
         Ok(text)
     }
 
-    fn comparison(&mut self) -> Result<Comparison, Fault> {
+    fn comparison(&mut self) -> Result<Comparison, Box<Fault>> {
         let Some(token) = self.take_if(Kind::Compare) else {
-            return Err(self.expected("`>`, `>=`, `<` or `<=`"));
+            return Err(Box::new(self.expected("`>`, `>=`, `<` or `<=`")));
         };
         match self.written(&token) {
             ">" => Ok(Comparison::Above),
@@ -231,20 +248,21 @@ impl Reader<'_> {
             "<=" | "≤" => Ok(Comparison::AtMost),
             other => {
                 let message = format!("`{other}` compares nothing that is measured");
-                Err(self
-                    .fault("condition_malformed", &token.at, message)
-                    .hint("use `>`, `>=`, `<` or `<=`"))
+                Err(Box::new(
+                    self.fault("condition_malformed", &token.at, message)
+                        .hint("use `>`, `>=`, `<` or `<=`"),
+                ))
             }
         }
     }
 
-    fn limit(&mut self, metric: &Metric, comparison: Comparison) -> Result<Limit, Fault> {
+    fn limit(&mut self, metric: &Metric, comparison: Comparison) -> Result<Limit, Box<Fault>> {
         let Some(token) = self.take_if(Kind::Number) else {
             return self.bare_baseline(metric, comparison);
         };
         let written = self.written(&token).to_owned();
         if let Some(number) = self.times(&written) {
-            return self.ratio(metric, comparison, number, &token);
+            return self.ratio(metric, comparison, &number, &token);
         }
         let level = level(metric.unit(), &written).ok_or_else(|| {
             let message = format!(
@@ -259,14 +277,14 @@ impl Reader<'_> {
     }
 
     /// `> baseline` is `> 1 × baseline`.
-    fn bare_baseline(&mut self, metric: &Metric, way: Comparison) -> Result<Limit, Fault> {
+    fn bare_baseline(&mut self, metric: &Metric, way: Comparison) -> Result<Limit, Box<Fault>> {
         let word = self.tokens.get(self.next).cloned();
         match word.filter(|token| self.written(token) == "baseline") {
             Some(token) => {
                 self.next += 1;
                 self.ratio_of(metric, way, 1.0, &token)
             }
-            None => Err(self.expected("a limit")),
+            None => Err(Box::new(self.expected("a limit"))),
         }
     }
 
@@ -287,17 +305,17 @@ impl Reader<'_> {
         &mut self,
         metric: &Metric,
         way: Comparison,
-        number: String,
+        number: &str,
         token: &Token,
-    ) -> Result<Limit, Fault> {
+    ) -> Result<Limit, Box<Fault>> {
         let word = self.tokens.get(self.next).cloned();
         if word.is_none_or(|word| self.written(&word) != "baseline") {
-            return Err(self.expected("`baseline`"));
+            return Err(Box::new(self.expected("`baseline`")));
         }
         self.next += 1;
-        let Some(ratio) = number.parse().ok().filter(|_| plain(&number)) else {
+        let Some(ratio) = number.parse().ok().filter(|_| plain(number)) else {
             let message = format!("`{}` is not a plain number", self.shown(token));
-            return Err(self.fault("bad_ratio", &token.at, message));
+            return Err(Box::new(self.fault("bad_ratio", &token.at, message)));
         };
         self.ratio_of(metric, way, ratio, token)
     }
@@ -308,7 +326,7 @@ impl Reader<'_> {
         way: Comparison,
         ratio: f64,
         token: &Token,
-    ) -> Result<Limit, Fault> {
+    ) -> Result<Limit, Box<Fault>> {
         let wrong = if !metric.has_baseline() {
             Some("a provider outside has no baseline; give a fixed limit")
         } else if !way.rising() {
@@ -319,7 +337,7 @@ impl Reader<'_> {
             None
         };
         if let Some(message) = wrong {
-            return Err(self.fault("bad_ratio", &token.at, message.into()));
+            return Err(Box::new(self.fault("bad_ratio", &token.at, message.into())));
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -337,7 +355,7 @@ impl Reader<'_> {
         comparison: Comparison,
         level: &Level,
         token: &Token,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         let value = level.value();
         let negative = matches!(metric.unit(), Unit::Number);
         let share = metric.counted();
@@ -349,29 +367,30 @@ impl Reader<'_> {
             _ => None,
         };
         match verdict {
-            Some(when) => Err(self
-                .fault(
+            Some(when) => Err(Box::new(
+                self.fault(
                     "bad_threshold",
                     &token.at,
                     format!("the condition {when} holds"),
                 )
-                .hint(EXAMPLE)),
+                .hint(EXAMPLE),
+            )),
             None => Ok(()),
         }
     }
 
-    fn lasting(&mut self) -> Result<Duration, Fault> {
+    fn lasting(&mut self) -> Result<Duration, Box<Fault>> {
         let word = self.tokens.get(self.next).cloned();
         if word.is_none_or(|token| self.written(&token) != "for") {
             return Ok(Duration::ZERO);
         }
         self.next += 1;
         let Some(token) = self.take_if(Kind::Number) else {
-            return Err(self.expected("a duration such as `1m`"));
+            return Err(Box::new(self.expected("a duration such as `1m`")));
         };
         span::parse(self.written(&token)).map_err(|fault| {
             let fault = fault.to_string();
-            self.fault("bad_duration", &token.at, fault)
+            Box::new(self.fault("bad_duration", &token.at, fault))
         })
     }
 }
@@ -388,7 +407,11 @@ fn level(unit: Unit, written: &str) -> Option<Level> {
         Unit::Share => written.parse::<Share>().ok().map(Level::Share),
         Unit::Time => span::parse(written).ok().map(Level::Time),
         Unit::Rate => rate(written).map(Level::Rate),
-        Unit::Count => written.parse().ok().filter(|_| plain(written)).map(Level::Count),
+        Unit::Count => written
+            .parse()
+            .ok()
+            .filter(|_| plain(written))
+            .map(Level::Count),
         Unit::Bytes => written.parse::<Bytes>().ok().map(Level::Bytes),
         Unit::Number => millionths(written).map(Level::Number),
     }

@@ -131,6 +131,9 @@ mod tests {
 
     #[test]
     fn without_windows_it_is_open() {
-        assert_eq!(calendar(&Calendar::default(), Opening::Begin, Wall(0)), Gate::Open);
+        assert_eq!(
+            calendar(&Calendar::default(), Opening::Begin, Wall(0)),
+            Gate::Open
+        );
     }
 }

@@ -4,9 +4,7 @@
 use super::{listed, said, seconds};
 use mainstay_atoms::{Fact, Moment, ReleaseNumber};
 use mainstay_rollout::Verdict;
-use mainstay_rollout::blue_green::{
-    Act, Decision, Observed, Phase, Served, State, Wanted, decide,
-};
+use mainstay_rollout::blue_green::{Act, Decision, Observed, Phase, Served, State, Wanted, decide};
 use mainstay_rollout::canary::{Count, Order};
 use std::time::Duration;
 
@@ -162,7 +160,12 @@ impl Scene {
             others: self.others.clone(),
             orders: std::mem::take(&mut self.orders),
         };
-        let decision = decide(&self.wanted, &observed, self.state.clone(), Moment(self.now));
+        let decision = decide(
+            &self.wanted,
+            &observed,
+            self.state.clone(),
+            Moment(self.now),
+        );
         self.state = Some(decision.state.clone());
         for act in &decision.acts {
             if self.acts.last() != Some(act) {

@@ -93,7 +93,11 @@ impl Scene {
             at += 1;
             match words[at - 1] {
                 "jump" => {
-                    self.now = if words[at] == "back" { 500 } else { self.now + seconds(words[at]).as_millis() as u64 };
+                    self.now = if words[at] == "back" {
+                        500
+                    } else {
+                        self.now + seconds(words[at]).as_secs() * 1000
+                    };
                     at += 1;
                 }
                 "deploy" => {
@@ -153,7 +157,11 @@ impl Scene {
             ready: if self.ready { running } else { 0 },
         };
         let attempt = self.state.as_ref().and_then(|state| match &state.phase {
-            Phase::Stage { stage, judged: true, .. } => Some(mainstay_rollout::canary::Attempt {
+            Phase::Stage {
+                stage,
+                judged: true,
+                ..
+            } => Some(mainstay_rollout::canary::Attempt {
                 number: state.number,
                 stage: *stage,
             }),
@@ -177,7 +185,12 @@ impl Scene {
             running: self.running.clone(),
             orders: std::mem::take(&mut self.orders),
         };
-        let decision = decide(&self.wanted, &observed, self.state.clone(), Moment(self.now));
+        let decision = decide(
+            &self.wanted,
+            &observed,
+            self.state.clone(),
+            Moment(self.now),
+        );
         self.state = Some(decision.state.clone());
         for act in &decision.acts {
             if self.acts.last() != Some(act) {
@@ -217,7 +230,10 @@ impl Scene {
             Phase::Stage { stage, held, .. } => {
                 let weight = self.wanted.stages.all().get(*stage);
                 let weight = weight.map_or("100%".to_owned(), |stage| stage.weight.to_string());
-                format!("at {weight}, held {}", mainstay_atoms::span::format(held.time))
+                format!(
+                    "at {weight}, held {}",
+                    mainstay_atoms::span::format(held.time)
+                )
             }
             Phase::Aborting { why } => format!("aborting ({why})"),
             Phase::Stopping { why } => format!("stopping ({why})"),

@@ -57,7 +57,9 @@ fn read_rules(text: &str) -> (MetricRules, u64) {
             other => panic!("`{other}`"),
         }
     }
-    let every = rules.interval.map_or(10_000, |every| every.as_millis() as u64);
+    let every = rules
+        .interval
+        .map_or(10_000, |every| every.as_secs() * 1000);
     (rules, every)
 }
 

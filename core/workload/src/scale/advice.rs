@@ -61,10 +61,25 @@ mod tests {
     #[test]
     fn advice_comes_from_the_95th_percentile_with_a_margin() {
         let used: Vec<u64> = (1..=100).collect();
-        assert_eq!(advise(&used, 400), Advice::Ask { p95: 95, request: 110 });
-        assert_eq!(advise(&used, 50), Advice::Ask { p95: 95, request: 110 });
+        assert_eq!(
+            advise(&used, 400),
+            Advice::Ask {
+                p95: 95,
+                request: 110
+            }
+        );
+        assert_eq!(
+            advise(&used, 50),
+            Advice::Ask {
+                p95: 95,
+                request: 110
+            }
+        );
         assert_eq!(advise(&used, 120), Advice::Fits { p95: 95 });
-        assert_eq!(advise(&used[..59], 120), Advice::TooFew { have: 59, need: 60 });
+        assert_eq!(
+            advise(&used[..59], 120),
+            Advice::TooFew { have: 59, need: 60 }
+        );
         assert_eq!(advise(&[0; 60], 0), Advice::Ask { p95: 0, request: 1 });
     }
 }

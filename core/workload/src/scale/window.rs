@@ -64,7 +64,10 @@ impl Window {
 
     /// How far the count may have grown by now: from what it was a quarter of a minute ago.
     fn limit(&self, current: u32) -> u32 {
-        let added = self.grown.iter().fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+        let added = self
+            .grown
+            .iter()
+            .fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
         let before = current.saturating_sub(added);
         before.saturating_mul(2).max(before.saturating_add(4))
     }
