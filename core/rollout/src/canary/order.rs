@@ -74,6 +74,14 @@ pub(super) fn obey(
                 Ok(())
             }
         },
+        (
+            Phase::Stage {
+                stage,
+                reached: false,
+                ..
+            },
+            Order::Promote,
+        ) if *stage == stages => because("the gateway does not give it all of the traffic yet"),
         (Phase::Stage { stage, .. }, Order::Promote) => {
             let next = *stage + 1;
             state.go_on(next, stages, weight);
