@@ -318,7 +318,8 @@ impl Decider<'_> {
         let ours = attempt.number == self.state.number;
         if ours && verdict.settled && verdict.grade == Grade::Failed {
             let (metric, why) = (verdict.metric.clone(), verdict.why.clone());
-            self.enter(Phase::Back(Abort::Verdict { metric, why }));
+            let seen = verdict.seen.clone();
+            self.enter(Phase::Back(Abort::Verdict { metric, why, seen }));
         }
     }
 

@@ -41,6 +41,6 @@ pub use measure::{Doubt, Judged, Outcome, Reading, Sight, Trouble, measure};
 pub use metric::{ERROR_RETRY, Measured, Measurement, Most, Rules as MetricRules};
 pub use reach::{Reach, reach};
 pub use tally::{Board, Class, Latencies, Origin, Tally};
-pub use turn::{Counts, Rules, Turn, all_at_once, rolling};
+pub use turn::{Counts, Rules, Turn, all_at_once, recreate, rolling};
 pub use verdict::{Grade, Run, RunRules, Verdict, Why};
 pub use weight::{Baseline, ScheduleFault, Stage, Stages, Weights};

@@ -118,6 +118,8 @@ pub struct Measured {
     bad_since: Option<Moment>,
     /// The evidence against the baseline, for a ratio of counts.
     pub compared: Option<Compared>,
+    /// What was read last, in words.
+    pub seen: String,
     /// The last ten, oldest first.
     pub last: Vec<Measurement>,
     stopped: bool,
@@ -134,6 +136,7 @@ impl Measured {
             errors_in_row: 0,
             bad_since: None,
             compared: None,
+            seen: String::new(),
             last: Vec::new(),
             stopped: false,
         }
@@ -161,6 +164,10 @@ impl Measured {
     pub fn take(&mut self, rules: &Rules, sight: &Sight, now: Moment) {
         if !self.due(now) || self.stopped {
             return;
+        }
+        let mut conditions = rules.judged.abort_if.iter().chain(&rules.judged.pass_if);
+        if let Some(condition) = conditions.next() {
+            self.seen = sight.shown(&condition.metric);
         }
         let outcome = self.outcome(rules, sight);
         let outcome = self.lasting(rules, outcome, now);
@@ -237,6 +244,13 @@ impl Measured {
 
     /// What it says. Failure is asked first, then errors, then doubt.
     pub fn verdict(&self, rules: &Rules) -> Verdict {
+        Verdict {
+            seen: self.seen.clone(),
+            ..self.graded(rules)
+        }
+    }
+
+    fn graded(&self, rules: &Rules) -> Verdict {
         let taken = self.successful.saturating_add(self.failed);
         let taken = taken.saturating_add(self.inconclusive);
         if rules.failure_limit.broken_by(self.failed) {

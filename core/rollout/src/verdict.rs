@@ -74,6 +74,9 @@ pub struct Verdict {
     pub metric: String,
     /// What it rests on.
     pub why: Why,
+    /// The last figures, in words: `19.7 % of 412 requests (baseline 0.0 % of 398 requests)`; empty when
+    /// nothing was read.
+    pub seen: String,
 }
 
 impl Verdict {
@@ -83,6 +86,7 @@ impl Verdict {
             settled: true,
             metric: String::new(),
             why,
+            seen: String::new(),
         }
     }
 
@@ -106,7 +110,11 @@ impl fmt::Display for Verdict {
         if !self.metric.is_empty() {
             write!(out, ": {}", self.metric)?;
         }
-        write!(out, ": {}", self.why)
+        write!(out, ": {}", self.why)?;
+        if self.seen.is_empty() {
+            return Ok(());
+        }
+        write!(out, "; {}", self.seen)
     }
 }
 

@@ -84,6 +84,7 @@ fn verdict(grade: Grade) -> Verdict {
         settled: grade != Grade::Successful,
         metric: "m".into(),
         why: Why::Doubt(Doubt::NoData),
+        seen: String::new(),
     }
 }
 

@@ -94,7 +94,8 @@ impl Decider<'_> {
         }
         let (metric, why) = (verdict.metric.clone(), verdict.why.clone());
         if self.wanted.stable.is_some() {
-            self.state.abort(Abort::Verdict { metric, why });
+            let seen = verdict.seen.clone();
+            self.state.abort(Abort::Verdict { metric, why, seen });
         } else if let Phase::Stage { paused, .. } = &mut self.state.phase {
             *paused = Some(Pause::NothingBefore { metric, why });
         }

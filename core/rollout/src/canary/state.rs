@@ -22,6 +22,8 @@ pub enum Abort {
         metric: String,
         /// What it rests on.
         why: Why,
+        /// The figures, in words.
+        seen: String,
     },
     /// It did not become ready in time.
     NotReady {
@@ -39,7 +41,10 @@ impl fmt::Display for Abort {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ordered => out.write_str("ordered"),
-            Self::Verdict { metric, why } => write!(out, "{metric}: {why}"),
+            Self::Verdict { metric, seen, .. } if !seen.is_empty() => {
+                write!(out, "{metric}: {seen}")
+            }
+            Self::Verdict { metric, why, .. } => write!(out, "{metric}: {why}"),
             Self::NotReady { waited_ms } => {
                 let waited = span::format(Duration::from_millis(*waited_ms));
                 write!(out, "not ready after {waited}")

@@ -67,6 +67,17 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// A value in base units, for people.
+    pub(crate) fn shown(self, value: f64) -> String {
+        match self {
+            Self::Share => format!("{:.1} %", value * 100.0),
+            Self::Time => format!("{:.0} ms", value * 1000.0),
+            Self::Rate => format!("{value:.2}/s"),
+            Self::Bytes => format!("{:.1} MiB", value / f64::from(1 << 20)),
+            Self::Count | Self::Number => format!("{value}"),
+        }
+    }
+
     /// How a limit of this unit is written, to follow `takes`.
     pub(super) fn phrase(self) -> &'static str {
         match self {

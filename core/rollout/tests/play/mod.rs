@@ -25,6 +25,7 @@ pub(crate) fn said(word: &str) -> Option<Verdict> {
         settled,
         metric: "errors".into(),
         why,
+        seen: String::new(),
     })
 }
 
