@@ -2,12 +2,14 @@
 //!
 //! Each type here is checked when it is made, so a value that exists is valid. Units are part of
 //! the type: [`Bytes`], [`Millicores`], [`Moment`] (monotonic) and [`Wall`] (civil time) never mix.
-//! Durations are [`std::time::Duration`]; [`span`] reads and writes them as people do (`30s`).
+//! Durations are [`std::time::Duration`]; [`span`] reads and writes them as people do (`30s`), and [`histogram`]
+//! places one in a bucket.
 //!
 //! What this crate never does: read a clock, a file, the network or the environment. It serialises
 //! (serde) because its values stand unchanged in plans, ledger entries and the API.
 
 mod digest;
+pub mod histogram;
 mod id;
 mod launch;
 mod name;

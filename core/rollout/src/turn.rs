@@ -80,6 +80,15 @@ pub fn all_at_once(wanted: u32, counts: Counts) -> Vec<Turn> {
     }
 }
 
+/// Turns for what cannot run beside itself: all old ones leave, then all new ones start.
+pub fn recreate(wanted: u32, counts: Counts) -> Vec<Turn> {
+    let leave = counts.old_ready + counts.old_unready;
+    let start = wanted.saturating_sub(counts.kept);
+    let turns = [Turn { start: 0, leave }, Turn { start, leave: 0 }];
+    let turns = turns.into_iter().filter(|turn| turn.start + turn.leave > 0);
+    turns.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +126,19 @@ mod tests {
     #[test]
     fn a_first_release_starts_everything_at_once() {
         assert_eq!(turns(3, 1, 0, 0), [(3, 0)]);
+    }
+
+    #[test]
+    fn recreated_ones_never_meet() {
+        let counts = |old_ready| Counts {
+            kept: 0,
+            old_unready: 1,
+            old_ready,
+        };
+        let turns = recreate(3, counts(2));
+        let turns: Vec<_> = turns.iter().map(|turn| (turn.start, turn.leave)).collect();
+        assert_eq!(turns, [(0, 3), (3, 0)]);
+        assert_eq!(recreate(0, Counts::default()), []);
     }
 
     proptest! {
