@@ -1,0 +1,30 @@
+//! Series, samples and their forms: labels, matchers, native histograms.
+//!
+//! - [`Labels`] names a series; [`Matcher`] selects by labels.
+//! - [`Value`] is a float or a [`FloatHistogram`]; the stale marker is a float ([`sample::is_stale`]).
+//! - [`Source`] is what a query reads from.
+//!
+//! Units: times are milliseconds since 1970-01-01 UTC, as in the field's formats.
+//!
+//! What this crate never does: open a file or a socket, read a clock. Bytes come in, samples go out.
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "numbers of metrics are floats, compared exactly where the format says so"
+)]
+
+pub mod arithmetic;
+pub mod histogram;
+pub mod label;
+mod matcher;
+mod pattern;
+pub mod sample;
+mod source;
+
+pub use histogram::{FloatHistogram, ResetHint};
+pub use label::{Label, Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher, all_match};
+pub use pattern::{Pattern, PatternFault, compile};
+pub use sample::{HistogramSample, Sample, Value};
+pub use source::{Select, SeriesView, Source, SourceFault};
