@@ -99,24 +99,28 @@ impl Stored {
     }
 }
 
-/// What a histogram says of the one before it once both are stored.
+/// What a histogram says of the one before it once both are stored: as in the field's stores, only that the
+/// counter went on is kept, because what came before a reset may be gone when it is read.
 fn hint(before: Option<&FloatHistogram>, now: &FloatHistogram) -> ResetHint {
-    match (now.hint, before) {
-        (hint @ (ResetHint::Gauge | ResetHint::Reset), _) => hint,
-        (_, Some(before)) if before.hint != ResetHint::Gauge => {
-            let compared = FloatHistogram {
-                hint: ResetHint::Unknown,
-                ..now.clone()
-            };
-            if compared.resets_after(before) {
-                ResetHint::Reset
-            } else if compared.is_custom() && compared.bounds != before.bounds {
-                ResetHint::Unknown
-            } else {
-                ResetHint::NotReset
-            }
-        }
-        _ => ResetHint::Unknown,
+    if now.hint == ResetHint::Gauge {
+        return ResetHint::Gauge;
+    }
+    let goes_on = before.is_some_and(|before| {
+        let compared = FloatHistogram {
+            hint: ResetHint::Unknown,
+            ..now.clone()
+        };
+        now.hint != ResetHint::Reset
+            && before.hint != ResetHint::Gauge
+            && compared.schema == before.schema
+            && compared.zero_threshold == before.zero_threshold
+            && compared.bounds == before.bounds
+            && !compared.resets_after(before)
+    });
+    if goes_on {
+        ResetHint::NotReset
+    } else {
+        ResetHint::Unknown
     }
 }
 

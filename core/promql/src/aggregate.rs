@@ -1,5 +1,6 @@
 //! Aggregations over labels.
 
+use crate::annotation::named;
 use crate::ast::{Aggregate, Aggregation};
 use crate::eval::{Evaluator, Result};
 use crate::fault::{Fault, Span};
@@ -42,10 +43,10 @@ impl Evaluator<'_> {
         for group in groups(aggregate, &series) {
             let mut column = Column::new(steps.count);
             for place in 0..steps.count {
-                let cells = group
-                    .members
-                    .iter()
-                    .filter_map(|member| series[*member].column.get(place));
+                let cells = group.members.iter().filter_map(|member| {
+                    let one = &series[*member];
+                    Some((one.column.get(place)?, one.labels.metric()))
+                });
                 let value = match aggregate.aggregation {
                     Aggregation::Sum => self.sum(cells, span),
                     Aggregation::Avg => self.average(cells, span),
@@ -74,11 +75,11 @@ impl Evaluator<'_> {
         Ok(results)
     }
 
-    fn sum<'c>(&self, cells: impl Iterator<Item = Cell<'c>>, span: Span) -> Option<Value> {
+    fn sum<'c>(&self, cells: impl Iterator<Item = (Cell<'c>, &'c str)>, span: Span) -> Option<Value> {
         let mut sum = Compensated::default();
         let mut floats = false;
         let mut histograms: Option<HistogramTotal> = None;
-        for cell in cells {
+        for (cell, metric) in cells {
             match cell {
                 Cell::Float(value) => {
                     floats = true;
@@ -89,7 +90,7 @@ impl Evaluator<'_> {
                         .get_or_insert_default()
                         .add(self, histogram, false, span)
                     {
-                        return self.layouts_of_aggregation(span);
+                        return self.layouts_of_aggregation(metric, span);
                     }
                 }
             }
@@ -103,11 +104,11 @@ impl Evaluator<'_> {
         }
     }
 
-    fn average<'c>(&self, cells: impl Iterator<Item = Cell<'c>>, span: Span) -> Option<Value> {
+    fn average<'c>(&self, cells: impl Iterator<Item = (Cell<'c>, &'c str)>, span: Span) -> Option<Value> {
         let mut mean = Mean::default();
         let mut floats = false;
         let mut histograms: Option<HistogramTotal> = None;
-        for cell in cells {
+        for (cell, metric) in cells {
             match cell {
                 Cell::Float(value) => {
                     floats = true;
@@ -118,7 +119,7 @@ impl Evaluator<'_> {
                         .get_or_insert_default()
                         .add(self, histogram, true, span)
                     {
-                        return self.layouts_of_aggregation(span);
+                        return self.layouts_of_aggregation(metric, span);
                     }
                 }
             }
@@ -140,11 +141,9 @@ impl Evaluator<'_> {
         None
     }
 
-    fn layouts_of_aggregation(&self, span: Span) -> Option<Value> {
-        self.warn(
-            span,
-            "vector contains a mix of histograms with exponential and custom buckets schemas",
-        );
+    fn layouts_of_aggregation(&self, metric: &str, span: Span) -> Option<Value> {
+        let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
+        self.warn(span, named(text, metric));
         None
     }
 
@@ -160,12 +159,12 @@ impl Evaluator<'_> {
     fn of_values<'c>(
         &self,
         aggregation: Aggregation,
-        cells: impl Iterator<Item = Cell<'c>>,
+        cells: impl Iterator<Item = (Cell<'c>, &'c str)>,
         parameter: f64,
         span: Span,
     ) -> Option<Value> {
         let mut values = Vec::new();
-        for cell in cells {
+        for (cell, _) in cells {
             match cell {
                 Cell::Float(value) => values.push(value),
                 Cell::Histogram(_) => self.passed_over(aggregation, span),
@@ -249,7 +248,7 @@ pub(crate) fn groups(aggregate: &Aggregate, series: &[Series]) -> Vec<Group> {
     grouping.dedup();
     if grouping.is_empty() && !aggregate.without {
         let members: Vec<usize> = (0..series.len()).collect();
-        let drop_name = series.first().is_some_and(|one| one.drop_name);
+        let drop_name = series.iter().any(|one| one.drop_name);
         return vec![Group {
             labels: Labels::default(),
             drop_name,
@@ -284,6 +283,8 @@ pub(crate) fn groups(aggregate: &Aggregate, series: &[Series]) -> Vec<Group> {
             }
         };
         groups[place].members.push(member);
+        // A name that one of them is to lose is lost by the group.
+        groups[place].drop_name |= one.drop_name;
     }
     groups
 }

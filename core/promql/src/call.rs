@@ -137,7 +137,7 @@ impl Evaluator<'_> {
             "histogram_quantiles" => self.histogram_quantiles(arguments, steps)?,
             "histogram_fraction" => self.histogram_fraction(arguments, steps)?,
             "histogram_count" | "histogram_sum" | "histogram_avg" | "histogram_stddev"
-            | "histogram_stdvar" => mapped(first(self)?, |_, cell| match cell {
+            | "histogram_stdvar" => mapped(self.counted(first)?, |_, cell| match cell {
                 Cell::Histogram(histogram) => {
                     Some(Value::Float(crate::quantile::figure(name, histogram)))
                 }
@@ -206,7 +206,8 @@ impl Evaluator<'_> {
                 scalars.push(self.scalar(argument, steps)?);
             }
         }
-        let ranged = self.ranged(argument, steps)?;
+        let mut ranged = self.ranged(argument, steps)?;
+        ranged.counter = matches!(name, "rate" | "increase");
         crate::edge::permitted(&argument.bare().kind, name)?;
         let keeps_name = matches!(name, "last_over_time" | "first_over_time");
         let once = scalars.is_empty();

@@ -36,65 +36,78 @@ pub(crate) fn permitted(kind: &Kind, name: &str) -> Result<()> {
     )))
 }
 
-/// Calls a function with the samples of a window and those that stand at its ends.
+/// Calls a function with the samples of a window and the values that stand at its ends. `view` reaches a
+/// lookback farther than the window, to both sides where ends are interpolated.
 pub(crate) fn extended(
     view: SeriesView<'_>,
-    window: Window<'_>,
-    edge: Edge,
-    lookback_ms: i64,
+    window: &Window<'_>,
+    ends: Ends,
     function: &mut Over<'_>,
 ) -> Option<Value> {
     if !window.histograms.is_empty() {
-        return function(&window);
+        return function(window);
     }
-    let inside = window.at.len();
-    let first = view.at_ms.partition_point(|at| *at <= window.after);
-    let last = first + inside;
-    let before = first
-        .checked_sub(1)
-        .filter(|place| view.at_ms[*place] > window.after - lookback_ms);
-    let after =
-        (last < view.at_ms.len() && view.at_ms[last] <= window.until + lookback_ms).then_some(last);
-    if inside == 0 && (before.is_none() || (edge == Edge::Smoothed && after.is_none())) {
-        if edge == Edge::Anchored || before.is_none() {
-            return None;
-        }
+    let smoothed = ends.edge == Edge::Smoothed;
+    let reach = if smoothed { ends.lookback_ms } else { 0 };
+    let from = view.at_ms.partition_point(|at| *at <= window.after - ends.lookback_ms);
+    let to = view.at_ms.partition_point(|at| *at <= window.until + reach);
+    let (at, values) = (&view.at_ms[from..to.max(from)], &view.values[from..to.max(from)]);
+    let mut last = at.len().checked_sub(1)?;
+    let first = at[..last].partition_point(|time| *time <= window.after).saturating_sub(1);
+    if smoothed {
+        last = at[..last].partition_point(|time| *time < window.until);
     }
-    let mut at = Vec::with_capacity(inside + 2);
-    let mut values = Vec::with_capacity(inside + 2);
-    let start = match (edge, before) {
-        (_, None) => window.values.first().copied()?,
-        (Edge::Smoothed, Some(place))
-            if place + 1 < view.at_ms.len() && view.at_ms[place] < window.after =>
-        {
-            between(view, place, window.after)
-        }
-        (_, Some(place)) => view.values[place],
+    if at[last] <= window.after {
+        return None;
+    }
+    let left = if smoothed && at[first] < window.after {
+        between([at[first], at[first + 1]], [values[first], values[first + 1]], window.after, ends.counter, true)
+    } else {
+        values[first]
     };
-    at.push(window.after);
-    values.push(start);
-    at.extend_from_slice(window.at);
-    values.extend_from_slice(window.values);
-    if at.last() != Some(&window.until) {
-        let end = match (edge, after) {
-            (Edge::Smoothed, Some(place)) if place > 0 => between(view, place - 1, window.until),
-            _ => values[values.len() - 1],
-        };
-        at.push(window.until);
-        values.push(end);
+    let right = if smoothed && last > 0 && at[last] > window.until {
+        between([at[last - 1], at[last]], [values[last - 1], values[last]], window.until, ends.counter, false)
+    } else {
+        values[last]
+    };
+    let mut times = vec![window.after];
+    let mut points = vec![left];
+    for (time, value) in at.iter().zip(values) {
+        if *time > window.after && *time < window.until {
+            times.push(*time);
+            points.push(*value);
+        }
     }
+    times.push(window.until);
+    points.push(right);
     function(&Window {
-        at: &at,
-        values: &values,
-        ..window
+        at: &times,
+        values: &points,
+        ..*window
     })
 }
 
-/// The value at a time between two samples; after a counter's reset it rises from zero.
-fn between(view: SeriesView<'_>, place: usize, at: i64) -> f64 {
-    let (from, to) = (view.at_ms[place], view.at_ms[place + 1]);
-    let share = (at - from) as f64 / (to - from) as f64;
-    let (low, high) = (view.values[place], view.values[place + 1]);
+/// How the ends of a range are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) edge: Edge,
+    pub(crate) lookback_ms: i64,
+    /// Whether a fall between two samples is a reset.
+    pub(crate) counter: bool,
+}
+
+/// The value at a time between two samples. Where a counter was reset between them, it rises from zero at the
+/// left end of a range, and by what the second sample says at the right end.
+fn between(at: [i64; 2], values: [f64; 2], time: i64, counter: bool, left_end: bool) -> f64 {
+    let [mut low, mut high] = values;
+    if counter && high < low {
+        if left_end {
+            low = 0.0;
+        } else {
+            high += low;
+        }
+    }
+    let share = (time - at[0]) as f64 / (at[1] - at[0]) as f64;
     low + (high - low) * share
 }
 
@@ -157,7 +170,7 @@ impl Evaluator<'_> {
                 .then_some(next);
                 let value = match (before, after) {
                     (Some(before), _) if view.at_ms[before] == at => view.values[before],
-                    (Some(before), Some(_)) => between(view, before, at),
+                    (Some(before), Some(_)) => between([view.at_ms[before], view.at_ms[before + 1]], [view.values[before], view.values[before + 1]], at, false, true),
                     (Some(before), None) => view.values[before],
                     (None, _) => continue,
                 };

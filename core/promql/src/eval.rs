@@ -118,6 +118,7 @@ pub fn evaluate(
         query_step: steps.step,
         samples: StdCell::new(0),
         bytes: StdCell::new(0),
+        counts: StdCell::new(false),
         annotations: RefCell::default(),
     };
     if steps.count > settings.steps_max {
@@ -154,6 +155,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) query_step: i64,
     samples: StdCell<u64>,
     bytes: StdCell<u64>,
+    /// Whether histograms are read for their counts alone, and so learn of resets while they are read.
+    counts: StdCell<bool>,
     annotations: RefCell<Annotations>,
 }
 
@@ -192,6 +195,26 @@ impl Evaluator<'_> {
             )));
         }
         self.charge(cells)
+    }
+
+    /// Evaluates a part that reads histograms for their counts alone.
+    pub(crate) fn counted<T>(&self, part: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let before = self.counts.replace(true);
+        let result = part(self);
+        self.counts.set(before);
+        result
+    }
+
+    /// Evaluates a part that reads histograms whole.
+    pub(crate) fn whole<T>(&self, part: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let before = self.counts.replace(false);
+        let result = part(self);
+        self.counts.set(before);
+        result
+    }
+
+    pub(crate) fn reads_counts(&self) -> bool {
+        self.counts.get()
     }
 
     pub(crate) fn warn(&self, span: Span, text: impl Into<String>) {

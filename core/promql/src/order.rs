@@ -6,7 +6,11 @@ use std::cmp::Ordering;
 /// By value at the only step, NaN last; histograms go. In a range query nothing is ordered.
 pub(crate) fn by_value(series: Vec<Series>, descending: bool, instant: bool) -> Vec<Series> {
     if !instant {
-        return series;
+        let floats = series.into_iter().map(|one| Series {
+            column: one.column.map_floats(|_, value| value),
+            ..one
+        });
+        return floats.filter(|one| !one.column.is_empty()).collect();
     }
     let mut floats: Vec<(f64, Series)> = series
         .into_iter()

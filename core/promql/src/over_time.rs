@@ -277,7 +277,9 @@ pub(crate) fn resets(window: &Window<'_>) -> f64 {
     for pair in all.windows(2) {
         let reset = match (pair[0].1, pair[1].1) {
             (Cell::Float(one), Cell::Float(two)) => two < one,
-            (Cell::Histogram(one), Cell::Histogram(two)) => two.resets_after(one),
+            (Cell::Histogram(one), Cell::Histogram(two)) => {
+                (one.hint == ResetHint::Gauge) != (two.hint == ResetHint::Gauge) || two.resets_after(one)
+            }
             _ => true,
         };
         count += f64::from(u8::from(reset));

@@ -38,7 +38,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Series>> {
         let quantiles = self.scalar(&arguments[0], steps)?;
         self.check_quantiles(&quantiles, arguments[0].span);
-        let series = self.vector(&arguments[1], steps)?;
+        let series = self.whole(|evaluator| evaluator.vector(&arguments[1], steps))?;
         self.figures(
             &series,
             Figure::Quantile(&quantiles),
@@ -54,7 +54,7 @@ impl Evaluator<'_> {
         steps: Steps,
     ) -> Result<Vec<Series>> {
         let label = self.label_name(&arguments[1])?;
-        let series = self.vector(&arguments[0], steps)?;
+        let series = self.whole(|evaluator| evaluator.vector(&arguments[0], steps))?;
         let mut results = Vec::new();
         for argument in &arguments[2..] {
             let quantiles = self.scalar(argument, steps)?;
@@ -102,7 +102,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Series>> {
         let lower = self.scalar(&arguments[0], steps)?;
         let upper = self.scalar(&arguments[1], steps)?;
-        let series = self.vector(&arguments[2], steps)?;
+        let series = self.whole(|evaluator| evaluator.vector(&arguments[2], steps))?;
         self.figures(
             &series,
             Figure::Fraction(&lower, &upper),

@@ -5,7 +5,8 @@ use crate::eval::{Evaluator, Looks, Result};
 use crate::fault::Fault;
 use crate::value::{Column, Series, Steps};
 use mainstay_metrics::sample::is_stale;
-use mainstay_metrics::{Select, SeriesView, Value};
+use mainstay_metrics::{FloatHistogram, HistogramSample, ResetHint, Select, SeriesView, Value};
+use std::sync::Arc;
 
 impl Evaluator<'_> {
     /// Selects; with `times` the value is when the sample was, in seconds.
@@ -49,6 +50,12 @@ impl Evaluator<'_> {
         let mut outcome = Ok(());
         self.source
             .select(select, &mut |view| {
+                let hinted;
+                let mut view = view;
+                if self.reads_counts() && !view.histograms.is_empty() {
+                    hinted = with_hints(view.histograms);
+                    view.histograms = &hinted;
+                }
                 outcome = self
                     .charge(view.values.len() + 4 * view.histograms.len() + 1)
                     .and_then(|()| visitor(view));
@@ -96,4 +103,24 @@ fn newest(view: SeriesView<'_>, looks: Looks, lookback_ms: i64, times: bool) -> 
         }
     }
     column
+}
+
+/// Says of every histogram whether it was reset, where the one before it is known.
+fn with_hints(histograms: &[HistogramSample]) -> Vec<HistogramSample> {
+    let mut hinted = histograms.to_vec();
+    for (place, pair) in histograms.windows(2).enumerate() {
+        let (before, now) = (&pair[0].histogram, &pair[1].histogram);
+        if now.hint == ResetHint::Unknown {
+            let hint = if now.resets_after(before) {
+                ResetHint::Reset
+            } else {
+                ResetHint::NotReset
+            };
+            hinted[place + 1].histogram = Arc::new(FloatHistogram {
+                hint,
+                ..(**now).clone()
+            });
+        }
+    }
+    hinted
 }

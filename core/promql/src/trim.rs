@@ -1,13 +1,12 @@
 //! Native histograms cut at a value (`</` and `>/`).
 
 use mainstay_metrics::histogram::Bucket;
-use mainstay_metrics::{FloatHistogram, ResetHint};
+use mainstay_metrics::FloatHistogram;
 
 /// Keeps observations below (`upper`) or above a value. A bucket that is cut is interpolated as quantiles are;
 /// the sum is estimated from the middles of what is left, since single observations are not known.
 pub(crate) fn trimmed(histogram: &FloatHistogram, at: f64, upper: bool) -> FloatHistogram {
     let mut cut = histogram.clone();
-    cut.hint = ResetHint::Gauge;
     if at.is_nan() {
         return cut;
     }

@@ -100,6 +100,8 @@ pub(crate) type Over<'a> = dyn FnMut(&Window<'_>) -> Option<Value> + 'a;
 pub(crate) struct Ranged<'a> {
     pub(crate) looks: Looks,
     pub(crate) range: i64,
+    /// Whether falls are resets, where ends are interpolated.
+    pub(crate) counter: bool,
     kind: RangedKind<'a>,
 }
 
@@ -115,11 +117,13 @@ impl Evaluator<'_> {
             Kind::Range(range) => Ok(Ranged {
                 looks: self.looks(&range.selector.modifiers, steps)?,
                 range: self.positive(&range.range, range.range_span)?,
+                counter: false,
                 kind: RangedKind::Selector(range),
             }),
             Kind::Subquery(subquery) => Ok(Ranged {
                 looks: self.looks(&subquery.modifiers, steps)?,
                 range: self.positive(&subquery.range, subquery.range_span)?,
+                counter: false,
                 kind: RangedKind::Subquery(subquery),
             }),
             _ => Err(Fault::execution("a range vector is needed")),
@@ -230,7 +234,12 @@ impl Evaluator<'_> {
                 Edge::Plain if window.at.is_empty() && window.histograms.is_empty() => None,
                 Edge::Plain => function(&window),
                 edge => {
-                    crate::edge::extended(view, window, edge, self.settings.lookback_ms, function)
+                    let ends = crate::edge::Ends {
+                        edge,
+                        lookback_ms: self.settings.lookback_ms,
+                        counter: ranged.counter,
+                    };
+                    crate::edge::extended(view, &window, ends, function)
                 }
             };
             if let Some(value) = value {
@@ -285,7 +294,7 @@ impl Evaluator<'_> {
             step,
             count,
         };
-        let inner = self.vector(&subquery.inner, steps)?;
+        let inner = self.whole(|evaluator| evaluator.vector(&subquery.inner, steps))?;
         Ok(inner
             .into_iter()
             .map(|series| made(series, steps))
