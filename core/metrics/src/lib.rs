@@ -2,6 +2,7 @@
 //!
 //! - [`Labels`] names a series; [`Matcher`] selects by labels.
 //! - [`Value`] is a float or a [`FloatHistogram`]; the stale marker is a float ([`sample::is_stale`]).
+//! - [`exposition::Reader`] reads what targets expose, without copying it.
 //! - [`Source`] is what a query reads from.
 //!
 //! Units: times are milliseconds since 1970-01-01 UTC, as in the field's formats.
@@ -15,12 +16,14 @@
 )]
 
 pub mod arithmetic;
+pub mod exposition;
 pub mod histogram;
 pub mod label;
 mod matcher;
 mod memory;
 mod pattern;
 pub mod sample;
+mod series;
 mod source;
 
 pub use histogram::{FloatHistogram, ResetHint};
@@ -29,4 +32,5 @@ pub use matcher::{MatchOp, Matcher, all_match};
 pub use memory::Memory;
 pub use pattern::{Pattern, PatternFault, compile};
 pub use sample::{HistogramSample, Sample, Value};
+pub use series::SeriesFault;
 pub use source::{Select, SeriesView, Source, SourceFault};
