@@ -322,7 +322,9 @@ impl FloatHistogram {
         self.sum *= factor;
         self.zero_count *= factor;
         for side in [&mut self.positive, &mut self.negative] {
-            side.iter_mut().for_each(|(_, count)| *count *= factor);
+            for (_, count) in side.iter_mut() {
+                *count *= factor;
+            }
             side.retain(|(_, count)| *count != 0.0);
         }
         if factor < 0.0 {
@@ -341,7 +343,9 @@ impl FloatHistogram {
             if divisor == 0.0 {
                 side.clear();
             }
-            side.iter_mut().for_each(|(_, count)| *count /= divisor);
+            for (_, count) in side.iter_mut() {
+                *count /= divisor;
+            }
             side.retain(|(_, count)| *count != 0.0);
         }
         if divisor < 0.0 {

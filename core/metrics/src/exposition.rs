@@ -1,4 +1,4 @@
-//! The text formats that targets expose: Prometheus text 0.0.4 and 1.0, and OpenMetrics 1.0.
+//! The text formats that targets expose: Prometheus text 0.0.4 and 1.0, and `OpenMetrics` 1.0.
 
 use crate::label::Labels;
 use crate::series::{self, SeriesFault};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub enum Format {
     /// Prometheus text: times in milliseconds.
     Text,
-    /// OpenMetrics: times in seconds, exemplars, `# EOF` last.
+    /// `OpenMetrics`: times in seconds, exemplars, `# EOF` last.
     OpenMetrics,
 }
 
@@ -90,7 +90,7 @@ pub enum ExpositionKind {
         /// What stands there, cut.
         found: String,
     },
-    /// OpenMetrics ends with `# EOF`.
+    /// `OpenMetrics` ends with `# EOF`.
     #[error("the body does not end with `# EOF`")]
     End,
     /// Something stands after the end.

@@ -162,11 +162,19 @@ pub fn quoted(bytes: &[u8]) -> String {
             escape(letter, &mut text);
         }
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            hex(*byte, &mut text);
         }
     }
     text.push('"');
     text
+}
+
+/// A byte as `\\x0a`.
+fn hex(byte: u8, text: &mut String) {
+    text.push_str("\\x");
+    for digit in [byte >> 4, byte & 15] {
+        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+    }
 }
 
 fn escape(letter: char, text: &mut String) {
@@ -177,9 +185,13 @@ fn escape(letter: char, text: &mut String) {
         '\r' => text.push_str("\\r"),
         '\t' => text.push_str("\\t"),
         control if control < ' ' || control == '\u{7f}' => {
-            text.push_str(&format!("\\x{:02x}", control as u32));
+            hex(control as u8, text);
         }
-        control if control.is_control() => text.push_str(&format!("\\u{:04x}", control as u32)),
+        control if control.is_control() => text.extend(
+            control
+                .escape_unicode()
+                .filter(|part| !matches!(part, '{' | '}')),
+        ),
         other => text.push(other),
     }
 }

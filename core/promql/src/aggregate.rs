@@ -75,7 +75,11 @@ impl Evaluator<'_> {
         Ok(results)
     }
 
-    fn sum<'c>(&self, cells: impl Iterator<Item = (Cell<'c>, &'c str)>, span: Span) -> Option<Value> {
+    fn sum<'c>(
+        &self,
+        cells: impl Iterator<Item = (Cell<'c>, &'c str)>,
+        span: Span,
+    ) -> Option<Value> {
         let mut sum = Compensated::default();
         let mut floats = false;
         let mut histograms: Option<HistogramTotal> = None;
@@ -104,7 +108,11 @@ impl Evaluator<'_> {
         }
     }
 
-    fn average<'c>(&self, cells: impl Iterator<Item = (Cell<'c>, &'c str)>, span: Span) -> Option<Value> {
+    fn average<'c>(
+        &self,
+        cells: impl Iterator<Item = (Cell<'c>, &'c str)>,
+        span: Span,
+    ) -> Option<Value> {
         let mut mean = Mean::default();
         let mut floats = false;
         let mut histograms: Option<HistogramTotal> = None;
@@ -142,7 +150,8 @@ impl Evaluator<'_> {
     }
 
     fn layouts_of_aggregation(&self, metric: &str, span: Span) -> Option<Value> {
-        let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
+        let text =
+            "vector contains a mix of histograms with exponential and custom buckets schemas";
         self.warn(span, named(text, metric));
         None
     }
@@ -184,7 +193,7 @@ impl Evaluator<'_> {
 
     fn count_values(&self, aggregate: &Aggregate, steps: Steps) -> Result<Vec<Series>> {
         let label = match &aggregate.parameter {
-            Some(parameter) => self.label_name(parameter)?,
+            Some(parameter) => crate::relabel::label_name(parameter)?,
             None => return Err(Fault::execution("a string is needed")),
         };
         // The label that is written takes no part in the grouping.
@@ -270,17 +279,16 @@ pub(crate) fn groups(aggregate: &Aggregate, series: &[Series]) -> Vec<Group> {
             key.extend_from_slice(label.value.as_bytes());
             key.push(0xff);
         }
-        let place = match places.get(key.as_slice()) {
-            Some(place) => *place,
-            None => {
-                groups.push(Group {
-                    labels: one.labels.filtered(|label| kept(&label.name)),
-                    drop_name: one.drop_name,
-                    members: Vec::new(),
-                });
-                places.insert(key.clone(), groups.len() - 1);
-                groups.len() - 1
-            }
+        let place = if let Some(place) = places.get(key.as_slice()) {
+            *place
+        } else {
+            groups.push(Group {
+                labels: one.labels.filtered(|label| kept(&label.name)),
+                drop_name: one.drop_name,
+                members: Vec::new(),
+            });
+            places.insert(key.clone(), groups.len() - 1);
+            groups.len() - 1
         };
         groups[place].members.push(member);
         // A name that one of them is to lose is lost by the group.

@@ -34,7 +34,7 @@ impl Evaluator<'_> {
             }
             (Evaluated::Vector(left), Evaluated::Vector(right)) => {
                 Evaluated::Vector(if binary.op.is_set() {
-                    self.set(binary, left, &right, steps)
+                    Self::set(binary, left, &right, steps)
                 } else {
                     self.matched(expr.span, binary, &left, &right, steps)?
                 })

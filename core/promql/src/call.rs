@@ -124,7 +124,7 @@ impl Evaluator<'_> {
             "sort_by_label" | "sort_by_label_desc" => {
                 let labels = arguments[1..]
                     .iter()
-                    .map(|label| self.label_name(label))
+                    .map(crate::relabel::label_name)
                     .collect::<Result<Vec<_>>>()?;
                 let series = first(self)?;
                 if self.query_step == 0 {
@@ -145,14 +145,13 @@ impl Evaluator<'_> {
             }),
             "info" => self.info(expr, arguments, steps)?,
             _ if crate::calendar::FUNCTIONS.contains(&name) => {
-                let series = match arguments.first() {
-                    Some(argument) => self.vector(argument, steps)?,
-                    None => {
-                        let times: Vec<f64> = (0..steps.count)
-                            .map(|place| steps.at(place) as f64 / 1000.0)
-                            .collect();
-                        vec![constant(Labels::default(), &times)]
-                    }
+                let series = if let Some(argument) = arguments.first() {
+                    self.vector(argument, steps)?
+                } else {
+                    let times: Vec<f64> = (0..steps.count)
+                        .map(|place| steps.at(place) as f64 / 1000.0)
+                        .collect();
+                    vec![constant(Labels::default(), &times)]
                 };
                 floats(series, |_, value| crate::calendar::part(name, value))
             }

@@ -15,14 +15,18 @@ pub(crate) struct Mended {
     pub(crate) difference: f64,
 }
 
+/// There is no bucket up to infinity.
+struct Unbounded;
+
 /// Differences below this part of both counts are rounding, not data.
 const ROUNDING: f64 = 1e-12;
 
-/// Sorts, joins equal bounds and makes counts rise. Nothing when there is no bucket up to infinity.
-fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Mended>> {
+/// Sorts, joins equal bounds and makes counts rise. An error when there is no bucket up to
+/// infinity.
+fn prepare(buckets: &mut Vec<ClassicBucket>) -> Result<Option<Mended>, Unbounded> {
     buckets.sort_by(|one, two| one.upper.total_cmp(&two.upper));
-    if buckets.last()?.upper != f64::INFINITY {
-        return None;
+    if buckets.last().map(|last| last.upper) != Some(f64::INFINITY) {
+        return Err(Unbounded);
     }
     buckets.dedup_by(|next, kept| {
         let same = next.upper == kept.upper;
@@ -49,7 +53,7 @@ fn prepare(buckets: &mut Vec<ClassicBucket>) -> Option<Option<Mended>> {
         }
         before = bucket.count;
     }
-    Some(mended)
+    Ok(mended)
 }
 
 /// The value below which a part of all observations lies.
@@ -63,7 +67,7 @@ pub(crate) fn quantile(quantile: f64, buckets: &mut Vec<ClassicBucket>) -> (f64,
     if quantile > 1.0 {
         return (f64::INFINITY, None);
     }
-    let Some(mended) = prepare(buckets) else {
+    let Ok(mended) = prepare(buckets) else {
         return (f64::NAN, None);
     };
     if buckets.len() < 2 {
@@ -97,7 +101,7 @@ pub(crate) fn quantile(quantile: f64, buckets: &mut Vec<ClassicBucket>) -> (f64,
 
 /// The part of all observations that lies between two values.
 pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<ClassicBucket>) -> f64 {
-    if prepare(buckets).is_none() {
+    if prepare(buckets).is_err() {
         return f64::NAN;
     }
     let all = buckets[buckets.len() - 1].count;

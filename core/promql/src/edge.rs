@@ -49,11 +49,18 @@ pub(crate) fn extended(
     }
     let smoothed = ends.edge == Edge::Smoothed;
     let reach = if smoothed { ends.lookback_ms } else { 0 };
-    let from = view.at_ms.partition_point(|at| *at <= window.after - ends.lookback_ms);
+    let from = view
+        .at_ms
+        .partition_point(|at| *at <= window.after - ends.lookback_ms);
     let to = view.at_ms.partition_point(|at| *at <= window.until + reach);
-    let (at, values) = (&view.at_ms[from..to.max(from)], &view.values[from..to.max(from)]);
+    let (at, values) = (
+        &view.at_ms[from..to.max(from)],
+        &view.values[from..to.max(from)],
+    );
     let mut last = at.len().checked_sub(1)?;
-    let first = at[..last].partition_point(|time| *time <= window.after).saturating_sub(1);
+    let first = at[..last]
+        .partition_point(|time| *time <= window.after)
+        .saturating_sub(1);
     if smoothed {
         last = at[..last].partition_point(|time| *time < window.until);
     }
@@ -61,12 +68,24 @@ pub(crate) fn extended(
         return None;
     }
     let left = if smoothed && at[first] < window.after {
-        between([at[first], at[first + 1]], [values[first], values[first + 1]], window.after, ends.counter, true)
+        between(
+            [at[first], at[first + 1]],
+            [values[first], values[first + 1]],
+            window.after,
+            ends.counter,
+            true,
+        )
     } else {
         values[first]
     };
     let right = if smoothed && last > 0 && at[last] > window.until {
-        between([at[last - 1], at[last]], [values[last - 1], values[last]], window.until, ends.counter, false)
+        between(
+            [at[last - 1], at[last]],
+            [values[last - 1], values[last]],
+            window.until,
+            ends.counter,
+            false,
+        )
     } else {
         values[last]
     };
@@ -170,7 +189,13 @@ impl Evaluator<'_> {
                 .then_some(next);
                 let value = match (before, after) {
                     (Some(before), _) if view.at_ms[before] == at => view.values[before],
-                    (Some(before), Some(_)) => between([view.at_ms[before], view.at_ms[before + 1]], [view.values[before], view.values[before + 1]], at, false, true),
+                    (Some(before), Some(_)) => between(
+                        [view.at_ms[before], view.at_ms[before + 1]],
+                        [view.values[before], view.values[before + 1]],
+                        at,
+                        false,
+                        true,
+                    ),
                     (Some(before), None) => view.values[before],
                     (None, _) => continue,
                 };

@@ -135,7 +135,7 @@ pub fn evaluate(
                 expr.yields().name()
             )));
         }
-        _ => evaluator.finish(evaluator.eval(expr, steps)?, steps, instant)?,
+        _ => finish(evaluator.eval(expr, steps)?, steps, instant)?,
     };
     Ok(Outcome {
         answer,
@@ -264,14 +264,6 @@ impl Evaluator<'_> {
         }
     }
 
-    /// A text argument, which no step changes.
-    pub(crate) fn text(&self, expr: &Expr) -> Result<Vec<u8>> {
-        match &expr.bare().kind {
-            Kind::Text(text) => Ok(text.clone()),
-            _ => Err(Fault::execution("a string is needed")),
-        }
-    }
-
     /// Length of time as the query makes it.
     pub(crate) fn length(&self, length: &crate::ast::Length, span: Span) -> Result<i64> {
         let range = self.query_end - self.query_start;
@@ -312,44 +304,52 @@ impl Evaluator<'_> {
             fixed,
         })
     }
+}
 
-    /// Takes names away that were to go, joins what has become one series, and orders.
-    fn finish(&self, evaluated: Evaluated, steps: Steps, instant: bool) -> Result<Answer> {
-        let series = match evaluated {
-            Evaluated::Text(text) => {
-                return Ok(Answer::Text(String::from_utf8_lossy(&text).into_owned()));
-            }
-            Evaluated::Scalar(values) if instant => {
-                return Ok(Answer::Scalar {
-                    at_ms: steps.start,
-                    value: values.first().copied().unwrap_or(f64::NAN),
-                });
-            }
-            Evaluated::Scalar(values) => {
-                let samples = values.iter().enumerate().map(|(place, value)| Sample {
-                    at_ms: steps.at(place),
-                    value: Value::Float(*value),
-                });
-                return Ok(Answer::Matrix(vec![AnswerSeries {
-                    labels: Labels::default(),
-                    samples: samples.collect(),
-                }]));
-            }
-            Evaluated::Vector(series) => series,
-        };
-        let answer = merge(series.into_iter().map(Series::settled))?
-            .into_iter()
-            .map(|series| AnswerSeries {
-                samples: samples(&series, steps),
-                labels: series.labels,
-            })
-            .filter(|series| !series.samples.is_empty());
-        let mut answer: Vec<_> = answer.collect();
-        if instant {
-            return Ok(Answer::Vector(answer));
+/// Takes names away that were to go, joins what has become one series, and orders.
+fn finish(evaluated: Evaluated, steps: Steps, instant: bool) -> Result<Answer> {
+    let series = match evaluated {
+        Evaluated::Text(text) => {
+            return Ok(Answer::Text(String::from_utf8_lossy(&text).into_owned()));
         }
-        answer.sort_by(|one, two| one.labels.cmp(&two.labels));
-        Ok(Answer::Matrix(answer))
+        Evaluated::Scalar(values) if instant => {
+            return Ok(Answer::Scalar {
+                at_ms: steps.start,
+                value: values.first().copied().unwrap_or(f64::NAN),
+            });
+        }
+        Evaluated::Scalar(values) => {
+            let samples = values.iter().enumerate().map(|(place, value)| Sample {
+                at_ms: steps.at(place),
+                value: Value::Float(*value),
+            });
+            return Ok(Answer::Matrix(vec![AnswerSeries {
+                labels: Labels::default(),
+                samples: samples.collect(),
+            }]));
+        }
+        Evaluated::Vector(series) => series,
+    };
+    let answer = merge(series.into_iter().map(Series::settled))?
+        .into_iter()
+        .map(|series| AnswerSeries {
+            samples: samples(&series, steps),
+            labels: series.labels,
+        })
+        .filter(|series| !series.samples.is_empty());
+    let mut answer: Vec<_> = answer.collect();
+    if instant {
+        return Ok(Answer::Vector(answer));
+    }
+    answer.sort_by(|one, two| one.labels.cmp(&two.labels));
+    Ok(Answer::Matrix(answer))
+}
+
+/// A text argument, which no step changes.
+pub(crate) fn text(expr: &Expr) -> Result<Vec<u8>> {
+    match &expr.bare().kind {
+        Kind::Text(text) => Ok(text.clone()),
+        _ => Err(Fault::execution("a string is needed")),
     }
 }
 

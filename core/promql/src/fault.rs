@@ -20,7 +20,7 @@ impl Span {
     /// Line and column of the first byte, both from one; the column counts bytes.
     pub fn position(self, query: &str) -> (usize, usize) {
         let before = &query.as_bytes()[..self.start.min(query.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let begin = before
             .iter()
             .rposition(|byte| *byte == b'\n')

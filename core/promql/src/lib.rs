@@ -1,4 +1,4 @@
-//! PromQL: the query language of the field, with the semantics of Prometheus 3.
+//! `PromQL`: the query language of the field, with the semantics of Prometheus 3.
 //!
 //! - [`parse`] turns a text into a checked tree whose nodes know their places.
 //! - [`evaluate`] computes it over a [`mainstay_metrics::Source`] at one time or at many: every expression is

@@ -260,23 +260,22 @@ impl Match<'_> {
         let labels = self.labels(&many_labels, one.as_ref().unwrap_or(&empty));
         let drop_name = self.binary.bool || dropped(self.many, pair.0);
         let key = (labels, drop_name);
-        let result = match self.places.get(&key) {
-            Some(result) => *result,
-            None => {
-                let steps = self
-                    .many
-                    .first()
-                    .or(self.one.first())
-                    .map_or(0, |one| one.column.len());
-                evaluator.hold(steps)?;
-                self.results.push(Series {
-                    labels: key.0.clone(),
-                    drop_name,
-                    column: Column::new(steps),
-                });
-                self.places.insert(key, self.results.len() - 1);
-                self.results.len() - 1
-            }
+        let result = if let Some(result) = self.places.get(&key) {
+            *result
+        } else {
+            let steps = self
+                .many
+                .first()
+                .or(self.one.first())
+                .map_or(0, |one| one.column.len());
+            evaluator.hold(steps)?;
+            self.results.push(Series {
+                labels: key.0.clone(),
+                drop_name,
+                column: Column::new(steps),
+            });
+            self.places.insert(key, self.results.len() - 1);
+            self.results.len() - 1
         };
         self.known.insert(pair, result);
         Ok(result)
@@ -308,7 +307,6 @@ impl Match<'_> {
 impl Evaluator<'_> {
     /// `and`, `or`, `unless`: by presence alone.
     pub(crate) fn set(
-        &self,
         binary: &Binary,
         left: Vec<Series>,
         right: &[Series],

@@ -239,9 +239,8 @@ fn histogram(text: &str) -> Read<(FloatHistogram, &str)> {
         let Some((key, after)) = left.split_once(':') else {
             return fault(format!("`{left}` is no pair of a histogram"));
         };
-        let (value, after) = if after.starts_with('[') {
-            after[1..]
-                .split_once(']')
+        let (value, after) = if let Some(list) = after.strip_prefix('[') {
+            list.split_once(']')
                 .ok_or_else(|| NotationFault("a list does not end".into()))?
         } else {
             let end = after.find([' ', '\t']).unwrap_or(after.len());

@@ -141,7 +141,9 @@ impl HistogramTotal {
 /// A sum that keeps what rounding loses.
 pub(crate) fn sum(values: &[f64]) -> f64 {
     let mut total = Compensated::default();
-    values.iter().for_each(|value| total.add(*value));
+    for value in values {
+        total.add(*value);
+    }
     total.value()
 }
 
@@ -187,7 +189,9 @@ impl Mean {
 
 pub(crate) fn mean(values: &[f64]) -> f64 {
     let mut mean = Mean::default();
-    values.iter().for_each(|value| mean.add(*value));
+    for value in values {
+        mean.add(*value);
+    }
     mean.value()
 }
 
@@ -278,7 +282,8 @@ pub(crate) fn resets(window: &Window<'_>) -> f64 {
         let reset = match (pair[0].1, pair[1].1) {
             (Cell::Float(one), Cell::Float(two)) => two < one,
             (Cell::Histogram(one), Cell::Histogram(two)) => {
-                (one.hint == ResetHint::Gauge) != (two.hint == ResetHint::Gauge) || two.resets_after(one)
+                (one.hint == ResetHint::Gauge) != (two.hint == ResetHint::Gauge)
+                    || two.resets_after(one)
             }
             _ => true,
         };

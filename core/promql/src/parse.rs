@@ -422,7 +422,7 @@ impl Parser<'_> {
         if ["bool", "on", "ignoring", "group_left", "group_right"].contains(&lower.as_str()) {
             return Err(self.unexpected("", ""));
         }
-        self.selector(Some(name.to_owned()))
+        self.selector(Some(name))
     }
 
     fn call(&mut self, name: &str) -> Parsed<Expr> {

@@ -53,7 +53,7 @@ impl Evaluator<'_> {
         arguments: &[Expr],
         steps: Steps,
     ) -> Result<Vec<Series>> {
-        let label = self.label_name(&arguments[1])?;
+        let label = crate::relabel::label_name(&arguments[1])?;
         let series = self.whole(|evaluator| evaluator.vector(&arguments[0], steps))?;
         let mut results = Vec::new();
         for argument in &arguments[2..] {

@@ -51,7 +51,7 @@ impl Evaluator<'_> {
         // In an instant query the order of the answer is that of the rank.
         let mut order = Vec::new();
         for group in groups(aggregate, &series) {
-            for place in 0..steps.count {
+            for (place, limit) in capped.iter().enumerate() {
                 let chosen = if aggregation == Aggregation::LimitRatio {
                     let members = group
                         .members
@@ -59,10 +59,10 @@ impl Evaluator<'_> {
                         .copied()
                         .filter(|member| series[*member].column.has(place));
                     members
-                        .filter(|member| in_ratio(&series[*member].labels, capped[place]))
+                        .filter(|member| in_ratio(&series[*member].labels, *limit))
                         .collect()
                 } else {
-                    self.chosen(aggregate, &series, &group.members, capped[place], place)
+                    self.chosen(aggregate, &series, &group.members, *limit, place)
                 };
                 for member in chosen {
                     let Some(cell) = series[member].column.get(place) else {
@@ -112,7 +112,7 @@ impl Evaluator<'_> {
             match series[*member].column.get(place) {
                 Some(Cell::Float(value)) => values.push((value, *member)),
                 Some(Cell::Histogram(_)) if count > 0 => {
-                    self.passed_over(aggregate.aggregation, aggregate.inner.span)
+                    self.passed_over(aggregate.aggregation, aggregate.inner.span);
                 }
                 _ => {}
             }

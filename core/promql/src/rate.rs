@@ -180,7 +180,7 @@ impl Evaluator<'_> {
         let mut result = last.at_schema(schema);
         match result.subtract(&previous) {
             Ok(joined) if joined.bounds_reconciled => {
-                self.bounds_reconciled(Joining::Subtraction, span)
+                self.bounds_reconciled(Joining::Subtraction, span);
             }
             Ok(_) => {}
             Err(_) => {
@@ -194,7 +194,7 @@ impl Evaluator<'_> {
                 if sample.histogram.resets_after(&before) {
                     match result.add(&before) {
                         Ok(joined) if joined.bounds_reconciled => {
-                            self.bounds_reconciled(Joining::Addition, span)
+                            self.bounds_reconciled(Joining::Addition, span);
                         }
                         Ok(_) => {}
                         Err(_) => {
@@ -261,7 +261,7 @@ impl Evaluator<'_> {
                 if !rate || !last.resets_after(before) {
                     match change.subtract(before) {
                         Ok(joined) if joined.bounds_reconciled => {
-                            self.bounds_reconciled(Joining::Subtraction, span)
+                            self.bounds_reconciled(Joining::Subtraction, span);
                         }
                         Ok(_) => {}
                         Err(_) => {

@@ -1,23 +1,23 @@
 //! `label_replace` and `label_join`: labels made from labels.
 
 use crate::ast::Expr;
-use crate::eval::{Evaluator, Result};
+use crate::eval::{Evaluator, Result, merge, text};
 use crate::fault::Fault;
 use crate::value::{Series, Steps};
 use mainstay_metrics::label::{NAME, quoted};
 use mainstay_metrics::{Labels, compile};
 
-impl Evaluator<'_> {
-    /// A text argument that names a label: any UTF-8 text that is not empty.
-    pub(crate) fn label_name(&self, argument: &Expr) -> Result<String> {
-        let text = self.text(argument)?;
-        let name = std::str::from_utf8(&text)
-            .ok()
-            .filter(|name| !name.is_empty());
-        name.map(str::to_owned)
-            .ok_or_else(|| Fault::execution(format!("invalid label name {}", quoted(&text))))
-    }
+/// A text argument that names a label: any UTF-8 text that is not empty.
+pub(crate) fn label_name(argument: &Expr) -> Result<String> {
+    let text = text(argument)?;
+    let name = std::str::from_utf8(&text)
+        .ok()
+        .filter(|name| !name.is_empty());
+    name.map(str::to_owned)
+        .ok_or_else(|| Fault::execution(format!("invalid label name {}", quoted(&text))))
+}
 
+impl Evaluator<'_> {
     pub(crate) fn relabel(
         &self,
         name: &str,
@@ -26,7 +26,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Series>> {
         let texts = arguments[1..]
             .iter()
-            .map(|argument| self.text(argument))
+            .map(text)
             .collect::<Result<Vec<_>>>()?;
         let lossy = |place: usize| String::from_utf8_lossy(&texts[place]).into_owned();
         let target = std::str::from_utf8(&texts[0])
@@ -76,7 +76,7 @@ impl Evaluator<'_> {
             };
             series.into_iter().map(join).collect()
         };
-        self.merged(changed)
+        merge(changed)
     }
 }
 

@@ -9,15 +9,15 @@ use mainstay_metrics::{MatchOp, Matcher};
 
 impl Parser<'_> {
     /// A metric with or without matchers, or matchers alone.
-    pub(crate) fn selector(&mut self, name: Option<String>) -> Parsed<Expr> {
+    pub(crate) fn selector(&mut self, name: Option<&str>) -> Parsed<Expr> {
         let start = self.span().start;
         let mut matchers = Vec::new();
-        if let Some(name) = &name {
+        if let Some(name) = name {
             self.next();
             matchers.push(Matcher::equal(NAME, name));
         }
         if self.is("{") {
-            self.matchers(&mut matchers, name.as_deref())?;
+            self.matchers(&mut matchers, name)?;
         }
         Ok(Expr {
             kind: Kind::Select(Box::new(Selector {

@@ -1,7 +1,7 @@
 //! Native histograms cut at a value (`</` and `>/`).
 
-use mainstay_metrics::histogram::Bucket;
 use mainstay_metrics::FloatHistogram;
+use mainstay_metrics::histogram::Bucket;
 
 /// Keeps observations below (`upper`) or above a value. A bucket that is cut is interpolated as quantiles are;
 /// the sum is estimated from the middles of what is left, since single observations are not known.

@@ -1,7 +1,7 @@
 //! Ranges: windows that move over a series' samples, for selectors and subqueries alike.
 
 use crate::ast::{Edge, Expr, Kind, RangeSelector, Subquery};
-use crate::eval::{Evaluator, Looks, Result, merge};
+use crate::eval::{Evaluator, Looks, Result};
 use crate::fault::{Fault, Span};
 use crate::value::{Answer, AnswerSeries, Cell, Column, Series, Steps};
 use mainstay_metrics::sample::is_stale;
@@ -108,6 +108,15 @@ pub(crate) struct Ranged<'a> {
 enum RangedKind<'a> {
     Selector(&'a RangeSelector),
     Subquery(&'a Subquery),
+}
+
+impl Ranged<'_> {
+    fn edge(&self) -> Edge {
+        match self.kind {
+            RangedKind::Selector(range) => range.selector.edge,
+            RangedKind::Subquery(_) => Edge::Plain,
+        }
+    }
 }
 
 impl Evaluator<'_> {
@@ -230,7 +239,7 @@ impl Evaluator<'_> {
                 metric,
             };
             visited += window.at.len() + window.histograms.len();
-            let value = match self.edge(ranged) {
+            let value = match ranged.edge() {
                 Edge::Plain if window.at.is_empty() && window.histograms.is_empty() => None,
                 Edge::Plain => function(&window),
                 edge => {
@@ -257,13 +266,6 @@ impl Evaluator<'_> {
         // A sample seen in many windows is work each time, if not a sample read.
         self.charge(visited / 16)?;
         Ok(column)
-    }
-
-    fn edge(&self, ranged: &Ranged<'_>) -> Edge {
-        match ranged.kind {
-            RangedKind::Selector(range) => range.selector.edge,
-            RangedKind::Subquery(_) => Edge::Plain,
-        }
     }
 
     /// Evaluates what is inside a subquery at the multiples of its step.
@@ -394,11 +396,6 @@ impl Evaluator<'_> {
             let text = "ignored histograms in a range containing both floats and histograms";
             self.inform(span, crate::annotation::named(text, window.metric));
         }
-    }
-
-    /// Series of one label set become one, as they must before labels are compared.
-    pub(crate) fn merged(&self, series: Vec<Series>) -> Result<Vec<Series>> {
-        merge(series)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plays a script.
 
-use crate::script::{Command, Eval, Expect, Load, Wanted, read};
+use crate::script::{Command, Eval, Expect, Expected, Load, Wanted, read};
 use crate::{compare, convert};
 use anyhow::Result;
 use mainstay_metrics::{Labels, Memory, Sample, Value};
@@ -230,7 +230,7 @@ fn vector(expect: &Expect, found: &[AnswerSeries], at: i64) -> Checked {
 }
 
 fn matrix(
-    expected: &[(Labels, Vec<Option<(Value, bool)>>)],
+    expected: &[Expected],
     found: &[AnswerSeries],
     start: i64,
     end: i64,

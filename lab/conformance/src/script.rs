@@ -1,4 +1,4 @@
-//! The acceptance language of PromQL, read: `clear`, `load`, `eval` and their blocks.
+//! The acceptance language of `PromQL`, read: `clear`, `load`, `eval` and their blocks.
 
 use anyhow::{Context as _, Result, bail};
 use mainstay_metrics::{Labels, Value};
@@ -50,6 +50,9 @@ impl Wanted {
     }
 }
 
+/// A series and its points, each with whether a histogram's hint counts.
+pub(crate) type Expected = (Labels, Vec<Option<(Value, bool)>>);
+
 /// What is expected.
 #[derive(Debug, Default)]
 pub(crate) struct Expect {
@@ -63,7 +66,7 @@ pub(crate) struct Expect {
     pub(crate) range: Option<(i64, i64, i64)>,
     pub(crate) scalar: Option<f64>,
     /// Series with whether each histogram's hint counts.
-    pub(crate) series: Vec<(Labels, Vec<Option<(Value, bool)>>)>,
+    pub(crate) series: Vec<Expected>,
 }
 
 /// Reads a whole script.
