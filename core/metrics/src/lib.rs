@@ -16,16 +16,22 @@
 )]
 
 pub mod arithmetic;
+mod block;
+mod block_writer;
+mod codec;
 pub mod exposition;
 pub mod histogram;
 pub mod label;
 mod matcher;
 mod memory;
 mod pattern;
+mod postings;
 pub mod sample;
 mod series;
 mod source;
 
+pub use block::{Block, BlockFault};
+pub use block_writer::{WriteFault, write as write_block};
 pub use histogram::{FloatHistogram, ResetHint};
 pub use label::{Label, Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, all_match};

@@ -135,19 +135,16 @@ impl Source for Memory {
             .iter()
             .filter(|one| all_match(select.matchers, &one.labels))
         {
-            let floats = |at: i64| one.at_ms.partition_point(|time| *time <= at);
-            let histograms = |at: i64| one.histograms.partition_point(|sample| sample.at_ms <= at);
-            let (from, to) = (floats(select.after_ms), floats(select.until_ms));
-            let (first, last) = (histograms(select.after_ms), histograms(select.until_ms));
-            if from >= to && first >= last {
-                continue;
-            }
             let view = SeriesView {
                 labels: &one.labels,
-                at_ms: &one.at_ms[from..to.max(from)],
-                values: &one.values[from..to.max(from)],
-                histograms: &one.histograms[first..last.max(first)],
+                at_ms: &one.at_ms,
+                values: &one.values,
+                histograms: &one.histograms,
             };
+            let view = view.within(select);
+            if view.is_empty() {
+                continue;
+            }
             if !visit(view) {
                 break;
             }

@@ -43,3 +43,45 @@ pub trait Source {
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Result<(), SourceFault>;
 }
+
+impl<'a> SeriesView<'a> {
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.at_ms.is_empty() && self.histograms.is_empty()
+    }
+
+    /// The same series with the samples that are asked for.
+    #[must_use]
+    pub fn within(self, select: &Select<'_>) -> Self {
+        let from = self.at_ms.partition_point(|at| *at <= select.after_ms);
+        let to = self
+            .at_ms
+            .partition_point(|at| *at <= select.until_ms)
+            .max(from);
+        let first = self
+            .histograms
+            .partition_point(|one| one.at_ms <= select.after_ms);
+        let last = self
+            .histograms
+            .partition_point(|one| one.at_ms <= select.until_ms)
+            .max(first);
+        Self {
+            labels: self.labels,
+            at_ms: &self.at_ms[from..to],
+            values: &self.values[from..to],
+            histograms: &self.histograms[first..last],
+        }
+    }
+
+    /// The times of the first and the last sample.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let floats = self.at_ms.first().copied().zip(self.at_ms.last().copied());
+        let ends: Option<(&HistogramSample, &'a HistogramSample)> =
+            self.histograms.first().zip(self.histograms.last());
+        let histograms = ends.map(|(first, last)| (first.at_ms, last.at_ms));
+        match (floats, histograms) {
+            (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
+            (one, two) => one.or(two),
+        }
+    }
+}
