@@ -120,7 +120,7 @@ impl Block {
             })
         })();
         let index = inflate(&bytes, segment.ok_or_else(damaged)?).ok_or_else(damaged)?;
-        let parsed = Self::index(&mut Bytes(&index), bytes.clone());
+        let parsed = Self::index(&mut Bytes(&index), bytes);
         parsed.ok_or_else(damaged)
     }
 
@@ -240,6 +240,9 @@ fn inflate(bytes: &[u8], segment: Segment) -> Option<Vec<u8>> {
     (raw.len() == segment.raw).then_some(raw)
 }
 
+/// Times, values and histograms of a series.
+type Columns = (Arc<[i64]>, Vec<f64>, Vec<HistogramSample>);
+
 /// What one walk has decoded: segments come in order, columns are shared.
 struct Decoded<'a> {
     block: &'a Block,
@@ -271,7 +274,7 @@ impl Decoded<'_> {
         Some(times)
     }
 
-    fn series(&mut self, entry: &Entry) -> Option<(Arc<[i64]>, Vec<f64>, Vec<HistogramSample>)> {
+    fn series(&mut self, entry: &Entry) -> Option<Columns> {
         let (times, values) = match entry.column {
             Some(column) => {
                 let times = self.column(column)?;

@@ -110,13 +110,12 @@ impl Writer {
                 columns.push(0);
                 continue;
             }
-            let column = match known.get(one.at_ms) {
-                Some(column) => *column,
-                None => {
-                    places.push(self.part(|out| put_times(out, one.at_ms))?);
-                    known.insert(one.at_ms, places.len());
-                    places.len()
-                }
+            let column = if let Some(column) = known.get(one.at_ms) {
+                *column
+            } else {
+                places.push(self.part(|out| put_times(out, one.at_ms))?);
+                known.insert(one.at_ms, places.len());
+                places.len()
             };
             columns.push(column);
         }

@@ -23,7 +23,7 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Writes a signed integer so that small ones of both signs are short.
 pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
-    put(out, (value << 1 ^ value >> 63) as u64);
+    put(out, (value << 1 ^ value >> 63).cast_unsigned());
 }
 
 /// Bytes being read; every reading can fail, because a block may be damaged.
@@ -55,7 +55,7 @@ impl<'a> Bytes<'a> {
 
     pub(crate) fn signed(&mut self) -> Option<i64> {
         let value = self.unsigned()?;
-        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+        Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     pub(crate) fn float(&mut self) -> Option<f64> {

@@ -3,7 +3,8 @@
 //! - [`Labels`] names a series; [`Matcher`] selects by labels.
 //! - [`Value`] is a float or a [`FloatHistogram`]; the stale marker is a float ([`sample::is_stale`]).
 //! - [`exposition::Reader`] reads what targets expose, without copying it.
-//! - [`Source`] is what a query reads from.
+//! - [`Source`] is what a query reads from: [`Head`] holds the newest samples, [`Block`] older ones as bytes
+//!   ([`write_block`]), [`Memory`] small results.
 //!
 //! Units: times are milliseconds since 1970-01-01 UTC, as in the field's formats.
 //!
@@ -20,6 +21,7 @@ mod block;
 mod block_writer;
 mod codec;
 pub mod exposition;
+mod head;
 pub mod histogram;
 pub mod label;
 mod matcher;
@@ -32,6 +34,7 @@ mod source;
 
 pub use block::{Block, BlockFault};
 pub use block_writer::{WriteFault, write as write_block};
+pub use head::{Appended, Full, Head, SeriesId, TargetId};
 pub use histogram::{FloatHistogram, ResetHint};
 pub use label::{Label, Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, all_match};

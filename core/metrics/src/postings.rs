@@ -36,18 +36,6 @@ impl Postings {
         self.all.insert_range(0..count);
     }
 
-    /// Takes series away.
-    pub(crate) fn remove(&mut self, numbers: &RoaringBitmap) {
-        self.all -= numbers;
-        for values in self.by_name.values_mut() {
-            for set in values.values_mut() {
-                *set -= numbers;
-            }
-            values.retain(|_, set| !set.is_empty());
-        }
-        self.by_name.retain(|_, values| !values.is_empty());
-    }
-
     /// Series that fulfil every condition.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
         let mut selected: Option<RoaringBitmap> = None;
