@@ -4,7 +4,7 @@
 //! - [`Value`] is a float or a [`FloatHistogram`]; the stale marker is a float ([`sample::is_stale`]).
 //! - [`exposition::Reader`] reads what targets expose, without copying it.
 //! - [`Source`] is what a query reads from: [`Head`] holds the newest samples, [`Block`] older ones as bytes
-//!   ([`write_block`]), [`Memory`] small results.
+//!   ([`write_block`]), [`Memory`] small results, and [`Union`] joins them.
 //!
 //! Units: times are milliseconds since 1970-01-01 UTC, as in the field's formats.
 //!
@@ -31,6 +31,7 @@ mod postings;
 pub mod sample;
 mod series;
 mod source;
+mod union;
 
 pub use block::{Block, BlockFault};
 pub use block_writer::{WriteFault, write as write_block};
@@ -43,3 +44,4 @@ pub use pattern::{Pattern, PatternFault, compile};
 pub use sample::{HistogramSample, Sample, Value};
 pub use series::SeriesFault;
 pub use source::{Select, SeriesView, Source, SourceFault};
+pub use union::Union;
