@@ -1,7 +1,7 @@
 //! Runs scripts of the `PromQL` acceptance language against the query engine: text in, a verdict a case out.
 //!
 //! [`run`] plays one script. Each `eval` is a case; an instant one is played as a range query too, whose middle
-//! step must agree. A failed case does not end a script; a line that cannot be read does.
+//! step must agree, and pinned to its time with `@` and evaluated at other times, which must agree too. A failed case does not end a script; a line that cannot be read does.
 #![expect(
     clippy::float_cmp,
     clippy::cast_possible_truncation,
@@ -12,6 +12,7 @@
 
 mod compare;
 mod convert;
+mod pin;
 mod run;
 mod script;
 

@@ -1,5 +1,6 @@
 //! Plays a script.
 
+use crate::pin::pin;
 use crate::script::{Command, Eval, Expect, Expected, Load, Wanted, read};
 use crate::{compare, convert};
 use anyhow::Result;
@@ -111,6 +112,15 @@ fn check(memory: &Memory, eval: &Eval) -> Checked {
                 )
                 .map_err(|fault| format!("as a range: {fault}"))?;
             }
+            let mut pinned = expr.clone();
+            if expect.range.is_none() && pin(&mut pinned, at) {
+                for moved in elsewhere(at) {
+                    let outcome = play(&pinned, When::Instant(moved))
+                        .map_err(|fault| format!("pinned, at {moved} ms it fails: {fault}"))?;
+                    instant(expect, &outcome, moved)
+                        .map_err(|fault| format!("pinned, at {moved} ms: {fault}"))?;
+                }
+            }
             Ok(())
         }
         When::Range {
@@ -127,6 +137,14 @@ fn check(memory: &Memory, eval: &Eval) -> Checked {
             matrix(&expect.series, found, start_ms, end_ms, step_ms)
         }
     }
+}
+
+/// Other times at which a pinned query must yield the same.
+fn elsewhere(at: i64) -> Vec<i64> {
+    if at == 0 {
+        return vec![-1000, 0, 1000];
+    }
+    vec![-10 * at, 0, at / 5, at, 10 * at]
 }
 
 /// Whether a case is played as a range query too.
