@@ -19,6 +19,7 @@ cargo xtask TASK
   walls    prove that an effect in the core is refused
   linked   licences and bans of what is linked into the binary, by deny.toml
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
+  conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
   bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
            fleet, ledger, spec, scale";
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Some("walls") => walls::run(&root()),
         Some("linked") => linked::run(&root()),
         Some("bless") => bless(),
+        Some("conformance") => conformance(rest),
         Some("sim") => sim(rest),
         Some("bench") => bench(rest),
         _ => {
@@ -182,6 +184,25 @@ fn bless() -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Where the acceptance scripts are: named, or below the folder that the environment names.
+fn conformance(arguments: &[String]) -> Result<()> {
+    let suite = arguments.first().map(String::as_str);
+    if suite != Some("promql") {
+        bail!("`cargo xtask conformance promql [DIR]` is what there is");
+    }
+    let folder = match (arguments.get(1), std::env::var_os("MAINSTAY_CONFORMANCE")) {
+        (Some(folder), _) => std::env::current_dir()?.join(folder),
+        (None, Some(folder)) => PathBuf::from(folder).join("promqltest"),
+        (None, None) => bail!(
+            "no scripts are named\n\nhint: `cargo xtask conformance promql DIR`, or set `MAINSTAY_CONFORMANCE`"
+        ),
+    };
+    let folder = folder.to_string_lossy().into_owned();
+    let mut command = vec!["run", "--quiet", "--package", "mainstay-conformance"];
+    command.extend(["--bin", "promql", "--", &folder]);
+    cargo_within(None, &command, &[])
 }
 
 fn sim(arguments: &[String]) -> Result<()> {
