@@ -21,7 +21,7 @@ cargo xtask TASK
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   sim      lives of the simulator: --schedules N --seed S
   bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
-           ledger, spec, scale";
+           ledger, spec, scale, crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

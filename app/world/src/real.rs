@@ -69,7 +69,7 @@ impl RealWorld {
         await_known(&runtime, &before);
         let secrets: Arc<dyn Secrets> = Arc::new(FileSecrets::new(&state.secrets()));
         Ok(Self {
-            stores: Stores::start(&state.stores(), Arc::clone(&secrets))?,
+            stores: Stores::start(&state.stores(), Arc::clone(&secrets)),
             secrets,
             runtime,
             prober: Prober::new(state.dir(), binary)?,

@@ -10,6 +10,7 @@
 //!
 //! What this crate never does: start or stop a server, or decide when one should run.
 
+mod client;
 mod fault;
 mod folder;
 mod initdb;

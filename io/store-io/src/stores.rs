@@ -53,14 +53,14 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Stores below `STATE/ENV/stores`; begins to ask servers on a thread of its own.
-    pub fn start(folder: &Path, secrets: Arc<dyn Secrets>) -> std::io::Result<Self> {
-        Ok(Self {
+    /// Stores below `STATE/ENV/stores`; each server is asked on a thread of its own.
+    pub fn start(folder: &Path, secrets: Arc<dyn Secrets>) -> Self {
+        Self {
             folder: folder.to_owned(),
-            watch: Watch::start(Arc::clone(&secrets))?,
+            watch: Watch::start(Arc::clone(&secrets)),
             secrets,
             work: BTreeMap::new(),
-        })
+        }
     }
 
     /// Where a store's data lies.

@@ -31,6 +31,15 @@ pub(crate) fn load() -> Result<String> {
 impl Platform {
     /// A platform of one service `web` with so many replicas; `more` is further YAML of the service.
     pub fn new(replicas: u32, more: &str) -> Result<Self> {
+        Self::of(&format!(
+            "services:\n  web:\n    run: ./bin/sample\n    \
+             port: 3000\n    replicas: {replicas}\n    ready: /ready\n    env: {{ GREETING: hello, QUIET: \"1\" }}\n{more}\
+             domains:\n  localhost:\n    routes:\n      /: {{ to: web }}\n"
+        ))
+    }
+
+    /// A platform of these services, stores, jobs and domains, with the sample as `bin/sample`.
+    pub fn of(rest: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = built()?.join("mainstay");
         fs::create_dir(folder.path().join("bin"))?;
@@ -42,11 +51,7 @@ impl Platform {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
-        let text = format!(
-            "mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\nservices:\n  web:\n    run: ./bin/sample\n    \
-             port: 3000\n    replicas: {replicas}\n    ready: /ready\n    env: {{ GREETING: hello, QUIET: \"1\" }}\n{more}\
-             domains:\n  localhost:\n    routes:\n      /: {{ to: web }}\n"
-        );
+        let text = format!("mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\n{rest}");
         fs::write(folder.path().join("mainstay.yaml"), text)?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Ok(Self {
@@ -68,12 +73,17 @@ impl Platform {
 
     /// Runs a command and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
-        let output = Command::new(&self.binary)
+        Ok(self.command(arguments).output()?)
+    }
+
+    /// A command, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
             .args(arguments)
             .current_dir(self.folder.path())
-            .env("XDG_STATE_HOME", self.folder.path().join("anchors"))
-            .output()?;
-        Ok(output)
+            .env("XDG_STATE_HOME", self.folder.path().join("anchors"));
+        command
     }
 
     /// Runs a command that has to succeed.

@@ -70,7 +70,7 @@ impl Place {
         }
         let secrets = FileSecrets::new(&folder.path().join("secrets"));
         let kept = Arc::new(secrets.clone());
-        let stores = Stores::start(&folder.path().join("stores"), kept).unwrap();
+        let stores = Stores::start(&folder.path().join("stores"), kept);
         let order = StoreOrder {
             store: ServiceName::new("db").unwrap(),
             address: kind.server().map(|_| address()),
