@@ -10,6 +10,7 @@
 mod answer;
 mod blob;
 mod clock;
+mod failpoint;
 mod gateway;
 mod inherited;
 mod logs;

@@ -13,6 +13,7 @@
 mod client;
 mod fault;
 mod folder;
+mod inherit;
 mod initdb;
 mod postgres;
 mod program;

@@ -6,12 +6,16 @@ use crate::secret::Secrets;
 use mainstay_atoms::{Server, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// From one question to the next, while a server is not ready and once it is.
 const EAGER: Duration = Duration::from_millis(50);
 const CALM: Duration = Duration::from_secs(5);
+
+/// With less space than this, in bytes, no server goes on for long: one block of a large table or log.
+const SPACE: u64 = 1 << 20;
 
 /// The last answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,10 +152,24 @@ fn ask(name: &ServiceName, asked: &Asked, secrets: &dyn Secrets) -> Readiness {
         Server::Postgres(_) => crate::postgres::accepts_writes(&data, address.port()),
         Server::Redis(_) => crate::redis::accepts_writes(name.as_str(), address, secrets),
     };
-    match answer {
+    match answer.and_then(|()| has_space(&data)) {
         Ok(()) => Readiness::Ready,
         Err(why) => Readiness::Silent { why },
     }
+}
+
+/// A server on a full disk answers, and fails who writes more than what it has taken from the disk before.
+fn has_space(data: &Path) -> Result<(), String> {
+    let Ok(disk) = rustix::fs::statvfs(data) else {
+        // What cannot be looked at is not taken for full.
+        return Ok(());
+    };
+    let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if left >= SPACE {
+        return Ok(());
+    }
+    let place = data.display();
+    Err(format!("its disk is full: {left} bytes are left at `{place}`"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

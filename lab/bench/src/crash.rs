@@ -71,7 +71,7 @@ const WEIGHTS: [(Victim, u32); 7] = [
 
 /// So many kills, then `down`, whose end has to leave nothing, and `up`: it also begins the count of ends
 /// anew, by which restarts wait longer and longer.
-const ROUND: u32 = 25;
+const ROUND: u32 = 12;
 
 /// How long anything may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(120);

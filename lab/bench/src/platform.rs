@@ -51,7 +51,7 @@ impl Platform {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
-        let text = format!("mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\n{rest}");
+        let text = format!("mainstay: 1\nname: bench-{port}\ngateway: {{ http: {port} }}\n{rest}");
         fs::write(folder.path().join("mainstay.yaml"), text)?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Ok(Self {
