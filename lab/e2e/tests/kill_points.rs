@@ -65,7 +65,7 @@ fn killed_at_every_step(point: &str) {
     if !cfg!(debug_assertions) {
         return mainstay_e2e::say("skipped: a release build does not kill itself");
     }
-    let platform = every_step(point);
+    let platform = every_step(&point.replace('_', "-"));
     platform.up();
     let kept = others(&platform);
     for (turn, kind) in (1_u32..).zip(kinds()) {
