@@ -72,12 +72,12 @@ impl Clock {
     }
 }
 
-/// The next time of day, at least an hour from now, in UTC: milliseconds since 1970.
-pub fn next(hour: u64, minute: u64) -> u64 {
-    const DAY: u64 = 86_400_000;
+/// A time that the machine's own clock does not come by while a test runs: its hour, and half past that hour
+/// in milliseconds since 1970, both in UTC, about half a day from now.
+pub fn far() -> (u64, u64) {
+    const HOUR: u64 = 3_600_000;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = u64::try_from(now.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(0);
-    let of_day = (hour * 60 + minute) * 60_000;
-    let at = now - now % DAY + of_day;
-    if at > now + 3_600_000 { at } else { at + DAY }
+    let hour = now / HOUR + 12;
+    (hour % 24, hour * HOUR + HOUR / 2)
 }

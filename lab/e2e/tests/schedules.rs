@@ -1,6 +1,6 @@
 //! Times of a schedule: a run comes by itself, meets one that still runs, or was missed.
 
-use mainstay_e2e::clock::{Clock, library, next};
+use mainstay_e2e::clock::{Clock, far, library};
 use mainstay_e2e::{Platform, until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -9,9 +9,12 @@ use std::os::unix::fs::PermissionsExt as _;
 
 const MINUTE: u64 = 60_000;
 
-/// A platform with one job that waits until the file `go` is there, whose control plane goes by the clock.
-fn scheduled(name: &str, cron: &str, more: &str) -> Option<(Platform, Clock)> {
+/// A platform with one job that waits until the file `go` is there and comes at these minutes of one hour, the
+/// clock of its control plane, and half past that hour.
+fn scheduled(name: &str, minutes: &str, more: &str) -> Option<(Platform, Clock, u64)> {
     let library = library()?;
+    let (hour, half_past) = far();
+    let cron = format!("{minutes} {hour} * * *");
     let keys = "    run: ./bin/mainstay-sample\n    port: 3000\n    ready: { path: /ready }";
     let platform = Platform::single(name, keys);
     platform.script("wait", "until [ -e \"$PLACE/go\" ]; do sleep 0.05; done");
@@ -29,7 +32,7 @@ fn scheduled(name: &str, cron: &str, more: &str) -> Option<(Platform, Clock)> {
     let clock = Clock::new(&platform, library);
     platform.process("serve").kill();
     clock.up(&platform);
-    Some((platform, clock))
+    Some((platform, clock, half_past))
 }
 
 fn go(platform: &Platform) {
@@ -67,30 +70,28 @@ fn becomes(platform: &Platform, from: u64, wanted: &[(u64, &str)]) {
 
 #[test]
 fn a_time_of_the_schedule_has_its_run_by_itself() {
-    let Some((platform, clock)) = scheduled("cron", "30 6 * * *", "") else {
+    let Some((platform, clock, from)) = scheduled("cron", "30", "") else {
         return;
     };
     go(&platform);
-    let due = next(6, 30);
-    clock.set(due - 2_000);
-    becomes(&platform, due, &[(0, "ok")]);
+    clock.set(from - 2_000);
+    becomes(&platform, from, &[(0, "ok")]);
     let run = &runs(&platform)[0];
     assert_eq!(
         (&run["cause"], &run["attempt"]),
         (&"schedule".into(), &1.into())
     );
     let begun = run["begun_ms"].as_u64().expect("a time");
-    assert!(begun >= due, "not before its time: {run}");
-    platform.run(&["jobs"]).exits(0).says(&["turn", "30 6 * * *"]);
+    assert!(begun >= from, "not before its time: {run}");
+    platform.run(&["jobs"]).exits(0).says(&["turn", "* * *"]);
 }
 
 /// Two times come while the run of the first goes on; then it may end, and a third time comes.
 fn overlaps(name: &str, policy: &str, while_it_runs: &[(u64, &str)], after: &[(u64, &str)]) {
     let more = format!("    overlap: {policy}\n");
-    let Some((platform, clock)) = scheduled(name, "30,31,40 6 * * *", &more) else {
+    let Some((platform, clock, from)) = scheduled(name, "30,31,40", &more) else {
         return;
     };
-    let from = next(6, 30);
     clock.set(from - 1_000);
     becomes(&platform, from, &[(0, "running")]);
     clock.set(from + MINUTE + 1_000);
@@ -138,11 +139,10 @@ fn outage(platform: &Platform, clock: &Clock, to: u64) {
 
 #[test]
 fn times_that_were_missed_are_made_up_for_by_one_run() {
-    let Some((platform, clock)) = scheduled("missed", "30,40,50 6 * * *", "") else {
+    let Some((platform, clock, from)) = scheduled("missed", "30,40,50", "") else {
         return;
     };
     go(&platform);
-    let from = next(6, 30);
     clock.set(from - 5 * MINUTE);
     platform.steady();
     outage(&platform, &clock, from + 180 * MINUTE);
@@ -154,11 +154,10 @@ fn times_that_were_missed_are_made_up_for_by_one_run() {
 #[test]
 fn times_that_were_missed_are_forgotten_where_the_file_says_so() {
     let more = "    missed: skip\n";
-    let Some((platform, clock)) = scheduled("skip", "30 6 * * *", more) else {
+    let Some((platform, clock, from)) = scheduled("skip", "30", more) else {
         return;
     };
     go(&platform);
-    let from = next(6, 30);
     clock.set(from - 5 * MINUTE);
     platform.steady();
     outage(&platform, &clock, from + 180 * MINUTE);
@@ -168,10 +167,9 @@ fn times_that_were_missed_are_forgotten_where_the_file_says_so() {
 
 #[test]
 fn a_run_that_was_cut_off_hides_no_time_that_was_missed_after_it() {
-    let Some((platform, clock)) = scheduled("cut", "30,50 6 * * *", "") else {
+    let Some((platform, clock, from)) = scheduled("cut", "30,50", "") else {
         return;
     };
-    let from = next(6, 30);
     clock.set(from - 1_000);
     becomes(&platform, from, &[(0, "running")]);
     outage(&platform, &clock, from + 180 * MINUTE);
