@@ -3,6 +3,7 @@
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
+use crate::wait::carried;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
 use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
@@ -496,20 +497,7 @@ impl Engine {
     }
 
     pub(crate) fn wait_for(&mut self, waits: &[Wait], now: Moment) {
-        let began = |wait: &Wait| {
-            let same = |old: &&(Wait, Moment)| {
-                std::mem::discriminant(&old.0) == std::mem::discriminant(wait)
-                    && old.0.instance() == wait.instance()
-            };
-            self.waits
-                .iter()
-                .find(same)
-                .map_or(now, |(_, since)| *since)
-        };
-        self.waits = waits
-            .iter()
-            .map(|wait| (wait.clone(), began(wait)))
-            .collect();
+        self.waits = carried(&self.waits, waits, now);
     }
 
     pub(crate) fn put_off(&mut self, now: Moment) {

@@ -3,9 +3,10 @@
 use crate::engine::Engine;
 use crate::look::same;
 use crate::request::Refusal;
+use crate::wait::carried;
 use crate::world::{EffectFault, Order, RecordFault, Seen, World};
 use mainstay_atoms::{Actor, Cause, Moment, ServiceName, Wall};
-use mainstay_plan::{Event, Run, Runs, Step, Wait, decide_jobs};
+use mainstay_plan::{Event, Observed, Run, Runs, Step, Wait, decide_jobs};
 use mainstay_workload::Exit;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) struct JobLook {
     offset: u64,
     /// A step did not work; it is not tried before.
     retry: Option<Moment>,
+    /// Steps that are recorded and cannot be done yet.
+    open: Vec<Step>,
     /// What jobs wait for.
     pub(crate) waits: Vec<(Wait, Moment)>,
 }
@@ -61,43 +64,66 @@ impl Engine {
             return Ok(false);
         }
         self.jobs.retry = None;
-        let observed = self.observed(world);
+        let mut observed = self.observed(world);
+        self.reserve(&mut observed);
         let record = self.serving.as_ref().filter(|_| !self.history.down);
         let decision = decide_jobs(record, &observed, (now, wall));
         self.jobs.offset = offset;
         self.jobs.again = decision.again;
-        self.jobs.waits = decision.waits.into_iter().map(|wait| (wait, now)).collect();
+        let mut waits = decision.waits;
         self.jobs.seen = self.seen.clone().filter(|_| decision.steps.is_empty());
         let busy = !decision.steps.is_empty();
+        self.jobs.open.retain(|open| decision.steps.contains(open));
         for step in decision.steps {
-            self.job_step(&step, now, world)?;
+            if let Some(wait) = self.job_step(&step, world)? {
+                self.jobs.retry = Some(now.after(RETRY));
+                waits.push(wait);
+            }
         }
+        self.jobs.waits = carried(&self.jobs.waits, &waits, now);
         Ok(busy)
     }
 
+    /// The numbers of runs that the plan under way will begin are not given to others.
+    fn reserve(&self, observed: &mut Observed) {
+        let left = self
+            .run
+            .iter()
+            .filter_map(|run| run.plan.steps.get(run.next..));
+        for step in left.flatten() {
+            if let Step::Start { launch } = step
+                && launch.job.is_some()
+                && let Some(runs) = observed.jobs.get_mut(&launch.instance.service)
+            {
+                runs.last = runs.last.max(launch.instance.ordinal);
+            }
+        }
+    }
+
+    /// Records a step, once however often it is tried, and does it; what it waits for, if it cannot be done yet.
     fn job_step(
         &mut self,
         step: &Step,
-        now: Moment,
         world: &mut impl World,
-    ) -> Result<(), RecordFault> {
+    ) -> Result<Option<Wait>, RecordFault> {
         let by = Actor::itself();
-        self.record(world, &by, vec![Event::JobStep { step: step.clone() }])?;
+        if !self.jobs.open.contains(step) {
+            self.record(world, &by, vec![Event::JobStep { step: step.clone() }])?;
+            self.jobs.open.push(step.clone());
+        }
         let order = Order {
             epoch: self.epoch(),
             step,
             table: None,
         };
-        match world.apply(&order) {
-            Ok(()) => {}
-            Err(EffectFault::Later(seen)) => {
-                let wait = Wait::Effect {
-                    step: step.to_string(),
-                    seen,
-                };
-                self.jobs.waits = vec![(wait, now)];
-                self.jobs.retry = Some(now.after(RETRY));
-            }
+        let applied = world.apply(&order);
+        if let Err(EffectFault::Later(seen)) = applied {
+            let step = step.to_string();
+            return Ok(Some(Wait::Effect { step, seen }));
+        }
+        self.jobs.open.retain(|open| open != step);
+        match applied {
+            Ok(()) | Err(EffectFault::Later(_)) => {}
             Err(EffectFault::Never(_)) => {
                 if let Step::Start { launch } = step {
                     let exit = Exit {
@@ -115,7 +141,7 @@ impl Engine {
             }
             Err(EffectFault::Fenced(by)) => self.fenced = Some(by),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Runs around a release whose plan ended before they began: they will not begin any more.

@@ -17,6 +17,7 @@ mod look;
 mod order;
 mod progress;
 mod request;
+mod wait;
 mod world;
 
 pub use answer::Phase;

@@ -11,6 +11,7 @@ mod answer;
 mod blob;
 mod clock;
 mod durable;
+mod failpoint;
 mod gateway;
 mod inherited;
 mod logs;

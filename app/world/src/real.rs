@@ -1,6 +1,7 @@
 //! The world as the machine gives it.
 
 use crate::blob::Blobs;
+use crate::failpoint::{Failpoints, Point};
 use crate::gateway::Keeper;
 use crate::state::State;
 use crate::{answer, clock, port};
@@ -9,7 +10,7 @@ use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, W
 use mainstay_faults::chain;
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
-use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
+use mainstay_plan::{Event, History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
     Runtime, StartFault, StopFault, Watched,
@@ -42,6 +43,7 @@ pub struct RealWorld {
     pub(crate) stores: Stores,
     pub(crate) secrets: Arc<dyn Secrets>,
     ledger: Ledger,
+    failpoints: Failpoints,
     blobs: Blobs,
     /// When each end was first seen.
     ended: BTreeMap<Run, Moment>,
@@ -69,13 +71,14 @@ impl RealWorld {
         await_known(&runtime, &before);
         let secrets: Arc<dyn Secrets> = Arc::new(FileSecrets::new(&state.secrets()));
         Ok(Self {
-            stores: Stores::start(&state.stores(), Arc::clone(&secrets))?,
+            stores: Stores::start(&state.stores(), Arc::clone(&secrets)),
             secrets,
             runtime,
             prober: Prober::new(state.dir(), binary)?,
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             ledger,
+            failpoints: Failpoints::new(state.dir()),
             blobs: Blobs::new(state.plans()),
             ended: BTreeMap::new(),
             ready: BTreeMap::new(),
@@ -85,6 +88,43 @@ impl RealWorld {
             before,
             owned: BTreeMap::new(),
         })
+    }
+
+    /// What a step says.
+    fn effect(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
+        match order.step {
+            Step::Start { launch } => self.start(launch, order),
+            Step::Publish(_) => match &order.table {
+                Some(table) => self.gateway.publish(table),
+                None => Err(EffectFault::Never("a publication without its table".into())),
+            },
+            Step::Stop {
+                instance,
+                generation,
+                stop,
+            } => {
+                let stopped = self.runtime.stop(instance, *generation, stop, order.epoch);
+                stopped.map_err(|fault| match &fault {
+                    StopFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
+                    StopFault::Unknown { .. } | StopFault::Signal { .. } => {
+                        EffectFault::Never(fault.to_string())
+                    }
+                    StopFault::Silent { .. } => EffectFault::Later(chain(&fault)),
+                })
+            }
+            Step::Clear { instance, .. } => self
+                .runtime
+                .forget(instance)
+                .map_err(|fault| EffectFault::Later(chain(&fault))),
+            Step::Prepare { order } => self.prepare(order),
+            Step::Provision { order } => self.provision(order),
+            Step::AwaitReady { .. }
+            | Step::AwaitRun { .. }
+            | Step::AwaitAcknowledged { .. }
+            | Step::AwaitDrained { .. }
+            | Step::AwaitStopped { .. }
+            | Step::Serve { .. } => Ok(()),
+        }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -211,7 +251,10 @@ impl RealWorld {
                     asked: exit.ended == Ended::Stopped,
                     lost: false,
                 },
-                at: *self.ended.entry(run.clone()).or_insert(now),
+                at: *self
+                    .ended
+                    .entry(run.clone())
+                    .or_insert_with(|| ended(fact, exit, started).min(now)),
             },
             InstanceState::Lost { .. } => Running::Ended {
                 exit: Exit {
@@ -359,46 +402,21 @@ impl World for RealWorld {
     }
 
     fn keeps(&self, store: &ServiceName) -> bool {
-        self.stores.has(store)
+        self.keeps_store(store)
     }
 
     fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
-        match order.step {
-            Step::Start { launch } => self.start(launch, order),
-            Step::Publish(_) => match &order.table {
-                Some(table) => self.gateway.publish(table),
-                None => Err(EffectFault::Never("a publication without its table".into())),
-            },
-            Step::Stop {
-                instance,
-                generation,
-                stop,
-            } => {
-                let stopped = self.runtime.stop(instance, *generation, stop, order.epoch);
-                stopped.map_err(|fault| match &fault {
-                    StopFault::Stale { .. } => EffectFault::Fenced(fault.to_string()),
-                    StopFault::Unknown { .. } | StopFault::Signal { .. } => {
-                        EffectFault::Never(fault.to_string())
-                    }
-                    StopFault::Silent { .. } => EffectFault::Later(chain(&fault)),
-                })
-            }
-            Step::Clear { instance, .. } => self
-                .runtime
-                .forget(instance)
-                .map_err(|fault| EffectFault::Later(chain(&fault))),
-            Step::Prepare { order } => self.prepare(order),
-            Step::Provision { order } => self.provision(order),
-            Step::AwaitReady { .. }
-            | Step::AwaitRun { .. }
-            | Step::AwaitAcknowledged { .. }
-            | Step::AwaitDrained { .. }
-            | Step::AwaitStopped { .. }
-            | Step::Serve { .. } => Ok(()),
+        self.failpoints.pass(order.step, Point::BeforeEffect);
+        let applied = self.effect(order);
+        if applied.is_ok() {
+            self.failpoints.pass(order.step, Point::BeforeOutcome);
         }
+        applied
     }
 
     fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
+        self.failpoints.before(&entries);
+        let events: Vec<Event> = entries.iter().map(|entry| entry.event.clone()).collect();
         let size = self.ledger.size();
         let draft = |(place, entry): (usize, Entry)| {
             let (code, name) = entry.event.kind();
@@ -424,8 +442,9 @@ impl World for RealWorld {
             .collect::<Result<Vec<_>, _>>()?;
         self.ledger
             .append_all(drafts)
-            .map(drop)
-            .map_err(|fault| RecordFault(chain(&fault)))
+            .map_err(|fault| RecordFault(chain(&fault)))?;
+        self.failpoints.after(&events);
+        Ok(())
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<Digest, RecordFault> {
@@ -508,5 +527,15 @@ fn ran(fact: &InstanceFact) -> String {
             }
         }
         InstanceState::Lost { reason } => reason.clone(),
+    }
+}
+
+/// When a run ended, which may be long before it is seen: by its own length, which the shim measured by the
+/// civil clock. One that makes no sense is as if it ended now.
+fn ended(fact: &InstanceFact, exit: &mainstay_process_io::Exit, started: Moment) -> Moment {
+    let began = fact.started.unwrap_or(exit.at);
+    match exit.at.0.checked_sub(began.0) {
+        Some(ran) => started.after(Duration::from_millis(ran)),
+        None => Moment(u64::MAX),
     }
 }

@@ -8,6 +8,7 @@ use mainstay_plan::{Contents, store_order};
 use mainstay_process_io::{Here, RunsAs};
 use mainstay_spec::StoreOrder;
 use mainstay_store_io::{Done, Readiness, StoreFault};
+use std::collections::BTreeMap;
 
 /// Something that a release needs and this machine lacks, found before anything is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +89,31 @@ impl RealWorld {
 
     pub(crate) fn prepare(&mut self, order: &StoreOrder) -> Result<(), EffectFault> {
         let owner = self.owner(&order.store)?;
+        let formerly = match owner {
+            Some(owner) if !self.stores.belongs_to(&order.store, owner) => self.formerly(order),
+            _ => BTreeMap::new(),
+        };
         done(
-            self.stores.prepare(order, owner),
+            self.stores.prepare(order, owner, formerly),
             "its data is being prepared",
         )
+    }
+
+    /// The users of a store as they were before the state was moved, and as they are. Where nobody wrote down
+    /// who they were, all files are the store's.
+    fn formerly(&self, order: &StoreOrder) -> BTreeMap<u32, u32> {
+        let names: Vec<ServiceName> = order.users.iter().map(|user| user.name.clone()).collect();
+        let known = self.runtime().formerly(&names).into_iter();
+        known
+            .filter_map(|(was, name)| Some((was, self.owner(&name).ok()??)))
+            .collect()
+    }
+
+    /// Whether a store's data is there and its user's own. A state that was moved here has other users: its
+    /// stores are prepared again.
+    pub(crate) fn keeps_store(&self, store: &ServiceName) -> bool {
+        let owner = self.owner(store).ok().flatten();
+        self.stores.has(store) && owner.is_none_or(|owner| self.stores.belongs_to(store, owner))
     }
 
     pub(crate) fn provision(&mut self, order: &StoreOrder) -> Result<(), EffectFault> {

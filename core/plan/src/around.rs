@@ -22,10 +22,21 @@ impl Decider<'_> {
                 .into_iter()
                 .flat_map(|runs| runs.around(target.release, cause));
             let done = tries.any(|run| run.end.is_some_and(|end| end.exit.succeeded()));
-            if !done && !self.report.jobs.contains(name) {
+            let planned = self.planned(name).any(|planned| planned == cause);
+            if !done && !planned {
                 self.run_job(target, name, cause);
             }
         }
+    }
+
+    /// Runs of a job that this plan makes so far: one that stands before and after a release runs both times.
+    fn planned(&self, name: &ServiceName) -> impl Iterator<Item = Cause> {
+        self.draft.steps.iter().filter_map(move |step| match step {
+            Step::Start { launch } if launch.instance.service == *name => {
+                launch.job.as_ref().map(|job| job.cause)
+            }
+            _ => None,
+        })
     }
 
     fn run_job(&mut self, target: Target<'_>, name: &ServiceName, cause: Cause) {
@@ -44,7 +55,9 @@ impl Decider<'_> {
         let tries = known.map_or(0, |runs| runs.around(target.release, cause).count());
         let attempt = u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(1);
         let run = run_of(job, cause, attempt, None);
-        let Some(launch) = next_run(target.record, name, known, run) else {
+        let ahead = u32::try_from(self.planned(name).count()).unwrap_or(u32::MAX);
+        let last = known.map_or(0, |runs| runs.last).saturating_add(ahead);
+        let Some(launch) = next_run(target.record, name, last, run) else {
             return;
         };
         self.report.jobs.push(name.clone());

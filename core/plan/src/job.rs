@@ -63,17 +63,17 @@ pub fn decide_jobs(
     lane.decision
 }
 
-/// The next run of a job, ready to be begun.
+/// The run of a job that follows number `last`, ready to be begun.
 pub(crate) fn next_run(
     record: &ReleaseRecord,
     name: &ServiceName,
-    runs: Option<&Runs>,
+    last: u32,
     run: JobRun,
 ) -> Option<mainstay_atoms::Launch> {
     let id = InstanceId {
         service: name.clone(),
         release: *record.since.get(name)?,
-        ordinal: runs.map_or(0, |runs| runs.last) + 1,
+        ordinal: last.saturating_add(1),
     };
     // No other run has this id, so nobody has to be fenced off.
     job_launch(record, &id, Generation(1), run)
@@ -185,7 +185,7 @@ impl Lane<'_> {
             self.decision.waits.push(Wait::Needs { service, needs });
             return;
         }
-        if let Some(launch) = next_run(record, name, Some(runs), run) {
+        if let Some(launch) = next_run(record, name, runs.last, run) {
             self.decision.steps.push(Step::Start {
                 launch: Box::new(launch),
             });
@@ -262,10 +262,102 @@ fn later(at: Wall, wait: Duration) -> Wall {
 /// Times of the schedule up to here have had their run, or are not to have one.
 fn handled(job: &Job, runs: &Runs) -> Wall {
     let handled = runs.due.unwrap_or_default().max(runs.since);
-    let ends = runs.kept.iter().filter_map(|run| run.end.as_ref());
-    match (job.overlap, ends.map(|end| end.at).max()) {
+    match (job.overlap, runs.kept.iter().filter_map(over).max()) {
         // What came due while it ran is skipped.
-        (Overlap::Forbid, Some(end)) => handled.max(end),
+        (Overlap::Forbid, Some(over)) => handled.max(over),
         _ => handled,
+    }
+}
+
+/// Until when an ended run ran, by its own length: its end may have been seen long after, when the platform
+/// was away, and what came due meanwhile was missed. Nobody knows how long one that was cut off ran, so it
+/// stands in the way of nothing that came due after it began.
+fn over(run: &Run) -> Option<Wall> {
+    let end = run.end.as_ref()?;
+    if end.exit.lost {
+        return Some(run.begun);
+    }
+    Some(later(run.begun, Duration::from_millis(end.ran_ms)).min(end.at.max(run.begun)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::RunEnd;
+    use mainstay_workload::Exit;
+
+    const MINUTE: u64 = 60_000;
+
+    fn job(overlap: Overlap) -> Job {
+        Job {
+            build: None,
+            run: vec!["./job".into()],
+            artifact: vec![],
+            needs: vec![],
+            inject: std::collections::BTreeMap::new(),
+            env: std::collections::BTreeMap::new(),
+            size: mainstay_atoms::Size::default(),
+            stop: mainstay_atoms::Stop::default(),
+            schedule: None,
+            overlap,
+            missed: Missed::Run,
+            timeout: Duration::from_secs(3600),
+            retries: 0,
+            at_least_once: false,
+            one_way: false,
+        }
+    }
+
+    /// A run that began at minute 10, ran for five, and whose end was seen at minute 180.
+    fn seen_late(exit: Exit) -> Runs {
+        let mut runs = Runs::default();
+        runs.kept.push_back(Run {
+            instance: "digest.v1.1".parse().unwrap(),
+            generation: Generation(1),
+            job: run_of(
+                &job(Overlap::Forbid),
+                Cause::Schedule,
+                1,
+                Some(Wall(10 * MINUTE)),
+            ),
+            release: None,
+            by: mainstay_atoms::Actor::itself(),
+            begun: Wall(10 * MINUTE),
+            stopping: None,
+            end: Some(RunEnd {
+                exit,
+                ran_ms: 5 * MINUTE,
+                at: Wall(180 * MINUTE),
+            }),
+            launch: None,
+        });
+        runs.due = Some(Wall(10 * MINUTE));
+        runs
+    }
+
+    #[test]
+    fn what_came_due_while_the_platform_was_away_did_not_come_due_while_a_run_ran() {
+        let ok = Exit {
+            code: Some(0),
+            ..Exit::default()
+        };
+        let cut_off = Exit {
+            signal: Some(9),
+            lost: true,
+            ..Exit::default()
+        };
+        let forbid = job(Overlap::Forbid);
+        assert_eq!(handled(&forbid, &seen_late(ok)), Wall(15 * MINUTE));
+        assert_eq!(handled(&forbid, &seen_late(cut_off)), Wall(10 * MINUTE));
+        let queue = job(Overlap::Queue);
+        assert_eq!(handled(&queue, &seen_late(ok)), Wall(10 * MINUTE));
+    }
+
+    #[test]
+    fn a_run_never_ends_after_its_end_was_seen() {
+        let mut runs = seen_late(Exit::default());
+        // The clock was set back while it ran.
+        runs.kept[0].end.as_mut().unwrap().at = Wall(12 * MINUTE);
+        assert_eq!(handled(&job(Overlap::Forbid), &runs), Wall(12 * MINUTE));
     }
 }

@@ -41,7 +41,7 @@ pub struct RunEnd {
     pub exit: Exit,
     /// How long it ran, in milliseconds.
     pub ran_ms: u64,
-    /// When that was seen.
+    /// When that was seen, which may be long after.
     pub at: Wall,
 }
 

@@ -117,6 +117,11 @@ impl Runtime {
         Ok(found)
     }
 
+    /// Users that these had before the state was moved here, and whose they were.
+    pub fn formerly(&self, names: &[ServiceName]) -> BTreeMap<u32, ServiceName> {
+        user::formerly(&self.layout.state, names)
+    }
+
     /// Whose rights a service has; asked of the registry once, because the answer never changes.
     fn user(&self, launch: &Launch) -> Result<RunsAs, StartFault> {
         let found = self.user_of(&launch.instance.service);

@@ -182,6 +182,29 @@ fn given(registry: &Path, state: &Path, service: &ServiceName) -> Result<u32, Us
     Ok(uid)
 }
 
+/// Users that these services had in a state folder that is gone, or that has been moved here: files may still
+/// belong to them.
+pub(crate) fn formerly(state: &Path, services: &[ServiceName]) -> BTreeMap<u32, ServiceName> {
+    formerly_in(Path::new(REGISTRY), state, services)
+}
+
+fn formerly_in(
+    registry: &Path,
+    state: &Path,
+    services: &[ServiceName],
+) -> BTreeMap<u32, ServiceName> {
+    let own = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+    let table = record::read::<BTreeMap<u32, Owner>>(&registry.join("uids.json"));
+    let table = table.ok().flatten().unwrap_or_default();
+    let moved = |owner: &Owner| {
+        let there = owner.state.canonicalize();
+        owner.state != own && there.map_or(true, |there| there == own)
+    };
+    let ours = table.into_iter();
+    let ours = ours.filter(|(_, owner)| services.contains(&owner.service) && moved(owner));
+    ours.map(|(uid, owner)| (uid, owner.service)).collect()
+}
+
 fn lock(path: &Path) -> io::Result<File> {
     let lock = File::options()
         .write(true)
@@ -254,6 +277,24 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count, "somebody shares");
+    }
+
+    #[test]
+    fn whom_files_of_a_moved_state_belonged_to_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = folder.path().join("uids");
+        let [old, new, other] = ["old", "new", "other"].map(|name| folder.path().join(name));
+        for state in [&old, &other] {
+            fs::create_dir(state).unwrap();
+        }
+        let web = given(&registry, &old, &service("web")).unwrap();
+        given(&registry, &old, &service("api")).unwrap();
+        given(&registry, &other, &service("web")).unwrap();
+        fs::rename(&old, &new).unwrap();
+        std::os::unix::fs::symlink(&new, &old).unwrap();
+        given(&registry, &new, &service("web")).unwrap();
+        let known = formerly_in(&registry, &new, &[service("web")]);
+        assert_eq!(known, BTreeMap::from([(web, service("web"))]));
     }
 
     #[test]

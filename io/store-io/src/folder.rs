@@ -1,9 +1,11 @@
 //! A store's folder: whose it is, what it holds, and files in it that are written whole or not at all.
 
 use crate::fault::{StoreFault, file};
+use crate::inherit::{Heirs, take_over};
 use mainstay_atoms::ServiceName;
 use mainstay_spec::StoreKind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
@@ -84,6 +86,18 @@ impl Folder {
             return Err(StoreFault::Gone { store, path });
         }
         Ok(())
+    }
+
+    /// Gives a folder that belongs to another user to the store's, with everything in it.
+    pub(crate) fn inherit(&self, formerly: &BTreeMap<u32, u32>) -> Result<(), StoreFault> {
+        let Some(store) = self.owner else {
+            return Ok(());
+        };
+        let heirs = Heirs {
+            store,
+            others: formerly,
+        };
+        take_over(&self.root, &heirs).map_err(file(&self.root, "given"))
     }
 
     /// Makes the folder; what it holds is said once the data is there ([`Folder::mark`]).

@@ -10,8 +10,10 @@
 //!
 //! What this crate never does: start or stop a server, or decide when one should run.
 
+mod client;
 mod fault;
 mod folder;
+mod inherit;
 mod initdb;
 mod postgres;
 mod program;

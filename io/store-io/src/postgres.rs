@@ -3,6 +3,7 @@
 //! One administrator, `mainstay_admin`, who comes in by the socket in the data folder alone and is
 //! recognised by the kernel (peer authentication), so that no password for it exists.
 
+use crate::client::{Client, Unanswered};
 use crate::fault::{StoreFault, file};
 use crate::folder::Folder;
 use crate::initdb;
@@ -10,7 +11,6 @@ use crate::secret::Secrets;
 use crate::tell::password_name;
 use mainstay_atoms::Bytes;
 use mainstay_spec::{Postgres, StoreOrder, StoreUser};
-use postgres::{Client, Config, NoTls};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -18,13 +18,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// The administrator's role: no service or job can have a name with `_`.
 pub(crate) const ADMIN: &str = "mainstay_admin";
-
-/// Longest wait for an answer of the server.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who may come in how: the administrator by the socket, users by loopback with their password, and
 /// to the store's own database alone.
@@ -183,39 +179,21 @@ fn connect(data: &Path, port: u16, database: &str) -> Result<Admin, String> {
     // By way of the open folder the address is short, however deep the folder lies.
     let folder = File::open(data).map_err(|fault| fault.to_string())?;
     let host = format!("/proc/{}/fd/{}", std::process::id(), folder.as_raw_fd());
-    let client = Config::new()
-        .host_path(host)
-        .port(port)
-        .user(ADMIN)
-        .dbname(database)
-        .application_name("mainstay")
-        .connect_timeout(PATIENCE)
-        .options(&format!("-c statement_timeout={}", PATIENCE.as_millis()))
-        .connect(NoTls)
-        .map_err(|fault| said(&fault))?;
+    let client = Client::connect(Path::new(&host), port, (ADMIN, database));
     Ok(Admin {
-        client,
+        client: client.map_err(|fault| fault.said())?,
         _folder: folder,
     })
-}
-
-/// An error with its cause; the server's own message is the cause.
-fn said(fault: &postgres::Error) -> String {
-    match std::error::Error::source(fault) {
-        Some(cause) => cause.to_string(),
-        None => fault.to_string(),
-    }
 }
 
 /// Whether the server accepts writes: it gives out a transaction number, which it does not in
 /// recovery, and does not take transactions to be read-only.
 pub(crate) fn accepts_writes(data: &Path, port: u16) -> Result<(), String> {
-    let mut admin = connect(data, port, "postgres")?;
-    let asked = admin.client.query_one(
-        "SELECT txid_current()::text, current_setting('transaction_read_only')",
-        &[],
-    );
-    let row = asked.map_err(|fault| said(&fault))?;
+    let admin = connect(data, port, "postgres")?;
+    let asked = admin
+        .client
+        .query_one("SELECT txid_current()::text, current_setting('transaction_read_only')");
+    let row = asked.map_err(|fault| fault.said())?;
     match row.get::<_, &str>(1) {
         "off" => Ok(()),
         _ => Err("it is set to be read-only (default_transaction_read_only)".into()),
@@ -238,22 +216,16 @@ pub(crate) fn provision(
     };
     let refused = |what: &str| {
         let what = what.to_owned();
-        move |fault: postgres::Error| {
-            if fault.is_closed() {
-                return StoreFault::Silent {
-                    store: store.to_owned(),
-                    why: said(&fault),
-                };
+        move |fault: Unanswered| {
+            let (store, why) = (store.to_owned(), fault.said());
+            if fault.is_silence() {
+                return StoreFault::Silent { store, why };
             }
-            StoreFault::Refused {
-                store: store.to_owned(),
-                what,
-                why: said(&fault),
-            }
+            StoreFault::Refused { store, what, why }
         }
     };
-    let mut admin = connect(&data, port, "postgres").map_err(silent)?;
-    let client = &mut admin.client;
+    let admin = connect(&data, port, "postgres").map_err(silent)?;
+    let client = &admin.client;
     client
         .batch_execute("SELECT pg_reload_conf()")
         .map_err(refused("its configuration"))?;
@@ -290,8 +262,8 @@ pub(crate) fn provision(
             .batch_execute(&format!("ALTER ROLE {} NOLOGIN", name_of(login)))
             .map_err(refused("a login"))?;
     }
-    let mut inside = connect(&data, port, store).map_err(silent)?;
-    let client = &mut inside.client;
+    let inside = connect(&data, port, store).map_err(silent)?;
+    let client = &inside.client;
     let statements = has_statements(client).then_some("pg_stat_statements");
     let named = settings.extensions.iter().map(String::as_str);
     for extension in statements.into_iter().chain(named) {
@@ -323,7 +295,7 @@ fn unknown_extension(fault: StoreFault, extension: &str, version: u16) -> StoreF
     }
 }
 
-fn has_statements(client: &mut Client) -> bool {
+fn has_statements(client: &Client) -> bool {
     let asked = client.query_opt(
         "SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'",
         &[],
@@ -332,7 +304,7 @@ fn has_statements(client: &mut Client) -> bool {
 }
 
 /// Logins that this platform made and that may come in.
-fn logins(client: &mut Client) -> Result<Vec<String>, postgres::Error> {
+fn logins(client: &Client) -> Result<Vec<String>, Unanswered> {
     let rows = client.query(
         "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND NOT rolsuper",
         &[],
@@ -344,7 +316,7 @@ fn role_of_owner(store: &str) -> String {
     format!("{store}_owner")
 }
 
-fn make_role(client: &mut Client, name: &str, kind: &str) -> Result<(), postgres::Error> {
+fn make_role(client: &Client, name: &str, kind: &str) -> Result<(), Unanswered> {
     let there = client.query_opt("SELECT 1 FROM pg_roles WHERE rolname = $1", &[&name])?;
     let verb = if there.is_some() { "ALTER" } else { "CREATE" };
     client.batch_execute(&format!(
@@ -353,7 +325,7 @@ fn make_role(client: &mut Client, name: &str, kind: &str) -> Result<(), postgres
     ))
 }
 
-fn make_database(client: &mut Client, name: &str, owner: &str) -> Result<(), postgres::Error> {
+fn make_database(client: &Client, name: &str, owner: &str) -> Result<(), Unanswered> {
     let there = client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])?;
     let (name, owner) = (name_of(name), name_of(owner));
     // One of that name may be the server's own, as `postgres` is.

@@ -1,16 +1,21 @@
-//! Whether servers accept writes, asked again and again on a thread of its own.
+//! Whether servers accept writes, each asked again and again on a thread of its own: one
+//! that hangs says nothing about the others.
 
 use crate::folder::Folder;
 use crate::secret::Secrets;
 use mainstay_atoms::{Server, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// From one question to the next, while a server is not ready and once it is.
 const EAGER: Duration = Duration::from_millis(50);
 const CALM: Duration = Duration::from_secs(5);
+
+/// With less space than this, in bytes, no server goes on for long: one block of a large table or log.
+const SPACE: u64 = 1 << 20;
 
 /// The last answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,25 +48,20 @@ struct Entry {
     next: Instant,
 }
 
-type Shared = Arc<(Mutex<BTreeMap<ServiceName, Entry>>, Condvar)>;
+type Shared = (Mutex<BTreeMap<ServiceName, Entry>>, Condvar);
 
 /// Asks all servers that it is given.
 pub(crate) struct Watch {
-    shared: Shared,
+    shared: Arc<Shared>,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl Watch {
-    pub(crate) fn start(secrets: Arc<dyn Secrets>) -> std::io::Result<Self> {
-        let shared: Shared = Arc::default();
-        let own = Arc::downgrade(&shared);
-        std::thread::Builder::new()
-            .name("stores".into())
-            .spawn(move || {
-                while let Some(shared) = own.upgrade() {
-                    round(&shared, &*secrets);
-                }
-            })?;
-        Ok(Self { shared })
+    pub(crate) fn start(secrets: Arc<dyn Secrets>) -> Self {
+        Self {
+            shared: Arc::default(),
+            secrets,
+        }
     }
 
     /// From now on these servers are asked and no others; what was known of a run stays known.
@@ -72,11 +72,27 @@ impl Watch {
             kept.is_some_and(|asked| asked.run == entry.asked.run)
         });
         for (name, asked) in servers {
-            entries.entry(name).or_insert_with(|| Entry {
+            if entries.contains_key(&name) {
+                continue;
+            }
+            let run = asked.run;
+            let mut entry = Entry {
                 asked,
                 last: Readiness::Unknown,
                 next: Instant::now(),
-            });
+            };
+            let (shared, secrets) = (Arc::downgrade(&self.shared), Arc::clone(&self.secrets));
+            let own = name.clone();
+            let begun = std::thread::Builder::new()
+                .name(format!("asks-{name}"))
+                .spawn(move || while again(&shared, &own, run, &*secrets) {});
+            if let Err(fault) = begun {
+                // It is never asked, so it is never ready; the next set of servers tries again.
+                let why = format!("nobody can ask it: {fault}");
+                entry.asked.run = u64::MAX;
+                entry.last = Readiness::Silent { why };
+            }
+            entries.insert(name, entry);
         }
         self.shared.1.notify_all();
     }
@@ -91,26 +107,34 @@ impl Watch {
     }
 }
 
-/// Asks whoever is due, or waits until somebody is.
-fn round(shared: &Shared, secrets: &dyn Secrets) {
-    let now = Instant::now();
-    let mut entries = lock(&shared.0);
-    let due = entries.iter().find(|(_, entry)| entry.next <= now);
-    let Some((name, asked)) = due.map(|(name, entry)| (name.clone(), entry.asked.clone())) else {
-        let next = entries.values().map(|entry| entry.next).min();
-        let wait = next.map_or(CALM, |next| next.saturating_duration_since(now));
-        // Woken early or late, the round begins anew.
-        drop(shared.1.wait_timeout(entries, wait));
-        return;
+impl Drop for Watch {
+    fn drop(&mut self) {
+        lock(&self.shared.0).clear();
+        self.shared.1.notify_all();
+    }
+}
+
+/// Asks the server of one run when it is due, or waits until it is; false once that run is not watched.
+fn again(shared: &Weak<Shared>, name: &ServiceName, run: u64, secrets: &dyn Secrets) -> bool {
+    let Some(shared) = shared.upgrade() else {
+        return false;
     };
+    let mut entries = lock(&shared.0);
+    let Some(entry) = entries.get(name).filter(|entry| entry.asked.run == run) else {
+        return false;
+    };
+    let wait = entry.next.saturating_duration_since(Instant::now());
+    if !wait.is_zero() {
+        // Woken early or late, it is looked at anew.
+        drop(shared.1.wait_timeout(entries, wait));
+        return true;
+    }
+    let asked = entry.asked.clone();
     // The question may take seconds, and nobody waits for the answer meanwhile.
     drop(entries);
-    let answer = ask(&name, &asked, secrets);
+    let answer = ask(name, &asked, secrets);
     entries = lock(&shared.0);
-    if let Some(entry) = entries
-        .get_mut(&name)
-        .filter(|one| one.asked.run == asked.run)
-    {
+    if let Some(entry) = entries.get_mut(name).filter(|one| one.asked.run == run) {
         let wait = if answer == Readiness::Ready {
             CALM
         } else {
@@ -119,6 +143,7 @@ fn round(shared: &Shared, secrets: &dyn Secrets) {
         entry.next = Instant::now() + wait;
         entry.last = answer;
     }
+    true
 }
 
 fn ask(name: &ServiceName, asked: &Asked, secrets: &dyn Secrets) -> Readiness {
@@ -127,10 +152,26 @@ fn ask(name: &ServiceName, asked: &Asked, secrets: &dyn Secrets) -> Readiness {
         Server::Postgres(_) => crate::postgres::accepts_writes(&data, address.port()),
         Server::Redis(_) => crate::redis::accepts_writes(name.as_str(), address, secrets),
     };
-    match answer {
+    match answer.and_then(|()| has_space(&data)) {
         Ok(()) => Readiness::Ready,
         Err(why) => Readiness::Silent { why },
     }
+}
+
+/// A server on a full disk answers, and fails who writes more than what it has taken from the disk before.
+fn has_space(data: &Path) -> Result<(), String> {
+    let Ok(disk) = rustix::fs::statvfs(data) else {
+        // What cannot be looked at is not taken for full.
+        return Ok(());
+    };
+    let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if left >= SPACE {
+        return Ok(());
+    }
+    let place = data.display();
+    Err(format!(
+        "its disk is full: {left} bytes are left at `{place}`"
+    ))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

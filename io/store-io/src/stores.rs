@@ -9,6 +9,7 @@ use crate::{postgres, redis, tell};
 use mainstay_atoms::{Launch, Server, ServiceName, Told};
 use mainstay_spec::{StoreKind, StoreOrder};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -53,14 +54,14 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Stores below `STATE/ENV/stores`; begins to ask servers on a thread of its own.
-    pub fn start(folder: &Path, secrets: Arc<dyn Secrets>) -> std::io::Result<Self> {
-        Ok(Self {
+    /// Stores below `STATE/ENV/stores`; each server is asked on a thread of its own.
+    pub fn start(folder: &Path, secrets: Arc<dyn Secrets>) -> Self {
+        Self {
             folder: folder.to_owned(),
-            watch: Watch::start(Arc::clone(&secrets))?,
+            watch: Watch::start(Arc::clone(&secrets)),
             secrets,
             work: BTreeMap::new(),
-        })
+        }
     }
 
     /// Where a store's data lies.
@@ -93,12 +94,24 @@ impl Stores {
             .err()
     }
 
-    /// Makes what the store rests on, in the name of `owner`.
-    pub fn prepare(&mut self, order: &StoreOrder, owner: Option<u32>) -> Result<Done, StoreFault> {
+    /// Whether its folder belongs to this user: that of a state that was moved does not.
+    pub fn belongs_to(&self, store: &ServiceName, owner: u32) -> bool {
+        let meta = std::fs::symlink_metadata(self.folder(store));
+        meta.is_ok_and(|meta| meta.uid() == owner)
+    }
+
+    /// Makes what the store rests on, in the name of `owner`. Data that belongs to somebody else is given to
+    /// `owner`, but for files of those in `formerly`, users as they were and as they are.
+    pub fn prepare(
+        &mut self,
+        order: &StoreOrder,
+        owner: Option<u32>,
+        formerly: BTreeMap<u32, u32>,
+    ) -> Result<Done, StoreFault> {
         let folder = self.of(&order.store, owner);
         let secrets = Arc::clone(&self.secrets);
         self.work(order, What::Prepare, move |order| {
-            prepare(&folder, order, &*secrets)
+            prepare(&folder, order, &formerly, &*secrets)
         })
     }
 
@@ -216,8 +229,14 @@ impl Stores {
     }
 }
 
-fn prepare(folder: &Folder, order: &StoreOrder, secrets: &dyn Secrets) -> Result<(), StoreFault> {
+fn prepare(
+    folder: &Folder,
+    order: &StoreOrder,
+    formerly: &BTreeMap<u32, u32>,
+    secrets: &dyn Secrets,
+) -> Result<(), StoreFault> {
     folder.fits(&order.store, &order.kind)?;
+    folder.inherit(formerly)?;
     folder.make()?;
     match (&order.kind, order.address) {
         (StoreKind::Postgres(settings), Some(address)) => {

@@ -267,6 +267,35 @@ fn a_server_that_takes_no_writes_is_not_ready() {
 }
 
 #[test]
+fn a_server_that_hangs_is_told_and_holds_up_no_other() {
+    let mut place = Place::new(postgres_15(), &[("web", true)]);
+    place.serve();
+    let server = i32::try_from(place.pid()).unwrap();
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(server);
+        rustix::process::kill_process(pid.unwrap(), signal).unwrap();
+    };
+    signal(rustix::process::Signal::STOP);
+    until("a word about its silence", || match place.readiness() {
+        Readiness::Silent { why } if why.contains("no answer within") => Some(()),
+        _ => None,
+    });
+    // Its users are not let in, and that ends too.
+    assert!(matches!(place.provision(), Err(StoreFault::Silent { .. })));
+    // Another store is asked meanwhile: nobody listens where it should be.
+    let mut other = place.launch();
+    other.instance = "cache.v1.1".parse().unwrap();
+    other.server = redis_7().server();
+    other.address = Some(([127, 0, 0, 1], 1).into());
+    until("an answer of the other", || {
+        place.stores.watch(&[&place.launch(), &other]);
+        matches!(place.stores.readiness(&other), Readiness::Silent { .. }).then_some(())
+    });
+    signal(rustix::process::Signal::CONT);
+    place.ready();
+}
+
+#[test]
 fn extensions_are_made_and_one_that_is_not_here_is_named_with_its_package() {
     let mut place = Place::new(postgres_15(), &[("web", true)]);
     place.postgres().extensions = vec!["pg_trgm".into(), "hstore".into()];

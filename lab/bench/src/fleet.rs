@@ -56,7 +56,7 @@ pub fn measure(plan: Plan) -> Result<Report> {
         .iter()
         .map(|name| (name.as_str(), plan.replicas))
         .collect();
-    let platform = Platform::of(&services, "")?;
+    let platform = Platform::many(&services, "")?;
     let processes = plan.services * plan.replicas;
     let began = Instant::now();
     platform.must(&["up"])?;

@@ -6,6 +6,8 @@
 //! - [`gateway`]: on-CPU time per request of our gateway and of Debian's nginx, in shuffled pairs; the
 //!   figure is the median of the ratios of pairs. The binary `bench` runs it: `bench gateway`.
 //!
+//! - [`crash`]: kills at random points of a platform with stores and jobs; what is lost, and how long until
+//!   it is back.
 //! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
 //! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
 //! - [`fleet`]: one control plane over many real processes.
@@ -15,6 +17,7 @@
 //!
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
 
+pub mod crash;
 pub mod deploys;
 pub mod fleet;
 pub mod footprint;

@@ -32,25 +32,13 @@ pub(crate) fn load() -> Result<String> {
 impl Platform {
     /// A platform of one service `web` with so many replicas; `more` is further YAML of the service.
     pub fn new(replicas: u32, more: &str) -> Result<Self> {
-        Self::of(&[("web", replicas)], more)
+        Self::many(&[("web", replicas)], more)
     }
 
     /// A platform of these services, each with so many replicas; the first is the one that has a route, and
     /// `more` is further YAML of the last.
-    pub fn of(services: &[(&str, u32)], more: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let binary = built()?.join("mainstay");
-        fs::create_dir(folder.path().join("bin"))?;
-        fs::copy(
-            built()?.join("mainstay-sample"),
-            folder.path().join("bin/sample"),
-        )
-        .context("build it first: `cargo build --release -p mainstay-cli -p mainstay-sample`")?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
-        let mut text =
-            format!("mainstay: 1\nname: bench\ngateway: {{ http: {port} }}\nservices:\n");
+    pub fn many(services: &[(&str, u32)], more: &str) -> Result<Self> {
+        let mut text = String::from("services:\n");
         for (name, replicas) in services {
             writeln!(
                 text,
@@ -63,6 +51,23 @@ impl Platform {
             text,
             "{more}domains:\n  localhost:\n    routes:\n      /: {{ to: {first} }}\n"
         )?;
+        Self::of(&text)
+    }
+
+    /// A platform of these services, stores, jobs and domains, with the sample as `bin/sample`.
+    pub fn of(rest: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let binary = built()?.join("mainstay");
+        fs::create_dir(folder.path().join("bin"))?;
+        fs::copy(
+            built()?.join("mainstay-sample"),
+            folder.path().join("bin/sample"),
+        )
+        .context("build it first: `cargo build --release -p mainstay-cli -p mainstay-sample`")?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let text = format!("mainstay: 1\nname: bench-{port}\ngateway: {{ http: {port} }}\n{rest}");
         fs::write(folder.path().join("mainstay.yaml"), text)?;
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Ok(Self {
@@ -84,12 +89,17 @@ impl Platform {
 
     /// Runs a command and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
-        let output = Command::new(&self.binary)
+        Ok(self.command(arguments).output()?)
+    }
+
+    /// A command, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
             .args(arguments)
             .current_dir(self.folder.path())
-            .env("XDG_STATE_HOME", self.folder.path().join("anchors"))
-            .output()?;
-        Ok(output)
+            .env("XDG_STATE_HOME", self.folder.path().join("anchors"));
+        command
     }
 
     /// Runs a command that has to succeed.

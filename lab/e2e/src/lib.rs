@@ -4,6 +4,7 @@
 //! codes are all that these tests may lean on. Every wait is for a condition and has a deadline.
 
 pub mod api;
+pub mod clock;
 pub mod condition;
 pub mod platform;
 pub mod process;

@@ -1,62 +1,7 @@
 //! The clock jumps an hour in the middle of a deploy: nothing is given up or cut short, and the ledger holds.
-//!
-//! The clock is moved for the control plane alone, by Debian's `faketime`; gateway, shims and programs
-//! keep the machine's.
 
+use mainstay_e2e::clock::{Clock, library};
 use mainstay_e2e::{Load, Platform, Process, get, until};
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
-/// The library that stands between a program and its clock, where it is installed.
-fn library() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut places = folders.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
-    places.find(|path| path.is_file())
-}
-
-/// A control plane whose clock goes by a file.
-struct Clock {
-    file: PathBuf,
-    now: &'static str,
-}
-
-impl Clock {
-    /// Ends the control plane and starts another one under this clock.
-    fn take(platform: &Platform, library: &PathBuf, monotonic: bool) -> Self {
-        let clock = Self {
-            file: platform.folder().join("clock"),
-            now: "+0",
-        };
-        clock.write();
-        platform.process("serve").kill();
-        let mut command: Command = platform.command(&["up"]);
-        command
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", &clock.file)
-            .env("FAKETIME_NO_CACHE", "1");
-        if !monotonic {
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
-        platform.finish(command).exits(0);
-        let serve = platform.process("serve");
-        let maps = fs::read_to_string(format!("/proc/{}/maps", serve.pid)).expect("its maps");
-        assert!(maps.contains("libfaketime"), "its clock can be moved");
-        clock
-    }
-
-    /// Replaced as a whole, because it is read all the time.
-    fn write(&self) {
-        let new = self.file.with_extension("new");
-        fs::write(&new, format!("{}\n", self.now)).expect("a file");
-        fs::rename(&new, &self.file).expect("a rename");
-    }
-
-    fn jump(&mut self, to: &'static str) {
-        self.now = to;
-        self.write();
-    }
-}
 
 /// The newest time in the ledger's releases, in milliseconds since 1970.
 fn made(platform: &Platform) -> u64 {
@@ -68,9 +13,9 @@ fn entries(platform: &Platform) -> u64 {
     verified.json()["entries"].as_u64().expect("a count")
 }
 
-fn deploys_through(jumps: &[&'static str], monotonic: bool) {
+fn deploys_through(jumps: &[&str], monotonic: bool) {
     let Some(library) = library() else {
-        return mainstay_e2e::say("skipped: `faketime` is not installed");
+        return;
     };
     let platform = Platform::new("clock");
     platform.edit(
@@ -80,7 +25,10 @@ fn deploys_through(jumps: &[&'static str], monotonic: bool) {
     platform.up();
     let workloads = platform.workloads();
     let gateway = platform.process("gateway");
-    let mut clock = Clock::take(&platform, &library, monotonic);
+    let mut clock = Clock::new(&platform, library);
+    clock.monotonic = monotonic;
+    platform.process("serve").kill();
+    clock.up(&platform);
     assert_eq!(platform.workloads(), workloads, "all taken over");
     let load = Load::start(platform.port, "/", 2);
     load.more(20);

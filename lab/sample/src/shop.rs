@@ -24,6 +24,9 @@ const GONE_AFTER_S: u64 = 30;
 /// Longest wait for an item before the worker shows that it is alive.
 const WAIT: f64 = 0.5;
 
+/// From losing a store to the next try.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// What went wrong, for whoever reads the log.
 pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -130,8 +133,23 @@ pub(crate) fn digest() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Does what is queued until it is asked to end; the item in hand is finished.
+/// Does what is queued until it is asked to end; the item in hand is finished. A store that is away is
+/// waited for.
 pub(crate) fn work(ending: &AtomicBool) -> Result<(), Failed> {
+    variable("REDIS_URL")?;
+    variable("DATABASE_URL")?;
+    while !ending.load(Ordering::Relaxed) {
+        if let Err(fault) = connected(ending) {
+            crate::log(&format!("connects again: {fault}"));
+            std::thread::sleep(AGAIN);
+        }
+    }
+    crate::log("asked to end; nothing is in hand");
+    Ok(())
+}
+
+/// Works for as long as both stores answer.
+fn connected(ending: &AtomicBool) -> Result<(), Failed> {
     let mut queue = queue()?.ok_or("REDIS_URL is not set")?;
     let mut database = database()?;
     let alive = std::env::var("HOME").map(|home| PathBuf::from(home).join("alive"));
@@ -167,7 +185,6 @@ pub(crate) fn work(ending: &AtomicBool) -> Result<(), Failed> {
         queue.lrem::<_, _, ()>(&doing, 1, id)?;
         crate::log(&format!("{id} is done"));
     }
-    crate::log("asked to end; nothing is in hand");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Moment, Role, Servic
 use mainstay_execute::{EffectFault, Entry, Order};
 use mainstay_plan::{Event, History, Step};
 use mainstay_routing::Table;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 mod beside;
 mod disaster;
@@ -82,7 +82,7 @@ pub struct World {
     pub applied: Vec<Step>,
     last_begun: Option<Step>,
     /// The same of runs of jobs, which go on beside a plan.
-    job_begun: Option<Step>,
+    jobs_begun: VecDeque<Step>,
     /// Stores whose data was prepared.
     prepared: BTreeSet<ServiceName>,
     /// Runs of jobs that began, and the times of schedules that had theirs.
@@ -129,7 +129,7 @@ impl World {
             broken: Vec::new(),
             applied: Vec::new(),
             last_begun: None,
-            job_begun: None,
+            jobs_begun: VecDeque::new(),
             prepared: BTreeSet::new(),
             began: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -216,14 +216,17 @@ impl World {
         if !self.quiet {
             self.applied.push(order.step.clone());
         }
-        let begun = [self.last_begun.as_ref(), self.job_begun.as_ref()];
-        if !begun.contains(&Some(order.step)) {
+        let begun = self.last_begun.as_ref() == Some(order.step);
+        if !begun && !self.jobs_begun.contains(order.step) {
             self.breaks(&format!(
                 "`{}` is done without being recorded first",
                 order.step
             ));
         }
         match order.step {
+            Step::Start { launch } if launch.job.is_some() && self.chance(self.faults.later) => {
+                Err(EffectFault::Later("no process can be made".into()))
+            }
             Step::Start { launch } => {
                 self.start(launch);
                 Ok(())

@@ -2,7 +2,7 @@
 
 use mainstay_atoms::{Actor, ReleaseNumber, ServiceName};
 use mainstay_execute::{Phase, Refusal, World as _};
-use mainstay_plan::{Contents, Event, ReleaseState};
+use mainstay_plan::{Contents, Event, ReleaseState, Wait};
 use mainstay_sim::{Schedule, contents, service, service_digests, with_stores};
 use mainstay_spec::{Missed, Overlap};
 
@@ -252,6 +252,37 @@ fn a_job_is_not_cut_short_by_a_clock_that_was_set_forward() {
     runs(&mut schedule, "digest");
     schedule.world.civil_ahead = 5 * 3_600_000;
     assert!(!schedule.until(8_000, |_, world| world.job_processes().is_empty()));
+    kept(&schedule);
+}
+
+#[test]
+fn a_run_that_cannot_start_yet_is_recorded_once_and_says_since_when_it_waits() {
+    let mut schedule = serving(23);
+    let before = schedule.world.entries().len();
+    schedule.world.faults.later = 1_000;
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    engine
+        .ask_run(&name("digest"), &by(), world)
+        .expect("it serves");
+    assert!(!schedule.until(5_000, |_, world| !world.job_processes().is_empty()));
+    let entries = &schedule.world.entries()[before..];
+    let steps = entries
+        .iter()
+        .filter(|entry| matches!(entry.event, Event::JobStep { .. }));
+    assert_eq!(steps.count(), 1);
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    let (now, _) = world.now();
+    let mut waits = engine.waits();
+    let waited = waits.find_map(|(wait, since)| match wait {
+        Wait::Effect { seen, .. } if seen == "no process can be made" => Some(now.since(*since)),
+        _ => None,
+    });
+    assert!(
+        waited.is_some_and(|waited| waited.as_millis() > 3_000),
+        "{waited:?}"
+    );
+    schedule.world.faults.later = 0;
+    runs(&mut schedule, "digest");
     kept(&schedule);
 }
 

@@ -70,7 +70,7 @@ impl Place {
         }
         let secrets = FileSecrets::new(&folder.path().join("secrets"));
         let kept = Arc::new(secrets.clone());
-        let stores = Stores::start(&folder.path().join("stores"), kept).unwrap();
+        let stores = Stores::start(&folder.path().join("stores"), kept);
         let order = StoreOrder {
             store: ServiceName::new("db").unwrap(),
             address: kind.server().map(|_| address()),
@@ -127,7 +127,7 @@ impl Place {
     pub(crate) fn prepare(&mut self) -> Result<(), StoreFault> {
         let (order, owner) = (self.order.clone(), self.owner);
         until("a prepared store", || {
-            match self.stores.prepare(&order, owner) {
+            match self.stores.prepare(&order, owner, BTreeMap::new()) {
                 Ok(Done::NotYet) => None,
                 Ok(Done::Yes) => Some(Ok(())),
                 Err(fault) => Some(Err(fault)),

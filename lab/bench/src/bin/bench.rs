@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{deploys, fleet, footprint, gateway, ledger, spec, upgrade, upstream};
+use mainstay_bench::{crash, deploys, fleet, footprint, gateway, ledger, spec, upgrade, upstream};
 use mainstay_gateway_io::Config;
 
 fn main() -> Result<()> {
@@ -56,6 +56,17 @@ fn main() -> Result<()> {
                 report.upgrade_ms.0
             );
         }
+        Some("crash") => {
+            let plan = crash::Plan {
+                kills: u32::try_from(number(1, 1000)?)?,
+                seed: number(2, 1)?,
+                rate: f64::from(u32::try_from(number(3, 30)?)?),
+            };
+            let report = crash::measure(plan)?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            println!("{report}");
+            anyhow::ensure!(report.broken.is_empty(), "not everything held");
+        }
         Some("footprint") => println!("{}", serde_json::to_string_pretty(&footprint::measure()?)?),
         Some("fleet") => {
             let plan = fleet::Plan {
@@ -87,7 +98,7 @@ fn main() -> Result<()> {
             mainstay_gateway_io::run(config)?;
         }
         _ => bail!(
-            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
+            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | spec [ROUNDS]"
         ),
     }
     Ok(())

@@ -24,7 +24,7 @@ pub struct Faults {
     pub slow: u32,
     /// The server of a store refuses its data and ends.
     pub refuse: u32,
-    /// What is prepared or provisioned takes another try.
+    /// What is prepared or provisioned, and the start of a run, take another try.
     pub later: u32,
     /// A run of a job fails.
     pub fail: u32,

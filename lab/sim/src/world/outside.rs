@@ -104,7 +104,11 @@ impl mainstay_execute::World for World {
             }
             self.learn(&entry.event);
             if let Event::JobStep { step } = &entry.event {
-                self.job_begun = Some(step.clone());
+                self.jobs_begun.push_back(step.clone());
+                // As many as may be tried again at once.
+                if self.jobs_begun.len() > 64 {
+                    self.jobs_begun.pop_front();
+                }
             }
             let begun = match &entry.event {
                 Event::StepBegun { step, .. } => Some(step.clone()),
