@@ -1,7 +1,6 @@
 //! What can be seen of a platform from outside: its status, its processes, and which of them it knows.
 
 use crate::platform::Platform;
-use anyhow::Result;
 use mainstay_e2e::Process;
 use mainstay_e2e::process::below;
 use serde_json::Value;
