@@ -7,7 +7,7 @@ use crate::durable;
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The schema that this version writes.
 pub const SCHEMA: u32 = 2;

@@ -272,8 +272,7 @@ fn a_run_that_cannot_start_yet_is_recorded_once_and_says_since_when_it_waits() {
     assert_eq!(steps.count(), 1);
     let (engine, world) = schedule.engine().expect("the disk is not full");
     let (now, _) = world.now();
-    let mut waits = engine.waits();
-    let waited = waits.find_map(|(wait, since)| match wait {
+    let waited = engine.waits().find_map(|(wait, since)| match wait {
         Wait::Effect { seen, .. } if seen == "no process can be made" => Some(now.since(*since)),
         _ => None,
     });
