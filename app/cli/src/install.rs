@@ -115,8 +115,9 @@ WantedBy=multi-user.target
 const HARDENING: &str = "\
 # A user of its own for each service (SETUID, SETGID), which owns its home and its data (CHOWN, FOWNER,
 # DAC_OVERRIDE), is ended (KILL), whose sockets are seen (SYS_PTRACE), and which sees of the state only
-# its own folders (SYS_ADMIN: mount namespaces); ports below 1024 (NET_BIND_SERVICE).
-CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_PTRACE CAP_SYS_ADMIN CAP_NET_BIND_SERVICE
+# its own folders (SYS_ADMIN: mount namespaces), also for probes (SYS_CHROOT: to enter one); ports below
+# 1024 (NET_BIND_SERVICE).
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_PTRACE CAP_SYS_ADMIN CAP_SYS_CHROOT CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
 ProtectSystem=full
 ProtectHome=read-only
