@@ -86,48 +86,19 @@ fn a_time_of_the_schedule_has_its_run_by_itself() {
     platform.run(&["jobs"]).exits(0).says(&["turn", "* * *"]);
 }
 
-/// Two times come while the run of the first goes on; then it may end, and a third time comes.
-fn overlaps(name: &str, policy: &str, while_it_runs: &[(u64, &str)], after: &[(u64, &str)]) {
-    let more = format!("    overlap: {policy}\n");
-    let Some((platform, clock, from)) = scheduled(name, "30,31,40", &more) else {
+#[test]
+fn what_queues_runs_right_after() {
+    let more = "    overlap: queue\n";
+    let Some((platform, clock, from)) = scheduled("queue", "30,31,40", more) else {
         return;
     };
     clock.set(from - 1_000);
     becomes(&platform, from, &[(0, "running")]);
     clock.set(from + MINUTE + 1_000);
-    becomes(&platform, from, while_it_runs);
     go(&platform);
-    let ended = while_it_runs.len();
-    until("the end of those", || {
-        let now = runs(&platform);
-        let running = now.iter().filter(|run| run["state"] == "running").count();
-        (now.len() >= ended && running == 0).then_some(())
-    });
+    becomes(&platform, from, &[(0, "ok"), (1, "ok")]);
     clock.set(from + 10 * MINUTE + 1_000);
-    becomes(&platform, from, after);
-}
-
-#[test]
-fn what_is_forbidden_to_overlap_skips_the_time() {
-    overlaps(
-        "forbid",
-        "forbid",
-        &[(0, "running")],
-        &[(0, "ok"), (10, "ok")],
-    );
-}
-
-#[test]
-fn what_queues_runs_right_after() {
-    let after = [(0, "ok"), (1, "ok"), (10, "ok")];
-    overlaps("queue", "queue", &[(0, "running")], &after);
-}
-
-#[test]
-fn what_is_replaced_is_stopped_for_the_next() {
-    let meanwhile = [(0, "stopped"), (1, "running")];
-    let after = [(0, "stopped"), (1, "ok"), (10, "ok")];
-    overlaps("replace", "replace", &meanwhile, &after);
+    becomes(&platform, from, &[(0, "ok"), (1, "ok"), (10, "ok")]);
 }
 
 /// Nobody is there from the first time on until long after the second.

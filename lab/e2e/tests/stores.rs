@@ -306,7 +306,10 @@ fn a_store_that_is_away_is_the_reason_that_why_names() {
         .run(&["why", "db"])
         .exits(0)
         .says(&["db (postgres 15) is"]);
-    platform.run(&["logs", "db"]).exits(0).says(&["pg_control"]);
+    until("what its server says", || {
+        let said = platform.run(&["logs", "db"]).exits(0).out;
+        said.contains("pg_control").then_some(())
+    });
     fs::rename(&aside, &control).expect("its data");
     done(&platform, &orders(&platform, 1));
 }
