@@ -38,7 +38,7 @@ pub enum Need {
 /// floor: a rarer regression is not looked for.
 ///
 /// The evidence is a sum of independent terms, one per error; its mean and variance per second follow from
-/// the rates, and the time is the one at which the mean less [`SURE`] standard deviations reaches the
+/// the rates, and the time is the one at which the mean less `SURE` standard deviations reaches the
 /// threshold (Wald 1945 gives the mean; the margin is ours and is checked by simulation).
 pub fn need(zone: Zone, traffic: Traffic, canary: Share, baseline: Share) -> Need {
     let fraction = |share: Share| f64::from(u16::try_from(share.0.min(10_000)).unwrap_or(0)) / 1e4;
