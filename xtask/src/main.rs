@@ -22,7 +22,7 @@ cargo xtask TASK
   conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
   bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
-           fleet, ledger, spec, scale, crash (KILLS SEED: kill -9 at random points)";
+           fleet, ledger, spec, scale, promql, crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -238,6 +238,16 @@ fn bench(arguments: &[String]) -> Result<()> {
         command.extend(["--bin", "scale", "--"]);
         command.extend(arguments.iter().skip(1).map(String::as_str));
         return cargo_within(None, &command, &[]);
+    }
+    if arguments.first().is_some_and(|name| name == "promql") {
+        let command = [
+            "run",
+            "--release",
+            "--quiet",
+            "--package",
+            "mainstay-conformance",
+        ];
+        return cargo_within(None, &[&command[..], &["--bin", "cost"]].concat(), &[]);
     }
     let names: Vec<&str> = arguments.iter().map(String::as_str).collect();
     cargo(

@@ -127,12 +127,13 @@ ProtectKernelLogs=yes
 ProtectClock=yes
 ProtectHostname=yes
 RestrictRealtime=yes
+RestrictAddressFamilies=~AF_PACKET
 LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap
 SystemCallErrorNumber=EPERM
 # Not taken away, because services inherit it: namespaces (browsers, sandboxes), writable and executable
-# memory (just-in-time compilers), devices, address families. Control groups are written to. Folders of data
+# memory (just-in-time compilers), devices, other address families. Control groups are written to. Folders of data
 # that several users share hand their group down (RestrictSUIDSGID would refuse the bit); as a bit of a
 # program it is worth nothing under NoNewPrivileges.
 ";

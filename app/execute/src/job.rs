@@ -135,6 +135,7 @@ impl Engine {
                         generation: launch.generation,
                         exit,
                         ran_ms: 0,
+                        ago_ms: 0,
                     };
                     self.record(world, &by, vec![ended])?;
                 }
@@ -173,6 +174,7 @@ impl Engine {
                     ..Exit::default()
                 },
                 ran_ms: 0,
+                ago_ms: 0,
             })
             .collect();
         if ended.is_empty() {

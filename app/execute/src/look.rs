@@ -6,6 +6,7 @@ use mainstay_atoms::{Actor, Fact, Role};
 use mainstay_plan::{Event, Observed, Purpose, Step};
 use mainstay_workload::{Exit, Instance, Running};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 impl Engine {
     pub(crate) fn look(&mut self, world: &mut impl World) {
@@ -58,6 +59,7 @@ impl Engine {
         let Some(seen) = &self.seen else {
             return Ok(());
         };
+        let (now, _) = world.now();
         let events: Vec<Event> = seen
             .instances
             .iter()
@@ -66,12 +68,12 @@ impl Engine {
                     if !exit.asked || !one.live || one.role == Role::Job =>
                 {
                     let new = self.is_new_end(one);
-                    let ran = at.since(one.started);
                     new.then(|| Event::InstanceEnded {
                         instance: one.id.clone(),
                         generation: one.generation,
                         exit: *exit,
-                        ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
+                        ran_ms: milliseconds(at.since(one.started)),
+                        ago_ms: milliseconds(now.since(*at)),
                     })
                 }
                 _ => None,
@@ -148,4 +150,8 @@ pub(crate) fn same(before: Option<&Seen>, now: Option<&Seen>) -> bool {
     before
         .zip(now)
         .is_some_and(|(before, now)| before.instances == now.instances && key(before) == key(now))
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

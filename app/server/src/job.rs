@@ -84,7 +84,7 @@ fn run(run: &Run) -> RunRow {
         None => "running",
         Some(exit) if exit.succeeded() => "ok",
         Some(exit) if exit.lost => "cut_off",
-        Some(exit) if exit.asked && run.stopping.is_some() => "timed_out",
+        Some(_) if run.timed_out() => "timed_out",
         Some(exit) if exit.asked => "stopped",
         Some(_) => "failed",
     };

@@ -10,7 +10,7 @@ use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, W
 use mainstay_faults::chain;
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
-use mainstay_plan::{Event, History, PORTS, ReleaseRecord, Serving, Step};
+use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
     Runtime, StartFault, StopFault, Watched,
@@ -415,8 +415,7 @@ impl World for RealWorld {
     }
 
     fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
-        self.failpoints.before(&entries);
-        let events: Vec<Event> = entries.iter().map(|entry| entry.event.clone()).collect();
+        let events = self.failpoints.before(&entries);
         let size = self.ledger.size();
         let draft = |(place, entry): (usize, Entry)| {
             let (code, name) = entry.event.kind();
@@ -443,7 +442,7 @@ impl World for RealWorld {
         self.ledger
             .append_all(drafts)
             .map_err(|fault| RecordFault(chain(&fault)))?;
-        self.failpoints.after(&events);
+        self.failpoints.after(events);
         Ok(())
     }
 

@@ -85,6 +85,9 @@ pub enum Event {
         exit: Exit,
         /// How long it ran, in milliseconds.
         ran_ms: u64,
+        /// How long before that was seen, in milliseconds.
+        #[serde(default)]
+        ago_ms: u64,
     },
     /// Nothing ships these contents again by itself.
     HoldSet {

@@ -177,9 +177,11 @@ impl History {
                 generation,
                 exit,
                 ran_ms,
+                ago_ms,
             } => {
                 let runs = self.jobs.get(&instance.service);
                 if runs.is_some_and(|runs| runs.find(instance).is_some()) {
+                    let at = Wall(at.0.saturating_sub(*ago_ms));
                     self.run_ended(instance, *exit, *ran_ms, at);
                     return;
                 }

@@ -221,7 +221,7 @@ impl Lane<'_> {
         let last = runs.kept.back()?;
         let end = last.end.as_ref()?;
         let own = matches!(last.job.cause, Cause::Schedule | Cause::Asked);
-        if !own || end.exit.succeeded() {
+        if !own || end.exit.succeeded() || last.was_replaced() {
             return None;
         }
         let again = |attempt: u32| run_of(job, last.job.cause, attempt, last.job.due);
@@ -269,15 +269,15 @@ fn handled(job: &Job, runs: &Runs) -> Wall {
     }
 }
 
-/// Until when an ended run ran, by its own length: its end may have been seen long after, when the platform
-/// was away, and what came due meanwhile was missed. Nobody knows how long one that was cut off ran, so it
-/// stands in the way of nothing that came due after it began.
+/// Until when an ended run ran. Nobody knows that of one that was cut off, so it stands in the way of
+/// nothing that came due after it began.
 fn over(run: &Run) -> Option<Wall> {
     let end = run.end.as_ref()?;
-    if end.exit.lost {
-        return Some(run.begun);
-    }
-    Some(later(run.begun, Duration::from_millis(end.ran_ms)).min(end.at.max(run.begun)))
+    Some(if end.exit.lost {
+        run.begun
+    } else {
+        end.at.max(run.begun)
+    })
 }
 
 #[cfg(test)]
@@ -308,8 +308,8 @@ mod tests {
         }
     }
 
-    /// A run that began at minute 10, ran for five, and whose end was seen at minute 180.
-    fn seen_late(exit: Exit) -> Runs {
+    /// A run that began at minute 10 and ended at minute 15.
+    fn ran(exit: Exit) -> Runs {
         let mut runs = Runs::default();
         runs.kept.push_back(Run {
             instance: "digest.v1.1".parse().unwrap(),
@@ -327,7 +327,7 @@ mod tests {
             end: Some(RunEnd {
                 exit,
                 ran_ms: 5 * MINUTE,
-                at: Wall(180 * MINUTE),
+                at: Wall(15 * MINUTE),
             }),
             launch: None,
         });
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_due_while_the_platform_was_away_did_not_come_due_while_a_run_ran() {
+    fn what_came_due_while_it_ran_is_skipped_where_runs_may_not_overlap() {
         let ok = Exit {
             code: Some(0),
             ..Exit::default()
@@ -347,17 +347,44 @@ mod tests {
             ..Exit::default()
         };
         let forbid = job(Overlap::Forbid);
-        assert_eq!(handled(&forbid, &seen_late(ok)), Wall(15 * MINUTE));
-        assert_eq!(handled(&forbid, &seen_late(cut_off)), Wall(10 * MINUTE));
+        assert_eq!(handled(&forbid, &ran(ok)), Wall(15 * MINUTE));
+        assert_eq!(handled(&forbid, &ran(cut_off)), Wall(10 * MINUTE));
         let queue = job(Overlap::Queue);
-        assert_eq!(handled(&queue, &seen_late(ok)), Wall(10 * MINUTE));
+        assert_eq!(handled(&queue, &ran(ok)), Wall(10 * MINUTE));
     }
 
     #[test]
-    fn a_run_never_ends_after_its_end_was_seen() {
-        let mut runs = seen_late(Exit::default());
+    fn a_run_that_was_replaced_is_not_tried_again_and_one_that_timed_out_is() {
+        let again = |ran_ms: u64| {
+            let mut runs = ran(Exit {
+                asked: true,
+                ..Exit::default()
+            });
+            let run = &mut runs.kept[0];
+            run.stopping = Some(Wall(11 * MINUTE));
+            run.job.retries = 1;
+            run.end.as_mut().unwrap().ran_ms = ran_ms;
+            let mut lane = Lane {
+                observed: &Observed::nothing(),
+                serves: true,
+                now: Moment(0),
+                wall: Wall(300 * MINUTE),
+                decision: JobDecision::default(),
+            };
+            let mut job = job(Overlap::Replace);
+            job.retries = 1;
+            lane.retry(&job, &runs)
+        };
+        assert_eq!(again(MINUTE), None);
+        let tried = again(60 * MINUTE).flatten().expect("a further try");
+        assert_eq!(tried.attempt, 2);
+    }
+
+    #[test]
+    fn a_run_never_ends_before_it_began() {
+        let mut runs = ran(Exit::default());
         // The clock was set back while it ran.
-        runs.kept[0].end.as_mut().unwrap().at = Wall(12 * MINUTE);
-        assert_eq!(handled(&job(Overlap::Forbid), &runs), Wall(12 * MINUTE));
+        runs.kept[0].end.as_mut().unwrap().at = Wall(2 * MINUTE);
+        assert_eq!(handled(&job(Overlap::Forbid), &runs), Wall(10 * MINUTE));
     }
 }

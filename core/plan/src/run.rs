@@ -6,6 +6,7 @@ use mainstay_atoms::{
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Runs that are remembered of one job; older ones are in the ledger alone.
 const KEPT: usize = 100;
@@ -34,6 +35,27 @@ pub struct Run {
     pub launch: Option<Box<Launch>>,
 }
 
+/// How far a run's length, by the clock of its shim, may be from the time after which it was stopped, by ours.
+const INEXACT: Duration = Duration::from_secs(1);
+
+impl Run {
+    /// Whether it was ended because its time was up, within `INEXACT`.
+    pub fn timed_out(&self) -> bool {
+        let ran = |end: RunEnd| Duration::from_millis(end.ran_ms).saturating_add(INEXACT);
+        self.was_stopped() && self.end.is_some_and(|end| ran(end) >= self.job.timeout)
+    }
+
+    /// Whether it was ended to make room for the next run of its job.
+    pub fn was_replaced(&self) -> bool {
+        self.was_stopped() && !self.timed_out()
+    }
+
+    /// Whether a decision about its job ended it, and not the end of the whole platform.
+    fn was_stopped(&self) -> bool {
+        self.stopping.is_some() && self.end.is_some_and(|end| end.exit.asked)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEnd {
@@ -41,7 +63,7 @@ pub struct RunEnd {
     pub exit: Exit,
     /// How long it ran, in milliseconds.
     pub ran_ms: u64,
-    /// When that was seen, which may be long after.
+    /// When, by the clock as it was when that was seen.
     pub at: Wall,
 }
 
@@ -225,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn a_run_ended_before_that_was_seen() {
+        let mut history = History::default();
+        let itself = Actor::itself();
+        let launch = launch(1, 1);
+        let runs = history.jobs.entry(launch.instance.service.clone());
+        runs.or_default().begin(&launch, None, &itself, Wall(1));
+        let ended = Event::InstanceEnded {
+            instance: launch.instance.clone(),
+            generation: launch.generation,
+            exit: Exit::default(),
+            ran_ms: 5,
+            ago_ms: 60,
+        };
+        history.apply(&ended, Epoch(1), &itself, Wall(100));
+        let run = history.jobs[&launch.instance.service].find(&launch.instance);
+        let end = run.and_then(|run| run.end).expect("an end");
+        assert_eq!((end.ran_ms, end.at), (5, Wall(40)));
+    }
+
+    #[test]
     fn only_a_one_way_run_that_began_freezes() {
         let mut history = History::default();
         let itself = Actor::itself();
@@ -247,6 +289,7 @@ mod tests {
                 generation: launch.generation,
                 exit,
                 ran_ms: 0,
+                ago_ms: 0,
             };
             history.apply(&ended, Epoch(1), &itself, Wall(2));
             assert_eq!(history.one_way.is_some(), freezes, "{exit}");

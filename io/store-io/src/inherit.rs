@@ -45,6 +45,9 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// Folders in one another: each costs a file descriptor and a part of the stack. Nothing sound comes near.
+const DEEPEST: usize = 256;
+
 /// Gives a folder and everything in it over, itself last: one that was cut off in the middle is begun again.
 pub(crate) fn take_over(root: &Path, heirs: &Heirs<'_>) -> io::Result<()> {
     let root = match open(root, FOLDER, Mode::empty()) {
@@ -55,10 +58,14 @@ pub(crate) fn take_over(root: &Path, heirs: &Heirs<'_>) -> io::Result<()> {
     if fstat(&root)?.st_uid == heirs.store {
         return Ok(());
     }
-    Ok(within(&root, heirs)?)
+    Ok(within(&root, heirs, DEEPEST)?)
 }
 
-fn within(folder: &OwnedFd, heirs: &Heirs<'_>) -> Result<(), Errno> {
+/// `deeper`: so many folders may still lie in one another.
+fn within(folder: &OwnedFd, heirs: &Heirs<'_>, deeper: usize) -> Result<(), Errno> {
+    let Some(deeper) = deeper.checked_sub(1) else {
+        return Err(Errno::NAMETOOLONG);
+    };
     for name in names(folder.as_fd())? {
         let stat = match statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => continue,
@@ -66,7 +73,7 @@ fn within(folder: &OwnedFd, heirs: &Heirs<'_>) -> Result<(), Errno> {
         };
         if is_folder(&stat) {
             match openat(folder, &name, FOLDER, Mode::empty()) {
-                Ok(inner) => within(&inner, heirs)?,
+                Ok(inner) => within(&inner, heirs, deeper)?,
                 // It was put in another's place meanwhile.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(fault) => return Err(fault),

@@ -86,6 +86,46 @@ fn a_time_of_the_schedule_has_its_run_by_itself() {
     platform.run(&["jobs"]).exits(0).says(&["turn", "* * *"]);
 }
 
+/// A second job, which comes at minute 31 and ends at once: when it has run, that minute was decided on.
+const BESIDE: &str =
+    "  beside:\n    run: [/bin/true]\n    artifact: []\n    schedule: \"31 * * * *\"\n";
+
+#[test]
+fn what_is_forbidden_to_overlap_skips_the_time() {
+    let more = format!("    overlap: forbid\n{BESIDE}");
+    let Some((platform, clock, from)) = scheduled("forbid", "30,31,40", &more) else {
+        return;
+    };
+    clock.set(from - 1_000);
+    becomes(&platform, from, &[(0, "running")]);
+    clock.set(from + MINUTE + 1_000);
+    until("the minute of the other job", || {
+        let beside = platform.json(&["jobs", "show", "beside"]);
+        let last = &beside["runs"][0];
+        (last["due_ms"] == from + MINUTE && last["state"] == "ok").then_some(())
+    });
+    go(&platform);
+    becomes(&platform, from, &[(0, "ok")]);
+    clock.set(from + 10 * MINUTE + 1_000);
+    becomes(&platform, from, &[(0, "ok"), (10, "ok")]);
+}
+
+#[test]
+fn what_is_replaced_is_stopped_for_the_next() {
+    let more = "    overlap: replace\n    retries: 3\n";
+    let Some((platform, clock, from)) = scheduled("replace", "30,31,40", more) else {
+        return;
+    };
+    clock.set(from - 1_000);
+    becomes(&platform, from, &[(0, "running")]);
+    clock.set(from + MINUTE + 1_000);
+    becomes(&platform, from, &[(0, "stopped"), (1, "running")]);
+    go(&platform);
+    becomes(&platform, from, &[(0, "stopped"), (1, "ok")]);
+    clock.set(from + 10 * MINUTE + 1_000);
+    becomes(&platform, from, &[(0, "stopped"), (1, "ok"), (10, "ok")]);
+}
+
 #[test]
 fn what_queues_runs_right_after() {
     let more = "    overlap: queue\n";

@@ -146,6 +146,7 @@ pub fn carry_out(plan: &Plan, record: &ReleaseRecord, world: &mut World) {
                 generation: *generation,
                 exit,
                 ran_ms,
+                ago_ms: 0,
             };
             known = say(ended, world);
         }
