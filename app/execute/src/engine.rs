@@ -371,7 +371,8 @@ impl Engine {
         world: &mut impl World,
     ) -> Plan {
         let (now, wall) = world.now();
-        let observed = self.observed(world);
+        let mut observed = self.observed(world);
+        observed.ports_taken = world.ports_taken();
         let decision = decide(target, &observed, &self.limits, now);
         Plan {
             parent: Parent {

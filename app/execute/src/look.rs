@@ -35,6 +35,7 @@ impl Engine {
         self.ending = None;
     }
 
+    /// What is known now; ports that are taken are asked for where somebody is to start.
     pub(crate) fn observed(&mut self, world: &mut impl World) -> Observed {
         let seen = match &self.seen {
             Some(seen) => seen.clone(),
@@ -46,7 +47,7 @@ impl Engine {
             stores: stores.map(|(name, order)| (name.clone(), *order)).collect(),
             instances: seen.instances,
             gateway: seen.gateway,
-            ports_taken: seen.ports_taken,
+            ports_taken: BTreeSet::new(),
             serving: self.history.table.clone(),
             attempts: self.history.attempts.clone(),
             generation: self.history.generation,

@@ -15,6 +15,9 @@ pub trait World {
     /// What is seen now.
     fn observe(&mut self) -> Seen;
 
+    /// Ports in the instances' range on which somebody listens.
+    fn ports_taken(&mut self) -> BTreeSet<u16>;
+
     /// Whether what was made of a store is still there: data that somebody deleted is made again.
     fn keeps(&self, _store: &ServiceName) -> bool {
         true
@@ -44,8 +47,6 @@ pub struct Seen {
     pub instances: Vec<Instance>,
     /// The gateway.
     pub gateway: Fact<GatewaySeen>,
-    /// Ports in the instances' range on which somebody listens.
-    pub ports_taken: BTreeSet<u16>,
 }
 
 /// A step with what it needs to be carried out and fenced.

@@ -397,8 +397,11 @@ impl World for RealWorld {
         Seen {
             instances,
             gateway: self.gateway.seen(clock::moment()),
-            ports_taken: port::listening(&PORTS),
         }
+    }
+
+    fn ports_taken(&mut self) -> BTreeSet<u16> {
+        port::listening(&PORTS)
     }
 
     fn keeps(&self, store: &ServiceName) -> bool {

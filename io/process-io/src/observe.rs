@@ -4,7 +4,7 @@ use crate::fault::ObserveFault;
 use crate::group;
 use crate::isolation::Isolation;
 use crate::layout::Layout;
-use crate::process;
+use crate::process::{self, Watched};
 use crate::record::{self, Ended, Exit, Identity, Orders, State};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,8 @@ const SETTLED: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
     known: BTreeMap<OsString, Look>,
+    /// Shims whose end was seen.
+    pub(crate) ends: u64,
 }
 
 /// What was read of one folder.
@@ -81,7 +83,7 @@ struct Look {
     since: Instant,
     /// It was read when it was settled.
     settled: bool,
-    shim: Option<Identity>,
+    shim: Option<Watched>,
     fact: Option<Arc<InstanceFact>>,
 }
 
@@ -114,6 +116,9 @@ impl Looks {
         let mut facts = Vec::new();
         let unread = |path: PathBuf| move |source| ObserveFault::File { path, source };
         let mut before = std::mem::take(&mut self.known);
+        // Asked first: a shim that ends meanwhile has written its record before.
+        let mut alive = alive(&before);
+        self.ends += u64::try_from(alive.values().filter(|alive| !**alive).count()).unwrap_or(0);
         for entry in entries {
             let entry = entry.map_err(unread(dir.clone()))?;
             let name = entry.file_name();
@@ -122,7 +127,9 @@ impl Looks {
                 .is_some_and(|name| name.parse::<InstanceId>().is_ok())
             {
                 let path = entry.path();
-                let last = before.remove(&name);
+                let last = before
+                    .remove(&name)
+                    .map(|last| (last, alive.remove(&name)));
                 if let Some(look) = look(&path, last).map_err(unread(path.clone()))? {
                     facts.extend(look.fact.clone());
                     self.known.insert(name, look);
@@ -134,13 +141,18 @@ impl Looks {
     }
 }
 
-/// What was read last, where it still holds; else what is there now. `None`: the folder is gone.
-fn look(dir: &Path, last: Option<Look>) -> io::Result<Option<Look>> {
-    // Asked first: a shim that ends meanwhile has written its record before.
-    let alive = last
-        .as_ref()
-        .and_then(|last| last.shim)
-        .map(Identity::is_alive);
+/// Whether the shims live of which anything may still come.
+fn alive(known: &BTreeMap<OsString, Look>) -> BTreeMap<OsString, bool> {
+    let shims = known.iter().filter(|(_, look)| !look.has_ended());
+    let shims = shims.filter_map(|(name, look)| Some((name.clone(), look.shim.as_ref()?)));
+    let (names, watched): (Vec<OsString>, Vec<&Watched>) = shims.unzip();
+    names.into_iter().zip(process::alive(&watched)).collect()
+}
+
+/// What was read last, where it still holds; else what is there now. `None`: the folder is gone. With what was
+/// read last comes whether its shim lives, if that was asked.
+fn look(dir: &Path, last: Option<(Look, Option<bool>)>) -> io::Result<Option<Look>> {
+    let (last, alive) = last.map_or((None, None), |(last, alive)| (Some(last), alive));
     let now = Instant::now();
     let folder = match Stamp::of(dir) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -154,7 +166,7 @@ fn look(dir: &Path, last: Option<Look>) -> io::Result<Option<Look>> {
             folder,
             since,
             settled: now.duration_since(since) >= SETTLED,
-            shim: whole(&dir.join("shim.json"))?,
+            shim: whole(&dir.join("shim.json"))?.map(Watched::new),
             fact: fact(dir)?.map(Arc::new),
         },
     }))

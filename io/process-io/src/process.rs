@@ -1,10 +1,13 @@
 //! What the kernel says about processes.
 
 use crate::record::Identity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
 /// A line of `/proc/PID/stat`.
@@ -68,6 +71,46 @@ impl Identity {
     }
 }
 
+/// A process whose end the kernel tells, so that nobody has to read about each of many.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    identity: Identity,
+    /// None for one that has ended, and for want of file descriptors.
+    descriptor: Option<OwnedFd>,
+}
+
+impl Watched {
+    pub(crate) fn new(identity: Identity) -> Self {
+        let pid = i32::try_from(identity.pid).ok().and_then(Pid::from_raw);
+        let opened = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // Half of the descriptors stay free for everything else.
+        let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
+        let spared = |opened: &OwnedFd| u64::try_from(opened.as_raw_fd()).is_ok_and(|at| at < most);
+        let opened = opened.filter(spared);
+        // Asked after: it is the descriptor of this very process only if that still lives.
+        let descriptor = opened.filter(|_| identity.is_alive());
+        Self {
+            identity,
+            descriptor,
+        }
+    }
+}
+
+/// Which of these processes still run, in their order.
+pub(crate) fn alive(watched: &[&Watched]) -> Vec<bool> {
+    let descriptors = watched.iter().filter_map(|one| one.descriptor.as_ref());
+    let mut polled: Vec<PollFd<'_>> = descriptors
+        .map(|descriptor| PollFd::new(descriptor, PollFlags::IN))
+        .collect();
+    let asked = poll(&mut polled, Some(&Timespec::default())).is_ok();
+    let mut answers = polled.iter().map(|one| one.revents().is_empty());
+    let one = |one: &&Watched| match &one.descriptor {
+        Some(_) if asked => answers.next().unwrap_or(true),
+        _ => one.identity.is_alive(),
+    };
+    watched.iter().map(one).collect()
+}
+
 /// The process and everything that descends from it or shares its session.
 pub(crate) fn family(leader: Identity) -> BTreeSet<u32> {
     let all = all();
@@ -112,6 +155,29 @@ mod tests {
             ('S', 3, 8, 4242)
         );
         assert_eq!(parse(7, "7 (cut"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_watched_process_is_told_before_anybody_takes_leave_of_it() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let us = Watched::new(Identity::of(std::process::id()).unwrap());
+        let other = Watched::new(Identity::of(child.id()).unwrap());
+        let stranger = Watched::new(Identity {
+            pid: child.id(),
+            start_ticks: 1,
+        });
+        assert_eq!(alive(&[&us, &stranger, &other]), [true, false, true]);
+        child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while alive(&[&other]) == [true] {
+            assert!(std::time::Instant::now() < deadline, "its end is not told");
+            std::thread::yield_now();
+        }
+        assert_eq!(alive(&[&us, &stranger, &other]), [true, false, false]);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -251,11 +251,14 @@ impl Runtime {
     /// Everything known about every instance. Shims of an earlier control plane are found again; the
     /// leftover group of a shim that was killed is ended.
     pub fn observe(&self) -> Result<Vec<Arc<InstanceFact>>, ObserveFault> {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        drop(children);
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.all(&self.layout)
+        let before = looks.ends;
+        let facts = looks.all(&self.layout);
+        if looks.ends != before {
+            let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+            children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        }
+        facts
     }
 
     /// Removes the run files of an instance that has ended; its logs stay.

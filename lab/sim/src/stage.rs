@@ -18,7 +18,7 @@ pub fn observed(world: &mut World, history: &History) -> Observed {
     Observed {
         instances: seen.instances,
         gateway: seen.gateway,
-        ports_taken: seen.ports_taken,
+        ports_taken: world.ports_taken(),
         serving: history.table.clone(),
         attempts: history.attempts.clone(),
         generation: history.generation,

@@ -70,8 +70,11 @@ impl mainstay_execute::World for World {
         Seen {
             instances,
             gateway,
-            ports_taken: BTreeSet::new(),
         }
+    }
+
+    fn ports_taken(&mut self) -> BTreeSet<u16> {
+        BTreeSet::new()
     }
 
     fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault> {
