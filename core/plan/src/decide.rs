@@ -173,6 +173,7 @@ impl Decider<'_> {
                 Some(Pool {
                     streams: pool.streams,
                     backends,
+                    split: pool.split,
                 }),
             );
         }
@@ -186,6 +187,7 @@ impl Decider<'_> {
                 .get_or_insert_with(|| Pool {
                     streams: place.service.stop.streams,
                     backends: vec![],
+                    split: None,
                 });
             for instance in place
                 .census
@@ -409,6 +411,7 @@ impl Decider<'_> {
         let mut pool = Pool {
             streams: place.service.stop.streams,
             backends: before.map(|pool| pool.backends.clone()).unwrap_or_default(),
+            split: None,
         };
         for instance in &place.census.kept {
             add(&mut pool, instance);

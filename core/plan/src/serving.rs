@@ -185,6 +185,7 @@ mod tests {
         let pool = Pool {
             streams: std::time::Duration::from_secs(1),
             backends: vec![],
+            split: None,
         };
         let host = HostName::new("localhost").unwrap();
         let serving = Serving {

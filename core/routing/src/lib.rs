@@ -40,4 +40,4 @@ pub use outlier::{Admission, Outlier};
 pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};
 pub use scanner::{Scan, Scanner, Then};
-pub use table::{Backend, Listener, Pool, Route, Table};
+pub use table::{Backend, Listener, Pool, Route, Side, Split, Table};

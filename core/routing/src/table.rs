@@ -1,6 +1,6 @@
 //! The table a gateway serves from: immutable, whole, numbered.
 
-use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,6 +56,51 @@ pub struct Pool {
     pub streams: Duration,
     /// Who takes traffic, in the order of their ids.
     pub backends: Vec<Backend>,
+    /// How requests are shared among the sides; none: every instance is as good as another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+/// How the requests of one service are shared while a release is on trial. What is left goes to the stable
+/// side. A side without an instance that can be picked leaves its requests to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The release on trial: the canary.
+    pub release: ReleaseNumber,
+    /// Its share.
+    pub canary: Share,
+    /// Of the fresh instances that it is compared with.
+    pub baseline: Share,
+    /// Those are the ones of the other release whose ordinals are above this.
+    pub fresh_above: u32,
+    /// A client that was given to the canary stays with it while its share rises: its place among all
+    /// clients is kept in a cookie.
+    #[serde(default)]
+    pub sticky: bool,
+}
+
+impl Split {
+    /// Which side an instance is on.
+    pub fn side(&self, backend: &Backend) -> Side {
+        if backend.release == self.release {
+            Side::Canary
+        } else if backend.instance.ordinal > self.fresh_above {
+            Side::Baseline
+        } else {
+            Side::Stable
+        }
+    }
+}
+
+/// A side of a [`Split`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The release that serves.
+    Stable,
+    /// Fresh instances of that release.
+    Baseline,
+    /// The release on trial.
+    Canary,
 }
 
 /// One instance that takes traffic.

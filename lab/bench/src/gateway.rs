@@ -244,6 +244,7 @@ fn table() -> Result<Table> {
             Pool {
                 streams: Duration::from_secs(1),
                 backends: vec![backend],
+                split: None,
             },
         )]),
     })

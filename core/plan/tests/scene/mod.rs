@@ -174,9 +174,14 @@ impl Reader {
             if one.1.port.is_some() && !self.seen.is_empty() {
                 let streams = one.1.stop.streams;
                 let backends = vec![];
-                serving
-                    .pools
-                    .insert(one.0.clone(), Pool { streams, backends });
+                serving.pools.insert(
+                    one.0.clone(),
+                    Pool {
+                        streams,
+                        backends,
+                        split: None,
+                    },
+                );
             }
         }
         let mut attempts = BTreeMap::new();
@@ -191,6 +196,7 @@ impl Reader {
                     .or_insert_with(|| Pool {
                         streams: Stop::default().streams,
                         backends: vec![],
+                        split: None,
                     });
                 let pool = serving
                     .pools

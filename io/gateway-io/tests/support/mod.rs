@@ -223,6 +223,7 @@ pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[Sock
     let pool = Pool {
         streams: Duration::from_millis(100),
         backends: backends.collect(),
+        split: None,
     };
     let route = Route {
         prefix: "/".into(),
