@@ -61,6 +61,9 @@ value! {
     Injection = Kind::Injection;
     Jobs = Kind::Jobs;
     Extensions = Kind::Extensions;
+    Steps = Kind::Steps;
+    Conditions = Kind::Conditions;
+    BaselineWord = Kind::Word(&["same_age", "stable"]);
     StoreWord = Kind::Word(&["sqlite", "volume"]);
     OverlapWord = Kind::Word(&["forbid", "queue", "replace"]);
     MissedWord = Kind::Word(&["run", "skip"]);
@@ -403,6 +406,9 @@ keys! {
     DeployKeys = "`deploy`" {
         /// A few instances at a time, new ones first.
         rolling: Option<RollingKeys>, default "{}", example "{ surge: 1 }";
+        /// A release gets a rising share of the traffic and is judged at each step. The first one of a
+        /// service has nothing to be judged against and is rolled out.
+        canary: Option<CanaryKeys>, default "(none)", example "{ steps: [5%, 50%] }";
         /// Jobs that a release runs before it replaces the first instance of this service, in this
         /// order. One that fails fails the release.
         before: Option<Jobs>, default "[]", example "[migrate]";
@@ -423,6 +429,29 @@ keys! {
         min_ready: Option<Span<0, DAY>>, default "0s", example "10s";
         /// Longest time without progress, above `min_ready`; then the release fails and goes back.
         deadline: Option<Span<SECOND, {7 * DAY}>>, default "5m", example "2m";
+    }
+}
+
+keys! {
+    /// How a release earns its traffic.
+    CanaryKeys = "`canary`" {
+        /// Shares of the traffic, one after the other; all of it follows the last.
+        steps: Option<Steps>, default "[5%, 25%, 50%]", example "[10%, 50%]";
+        /// How long each step is held at least.
+        hold: Option<Span<SECOND, {7 * DAY}>>, default "5m", example "10m";
+        /// The release goes back when one of these holds.
+        abort_if: Option<Conditions>, default "[error_rate > 2 × baseline]", example "[error_rate > 1%, p95 > 400ms]";
+        /// What it is compared with: fresh instances of the release before, started with its own, or the
+        /// instances that serve anyway.
+        baseline: Option<BaselineWord>, default "same_age", example "stable";
+        /// Time between two measurements.
+        every: Option<Span<SECOND, DAY>>, default "10s", example "1s";
+        /// Fewest requests that say anything.
+        least: Option<Whole<1, 1_000_000>>, default "100", example "500";
+        /// How much longer than its hold a step waits for a verdict before it asks a person.
+        patience: Option<Span<0, {7 * DAY}>>, default "30m", example "2h";
+        /// How long the release is watched with all of the traffic before it is done.
+        bake: Option<Span<0, {7 * DAY}>>, default "5m", example "30m";
     }
 }
 

@@ -57,6 +57,10 @@ pub(crate) enum Kind {
     Jobs,
     /// Names of a database's extensions.
     Extensions,
+    /// Rising shares of the traffic, or a preset's name.
+    Steps,
+    /// Conditions that a release is judged by.
+    Conditions,
 }
 
 /// What an extension of PostgreSQL may be called here: what is needed of quoting is excluded.
@@ -109,6 +113,12 @@ impl Kind {
             Self::Injection => "a store and its variable, such as `db.DATABASE_URL`".into(),
             Self::Jobs => "a list of job names".into(),
             Self::Extensions => "a list of extension names".into(),
+            Self::Steps => {
+                "rising shares of the traffic such as `[5%, 25%, 50%]`, or `5-25-50-100` or `10-25-50-100`".into()
+            }
+            Self::Conditions => {
+                "conditions such as `error_rate > 1%`: a list of them, or one".into()
+            }
         }
     }
 
@@ -168,6 +178,16 @@ impl Kind {
                 "type": "array", "uniqueItems": true,
                 "items": { "type": "string", "pattern": EXTENSION },
             }),
+            Self::Steps => json!({ "anyOf": [
+                { "enum": ["5-25-50-100", "10-25-50-100"] },
+                { "type": "array", "minItems": 1, "items": {
+                    "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$",
+                }},
+            ]}),
+            Self::Conditions => json!({ "anyOf": [
+                { "type": "string", "minLength": 3 },
+                { "type": "array", "minItems": 1, "items": { "type": "string", "minLength": 3 } },
+            ]}),
         }
     }
 }

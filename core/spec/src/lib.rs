@@ -47,7 +47,7 @@ mod walk;
 pub use explain::{Explanation, Origin, explain, place_of};
 pub use job::{Job, Missed, Overlap};
 pub use parse::parse_file;
-pub use platform::{Amount, GatewayPorts, Injection, Platform, Rolling, Service};
+pub use platform::{Amount, Canary, GatewayPorts, Injection, Platform, Rolling, Service};
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
 pub use schema::schema;

@@ -5,6 +5,7 @@ use crate::store::Store;
 use mainstay_atoms::{
     EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Stop,
 };
+use mainstay_rollout::{Baseline, Condition, Stages};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -69,6 +70,9 @@ pub struct Service {
     pub stop: Stop,
     /// How a release replaces its instances.
     pub deploy: Rolling,
+    /// How a release earns its traffic first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// Jobs that a release runs before it replaces the first instance, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ServiceName>,
@@ -98,6 +102,25 @@ pub struct Rolling {
     pub min_ready: Duration,
     /// Longest time without progress.
     pub deadline: Duration,
+}
+
+/// How a release earns its traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// Shares of the traffic and how long each is held.
+    pub steps: Stages,
+    /// The release goes back when one of these holds; at least one.
+    pub abort_if: Vec<Condition>,
+    /// What it is compared with.
+    pub baseline: Baseline,
+    /// Time between two measurements.
+    pub every: Duration,
+    /// Fewest requests that say anything.
+    pub least: u64,
+    /// How much longer than its hold a step waits for a verdict.
+    pub patience: Duration,
+    /// How long it is watched with all of the traffic.
+    pub bake: Duration,
 }
 
 /// A count, or a share of the wanted count.

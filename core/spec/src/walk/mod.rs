@@ -1,5 +1,6 @@
 //! The merged tree → [`Platform`](crate::Platform), with every mistake on the way.
 
+mod canary;
 mod domain;
 mod env;
 mod fields;
@@ -91,6 +92,15 @@ impl<'s> Walk<'s> {
         }
         let fault = mistake(self.sources, at, code, message).under(path.to_string());
         self.mistakes.push(say(fault));
+    }
+
+    /// Records a mistake that a reader of its own found.
+    fn push(&mut self, fault: Fault) {
+        if self.is_full() {
+            self.unkept += 1;
+        } else {
+            self.mistakes.push(fault);
+        }
     }
 
     /// Records a mistake with its hint, for other parts of the crate.

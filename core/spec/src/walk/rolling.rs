@@ -3,13 +3,14 @@
 use super::Walk;
 use super::fields::{Field, Fields};
 use crate::later::later;
-use crate::platform::{Amount, Rolling};
+use crate::platform::{Amount, Canary, Rolling};
 use mainstay_atoms::ServiceName;
 
 /// What `deploy` says.
 #[derive(Default)]
 pub(super) struct Deploy {
     pub(super) rolling: Rolling,
+    pub(super) canary: Option<Canary>,
     pub(super) before: Vec<ServiceName>,
     pub(super) after: Vec<ServiceName>,
 }
@@ -33,10 +34,15 @@ impl Walk<'_> {
             None => Some(Rolling::default()),
             Some(rolling) => self.rolling(&rolling, count),
         };
+        let takes_requests = fields.tries("port");
+        let canary = self.optional(&inner, "canary", |walk, field| {
+            walk.canary(field, takes_requests)
+        });
         let before = self.optional(&inner, "before", Self::jobs);
         let after = self.optional(&inner, "after", Self::jobs);
         Some(Deploy {
             rolling: rolling?,
+            canary: canary.ok()?,
             before: before.ok()?.unwrap_or_default(),
             after: after.ok()?.unwrap_or_default(),
         })
@@ -53,7 +59,11 @@ impl Walk<'_> {
     fn other_way(&mut self, field: &Field<'_, '_>, text: &str) {
         let word = text.replace('-', "_");
         let Some(row) = later("DeployKeys", &word) else {
-            let hint = "write `deploy: rolling`, which is also the default".to_owned();
+            let hint = match word.as_str() {
+                "canary" => "write `deploy: { canary: {} }`",
+                _ => "write `deploy: rolling`, which is also the default",
+            };
+            let hint = hint.to_owned();
             self.wrong_type(field, field.value(), Some(hint));
             return;
         };

@@ -88,6 +88,7 @@ impl Walk<'_> {
             env: env?,
             stop: stop.ok()?.unwrap_or_default(),
             deploy: deploy.rolling,
+            canary: deploy.canary,
             before: deploy.before,
             after: deploy.after,
         })

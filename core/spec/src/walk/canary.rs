@@ -1,0 +1,178 @@
+//! `canary`.
+
+use super::Walk;
+use super::fields::Field;
+use crate::node::{Content, Node, Span};
+use crate::platform::Canary;
+use crate::tree::place;
+use mainstay_atoms::Share;
+use mainstay_rollout::{Baseline, Condition, Metric, ScheduleFault, Stage, Stages};
+use std::time::Duration;
+
+/// What releases are judged by where nothing is said.
+const WORSE: &str = "error_rate > 2 × baseline";
+
+/// Most conditions of one canary.
+const CONDITIONS: usize = 20;
+
+impl Walk<'_> {
+    /// How a release earns its traffic; `takes_requests` says whether the service has a port.
+    pub(super) fn canary(&mut self, field: &Field<'_, '_>, takes_requests: bool) -> Option<Canary> {
+        let at = field.entry.key.span;
+        let fields = self.fields(field.value(), at, field.key.shape, &field.path)?;
+        let hold = self.optional(&fields, "hold", Self::duration);
+        let held = hold.ok().flatten().unwrap_or(Duration::from_mins(5));
+        let steps = self.optional(&fields, "steps", |walk, field| walk.steps(field, held));
+        let abort_if = self.optional(&fields, "abort_if", Self::conditions);
+        let baseline = self.optional(&fields, "baseline", Self::word);
+        let every = self.optional(&fields, "every", Self::duration);
+        let least = self.optional(&fields, "least", Self::whole);
+        let patience = self.optional(&fields, "patience", Self::duration);
+        let bake = self.optional(&fields, "bake", Self::duration);
+        if !takes_requests {
+            let message = "a service without a `port` takes no requests that could be shared";
+            self.add("conflict", at, &field.path, message.into(), |fault| {
+                fault.hint("take `canary` away, or give the service a `port`")
+            });
+            return None;
+        }
+        hold.ok()?;
+        let same_age = baseline.ok()?.is_none_or(|word| word == "same_age");
+        Some(Canary {
+            steps: match steps.ok()? {
+                Some(steps) => steps,
+                None => Stages::held([5, 25, 50], held).ok()?,
+            },
+            abort_if: match abort_if.ok()? {
+                Some(conditions) => conditions,
+                None => vec![Condition::try_from(WORSE.to_owned()).ok()?],
+            },
+            baseline: if same_age {
+                Baseline::SameAge
+            } else {
+                Baseline::Stable
+            },
+            every: every.ok()?.unwrap_or(Duration::from_secs(10)),
+            least: least.ok()?.unwrap_or(100),
+            patience: patience.ok()?.unwrap_or(Duration::from_mins(30)),
+            bake: bake.ok()?.unwrap_or(Duration::from_mins(5)),
+        })
+    }
+
+    fn steps(&mut self, field: &Field<'_, '_>, hold: Duration) -> Option<Stages> {
+        let Content::List(items) = &field.value().content else {
+            let weights = match self.scalar(field)?.text.as_str() {
+                "5-25-50-100" => [5, 25, 50],
+                "10-25-50-100" => [10, 25, 50],
+                _ => {
+                    self.wrong_type(field, field.value(), None);
+                    return None;
+                }
+            };
+            return Stages::held(weights, hold).ok();
+        };
+        let mut stages = Vec::with_capacity(items.len());
+        for item in items {
+            let share = item
+                .scalar()
+                .and_then(|scalar| scalar.text.parse::<Share>().ok());
+            let Some(weight) = share else {
+                self.wrong_type(field, item, None);
+                return None;
+            };
+            stages.push(Stage {
+                weight,
+                hold: Some(hold),
+            });
+        }
+        match Stages::new(stages) {
+            Ok(stages) => Some(stages),
+            Err(why) => {
+                let at = match why {
+                    ScheduleFault::OverWhole { step, .. }
+                    | ScheduleFault::NotRising { step, .. } => items
+                        .get(step - 1)
+                        .map_or(field.value().span, |item| item.span),
+                    ScheduleFault::None | ScheduleFault::TooMany { .. } => field.value().span,
+                };
+                self.add("wrong_steps", at, &field.path, why.to_string(), |fault| {
+                    fault.hint("write rising shares such as `[5%, 25%, 50%]`; all of the traffic follows the last")
+                });
+                None
+            }
+        }
+    }
+
+    fn conditions(&mut self, field: &Field<'_, '_>) -> Option<Vec<Condition>> {
+        let one = std::slice::from_ref(field.value());
+        let items = match &field.value().content {
+            Content::List(items) if items.is_empty() || items.len() > CONDITIONS => {
+                let message = format!("`{}` takes 1 to {CONDITIONS} conditions", field.key.name);
+                self.report(
+                    "out_of_range",
+                    field.value().span,
+                    &field.path,
+                    message,
+                    "name at least one",
+                );
+                return None;
+            }
+            Content::List(items) => items.as_slice(),
+            _ => one,
+        };
+        let read: Vec<_> = items
+            .iter()
+            .map(|item| self.condition(field, item))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// Only what the gateway counts of this very service can be measured yet.
+    fn measurable(
+        &mut self,
+        condition: Condition,
+        field: &Field<'_, '_>,
+        item: &Node,
+    ) -> Option<Condition> {
+        let own = condition.of.is_none();
+        let counted = matches!(
+            condition.metric,
+            Metric::ErrorRate | Metric::ClientErrorRate | Metric::Requests | Metric::Latency(_)
+        );
+        if own && counted {
+            return Some(condition);
+        }
+        let message = if counted {
+            "this program cannot judge a release by another service yet"
+        } else {
+            "this program cannot measure that yet"
+        };
+        self.report(
+            "not_available",
+            item.span,
+            &field.path,
+            message.into(),
+            "use `error_rate`, `client_error_rate`, `requests` or a latency such as `p95`, without parentheses",
+        );
+        None
+    }
+
+    fn condition(&mut self, field: &Field<'_, '_>, item: &Node) -> Option<Condition> {
+        let Some(scalar) = item.scalar().filter(|_| !item.is_null()) else {
+            self.wrong_type(field, item, None);
+            return None;
+        };
+        let begin = Span {
+            // Behind the quotation mark, where there is one.
+            column: item.span.column + u32::from(!scalar.plain),
+            ..item.span
+        };
+        match Condition::parse(&scalar.text, &place(self.sources, begin)) {
+            Ok(condition) => self.measurable(condition, field, item),
+            Err(fault) => {
+                self.push(fault.under(field.path.to_string()));
+                None
+            }
+        }
+    }
+}
