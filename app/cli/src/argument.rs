@@ -71,6 +71,16 @@ pub(crate) enum Command {
     },
     /// Stop the release that is under way
     Abort,
+    /// Give the release on trial its next share of the traffic
+    Promote {
+        /// All of it at once
+        #[arg(long)]
+        full: bool,
+    },
+    /// Hold the release on trial where it is
+    Pause,
+    /// Let the release on trial go on
+    Resume,
     /// Ship the last failed or aborted release again
     Retry,
     /// Show or lift holds on releases that were taken back

@@ -19,6 +19,7 @@ use argument::{Arguments, Command};
 use clap::Parser as _;
 use failure::Failure;
 use mainstay_faults::Exit;
+use mainstay_server::api::PromoteAsked;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -71,6 +72,11 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Deploy => command::deploy::run(arguments),
         Command::Rollback { release } => command::rollback::run(arguments, release),
         Command::Abort => command::steer::abort(arguments),
+        Command::Promote { full } => {
+            command::steer::order(arguments, "promote", &PromoteAsked { fully: full })
+        }
+        Command::Pause => command::steer::order(arguments, "pause", &()),
+        Command::Resume => command::steer::order(arguments, "resume", &()),
         Command::Retry => command::steer::retry(arguments),
         Command::Hold { action } => command::hold::run(arguments, &action),
         Command::Status => command::status::run(arguments),

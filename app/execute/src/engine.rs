@@ -3,15 +3,17 @@
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
+use crate::trial::{Judgement, Trials};
 use crate::wait::carried;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
 use mainstay_atoms::{
-    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
+    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, ServiceName, Wall,
 };
 use mainstay_plan::{
-    Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, Target, Wait, check, decide,
+    Event, Failure, Frozen, Goal, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose,
+    ReleaseEnd, ReleaseRecord, Target, Trial, Wait, check, decide,
 };
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How soon to look again while something moves, and while nothing does.
@@ -43,6 +45,7 @@ pub struct Engine {
     pub(crate) steady_seen: Option<Seen>,
     /// What was last decided about jobs.
     pub(crate) jobs: JobLook,
+    pub(crate) trials: Trials,
 }
 
 pub(crate) struct Moving {
@@ -136,6 +139,7 @@ impl Engine {
             steady: false,
             steady_seen: None,
             jobs: JobLook::default(),
+            trials: Trials::default(),
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -213,10 +217,12 @@ impl Engine {
             return Ok(false);
         }
         if self.run.is_none() && !self.decide(world)? {
-            return Ok(self
-                .waits
-                .iter()
-                .any(|(wait, _)| !matches!(wait, Wait::Restart { .. } | Wait::Frozen { .. })));
+            return Ok(self.waits.iter().any(|(wait, _)| {
+                !matches!(
+                    wait,
+                    Wait::Restart { .. } | Wait::Frozen { .. } | Wait::Trial { .. }
+                )
+            }));
         }
         self.advance(world)?;
         Ok(true)
@@ -244,24 +250,14 @@ impl Engine {
         let moving = self.moving.take();
         let plan = match &moving {
             _ if self.history.down => self.plan(None, Purpose::Down, &Actor::itself(), world),
-            Some(Moving {
-                release,
-                record,
-                pace,
-                by,
-            }) => {
-                let purpose = match pace {
-                    Pace::AtOnce => Purpose::Rollback,
-                    Pace::Rolling | Pace::Held => Purpose::Deploy,
-                };
-                let target = Target {
-                    release: *release,
-                    record,
-                    pace: *pace,
-                    serves: false,
-                };
-                self.plan(Some(target), purpose, by, world)
-            }
+            Some(ship) => match self.plan_moving(ship, world) {
+                Ok(Some(plan)) => plan,
+                Ok(None) => return Ok(true),
+                Err(fault) => {
+                    self.moving = moving;
+                    return Err(fault);
+                }
+            },
             None => self.heal(world),
         };
         self.moving = moving;
@@ -281,6 +277,56 @@ impl Engine {
         }
         self.refused(&plan, &notes, world)?;
         Ok(false)
+    }
+
+    /// The next plan of the release that moves; none when it was judged and has failed.
+    fn plan_moving(
+        &mut self,
+        moving: &Moving,
+        world: &mut impl World,
+    ) -> Result<Option<Plan>, RecordFault> {
+        let (goals, waits) = if moving.pace == Pace::Rolling {
+            match self.judge_trials(moving, world)? {
+                Judgement::Goals(goals, waits) => (goals, waits),
+                Judgement::Failed => return Ok(None),
+            }
+        } else {
+            (BTreeMap::new(), vec![])
+        };
+        let mut plan = self.plan_trial(moving, goals, world);
+        plan.report.waits.extend(waits);
+        Ok(Some(plan))
+    }
+
+    /// The plan for a release of which these services are on trial.
+    pub(crate) fn plan_trial(
+        &mut self,
+        moving: &Moving,
+        goals: BTreeMap<ServiceName, Goal>,
+        world: &mut impl World,
+    ) -> Plan {
+        let purpose = match moving.pace {
+            Pace::AtOnce => Purpose::Rollback,
+            Pace::Rolling | Pace::Held if goals.is_empty() => Purpose::Deploy,
+            Pace::Rolling | Pace::Held => Purpose::Trial,
+        };
+        let serving = self.serving.take();
+        let stable = serving.as_ref().zip(self.history.serving);
+        let trial = stable.map(|(record, stable)| Trial {
+            stable,
+            record,
+            goals,
+        });
+        let target = Target {
+            release: moving.release,
+            record: &moving.record,
+            pace: moving.pace,
+            serves: false,
+            trial: trial.as_ref().filter(|trial| !trial.goals.is_empty()),
+        };
+        let plan = self.plan(Some(target), purpose, &moving.by, world);
+        self.serving = serving;
+        plan
     }
 
     fn heal(&mut self, world: &mut impl World) -> Plan {
@@ -327,6 +373,7 @@ impl Engine {
                     Pace::Rolling
                 },
                 serves: true,
+                trial: None,
             });
         let plan = self.plan(target, purpose, &Actor::itself(), world);
         self.serving = serving;
@@ -390,23 +437,23 @@ impl Engine {
         }
     }
 
-    /// The plan for one release as things are.
+    /// The first plan of a release as things are.
     pub(crate) fn plan_for(
         &mut self,
         release: ReleaseNumber,
-        record: &ReleaseRecord,
-        (pace, serves): (Pace, bool),
+        record: ReleaseRecord,
         by: &Actor,
         world: &mut impl World,
     ) -> Plan {
         self.look(world);
-        let target = Target {
+        let moving = Moving {
             release,
             record,
-            pace,
-            serves,
+            pace: Pace::Rolling,
+            by: by.clone(),
         };
-        self.plan(Some(target), Purpose::Deploy, by, world)
+        let goals = self.first_goals(&moving);
+        self.plan_trial(&moving, goals, world)
     }
 
     /// What the second mind says against a plan; empty when nothing.

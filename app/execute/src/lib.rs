@@ -17,6 +17,7 @@ mod look;
 mod order;
 mod progress;
 mod request;
+mod trial;
 mod wait;
 mod world;
 

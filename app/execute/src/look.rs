@@ -101,7 +101,10 @@ impl Engine {
     pub(crate) fn store_lost(&self) -> Option<(&Instance, Exit)> {
         let run = self.run.as_ref()?;
         let left = run.plan.steps.get(run.next..)?;
-        let ships = matches!(run.plan.purpose, Purpose::Deploy | Purpose::Rollback);
+        let ships = matches!(
+            run.plan.purpose,
+            Purpose::Deploy | Purpose::Trial | Purpose::Rollback
+        );
         let counted = |one: &Instance| match left.first() {
             // Its end fails this step.
             Some(Step::AwaitReady { instance, .. }) if *instance == one.id => false,

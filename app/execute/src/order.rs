@@ -187,7 +187,10 @@ impl Engine {
             index,
             failure: failure.clone(),
         });
-        let ships = matches!(purpose, Purpose::Deploy | Purpose::Rollback);
+        let ships = matches!(
+            purpose,
+            Purpose::Deploy | Purpose::Trial | Purpose::Rollback
+        );
         let again = matches!(failure, Failure::Run { again: true, .. });
         let release = moving.filter(|_| ships && !again);
         if let Some(release) = release {

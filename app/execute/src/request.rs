@@ -73,6 +73,12 @@ pub enum Refusal {
         /// What was asked for.
         release: ReleaseNumber,
     },
+    /// Nothing of the release that moves is on trial.
+    #[error("{release} is not on trial, so there is nothing to promote, pause or resume")]
+    NoTrial {
+        /// The release that moves.
+        release: ReleaseNumber,
+    },
     /// There is nothing to go back to.
     #[error("there is no earlier release that served other contents")]
     NoPrevious,
@@ -398,7 +404,7 @@ impl Engine {
     pub fn preview(&mut self, contents: Contents, by: &Actor, world: &mut impl World) -> Plan {
         let number = self.history().next_release();
         let record = ReleaseRecord::over(self.serving_record(), number, contents);
-        self.plan_for(number, &record, (Pace::Rolling, false), by, world)
+        self.plan_for(number, record, by, world)
     }
 
     /// Executes exactly this plan, or refuses with what moved since it was made.
@@ -449,7 +455,7 @@ impl Engine {
         {
             return moved("it is for another release than its contents".into());
         }
-        if plan.purpose != Purpose::Deploy {
+        if !matches!(plan.purpose, Purpose::Deploy | Purpose::Trial) {
             return moved("it was not made to ship a release".into());
         }
         Ok(())

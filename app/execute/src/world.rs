@@ -2,6 +2,7 @@
 
 use mainstay_atoms::{Actor, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Event, GatewaySeen, Step};
+use mainstay_rollout::Board;
 use mainstay_routing::Table;
 use mainstay_workload::Instance;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,11 @@ pub trait World {
 
     /// Ports in the instances' range on which somebody listens.
     fn ports_taken(&mut self) -> BTreeSet<u16>;
+
+    /// What the gateway counted since it started, by instance; none while it does not answer.
+    fn board(&mut self) -> Option<Board> {
+        None
+    }
 
     /// Whether what was made of a store is still there: data that somebody deleted is made again.
     fn keeps(&self, _store: &ServiceName) -> bool {

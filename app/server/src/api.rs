@@ -290,6 +290,15 @@ pub struct RollbackAsked {
     pub to: Option<ReleaseNumber>,
 }
 
+/// Body of `POST /v1/promote`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteAsked {
+    /// To all of the traffic; else to the next step.
+    #[serde(default)]
+    pub fully: bool,
+}
+
 /// A release under way: answer of `deploy`, `apply`, `rollback` and `retry`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Moving {

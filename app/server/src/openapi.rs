@@ -323,6 +323,24 @@ fn steering(generator: &mut SchemaGenerator) -> Vec<Operation> {
             moving.clone(),
         ),
         post(
+            "/v1/promote",
+            "Give the release on trial its next share of the traffic, or all of it",
+            Some(of::<api::PromoteAsked>(generator)),
+            moving.clone(),
+        ),
+        post(
+            "/v1/pause",
+            "Hold the release on trial where it is",
+            None,
+            moving.clone(),
+        ),
+        post(
+            "/v1/resume",
+            "Let the release on trial go on",
+            None,
+            moving.clone(),
+        ),
+        post(
             "/v1/retry",
             "Ship the last failed release again",
             None,

@@ -108,7 +108,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             Some("`mainstay jobs` shows what runs".into()),
             1,
         ),
-        Refusal::Idle => (StatusCode::CONFLICT, "idle", None, 1),
+        Refusal::Idle | Refusal::NoTrial { .. } => (StatusCode::CONFLICT, "idle", None, 1),
         Refusal::NothingToRetry => (
             StatusCode::CONFLICT,
             "nothing_to_retry",

@@ -3,7 +3,7 @@
 use crate::actor::Peer;
 use crate::api::{
     LeaseAsked, LeaseGiven, LedgerLoss, LedgerResumed, LogLine, Logs, LossAccepted, Moving,
-    Planned, Proposal, RollbackAsked, SavedPlan, Version,
+    Planned, PromoteAsked, Proposal, RollbackAsked, SavedPlan, Version,
 };
 use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
@@ -19,6 +19,7 @@ use axum::{Json, Router};
 use mainstay_atoms::{Actor, ReleaseNumber, ServiceName};
 use mainstay_execute::{Engine, LeaseFault, Refusal, Ship, Shipped};
 use mainstay_plan::{Contents, changes};
+use mainstay_rollout::canary::Order;
 use mainstay_world::RealWorld;
 use serde::Deserialize;
 
@@ -44,6 +45,9 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/apply", post(apply))
         .route("/v1/rollback", post(rollback))
         .route("/v1/abort", post(abort))
+        .route("/v1/promote", post(promote))
+        .route("/v1/pause", post(pause))
+        .route("/v1/resume", post(resume))
         .route("/v1/retry", post(retry))
         .route("/v1/holds", get(holds))
         .route("/v1/holds/{release}", delete(lift))
@@ -391,6 +395,44 @@ async fn abort(
 ) -> Answered<Moving> {
     release(&desk, None, move |engine, world| {
         let release = engine.abort(&by, world)?;
+        Ok(Shipped {
+            release,
+            superseded: None,
+        })
+    })
+    .await
+}
+
+async fn promote(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+    Body(asked): Body<PromoteAsked>,
+) -> Answered<Moving> {
+    let order = if asked.fully {
+        Order::PromoteFully
+    } else {
+        Order::Promote
+    };
+    order_trials(&desk, order, by).await
+}
+
+async fn pause(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+) -> Answered<Moving> {
+    order_trials(&desk, Order::Pause, by).await
+}
+
+async fn resume(
+    State(desk): State<Desk>,
+    ConnectInfo(Peer(by, _)): ConnectInfo<Peer>,
+) -> Answered<Moving> {
+    order_trials(&desk, Order::Resume, by).await
+}
+
+async fn order_trials(desk: &Desk, order: Order, by: Actor) -> Answered<Moving> {
+    release(desk, None, move |engine, world| {
+        let release = engine.order_trials(order, &by, world)?;
         Ok(Shipped {
             release,
             superseded: None,

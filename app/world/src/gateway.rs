@@ -2,10 +2,13 @@
 
 use crate::state::State;
 use crate::succession::{Others, Succession, is_ours, is_own_program};
-use mainstay_atoms::{Fact, Moment};
+use mainstay_atoms::{Fact, InstanceId, Moment};
 use mainstay_execute::EffectFault;
-use mainstay_gateway_io::{Client, ClientFault, Listeners, Refusal, Stage, Status, others};
+use mainstay_gateway_io::{
+    Client, ClientFault, Listeners, Refusal, ReleaseLatency, Stage, Status, others,
+};
 use mainstay_plan::{GatewaySeen, Load};
+use mainstay_rollout::{Board, Class, Origin, Tally};
 use mainstay_routing::Table;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -185,6 +188,23 @@ impl Keeper {
         })
     }
 
+    /// What it counted since it started, by instance.
+    pub(crate) fn board(&mut self) -> Option<Board> {
+        let answers = self.ask(Client::latencies).ok()?;
+        let status = self.ask(Client::status).ok()?;
+        let mut board = Board::default();
+        for one in answers {
+            let Ok(instance) = one.instance.parse::<InstanceId>() else {
+                // What is left of those who are gone.
+                continue;
+            };
+            let tally = tally(&one, &status);
+            let route = String::new();
+            board.tallies.insert(Origin { route, instance }, tally);
+        }
+        Some(board)
+    }
+
     /// Metrics in Prometheus' text exposition.
     pub fn metrics(&mut self) -> Result<String, String> {
         self.ask(Client::metrics).map_err(|fault| fault.to_string())
@@ -227,6 +247,31 @@ impl Keeper {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The requests of one instance. Attempts that got no answer are errors of it too, though another instance
+/// may have answered the client.
+fn tally(one: &ReleaseLatency, status: &Status) -> Tally {
+    let mut tally = Tally::default();
+    let mut unanswered = {
+        let runs = status.instances.iter();
+        let runs = runs.filter(|run| run.instance.to_string() == one.instance);
+        runs.map(|run| run.failures).sum::<u64>()
+    };
+    for (code, count) in &one.codes {
+        let class = Class::of_status(*code);
+        if class == Class::ServerError {
+            unanswered = unanswered.saturating_sub(*count);
+        }
+        *tally.classes.entry(class).or_default() += count;
+    }
+    if unanswered > 0 {
+        tally.classes.insert(Class::Broken, unanswered);
+    }
+    for (bucket, count) in one.latency.counts.iter().enumerate() {
+        tally.latencies.add_bucket(bucket, *count);
+    }
+    tally
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -15,6 +15,7 @@ use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
     Runtime, StartFault, StopFault, Watched,
 };
+use mainstay_rollout::Board;
 use mainstay_store_io::{FileSecrets, Secrets, Stores};
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -398,6 +399,10 @@ impl World for RealWorld {
             instances,
             gateway: self.gateway.seen(clock::moment()),
         }
+    }
+
+    fn board(&mut self) -> Option<Board> {
+        self.gateway.board()
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {

@@ -5,6 +5,7 @@
 use crate::step::{Plan, Publish, Purpose, Step};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Digest, Generation, InstanceId, Role, ServiceName};
+use mainstay_routing::{Pool, Side, Split};
 use mainstay_spec::Amount;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,9 +176,10 @@ impl<'a> Model<'a> {
                 let floor = floor.min(self.quiet_ready(name));
                 self.quiet_floors.insert(name.clone(), floor);
             }
-            // The way back may double what runs; nothing else may.
+            // The way back may double what runs; on trial there are two sides and fresh ones of the old.
             let most = match self.plan.purpose {
                 Purpose::Rollback | Purpose::Return => alive + wanted,
+                Purpose::Trial => alive + 2 * wanted,
                 _ => (wanted + surge).max(alive),
             };
             self.ceilings.insert(name.clone(), most);
@@ -343,6 +345,12 @@ impl<'a> Model<'a> {
                 self.admit(&run, backend.address);
                 runs.insert(run);
             }
+            if let Some((pool, split)) = pool
+                .as_ref()
+                .and_then(|pool| Some((pool, pool.split.as_ref()?)))
+            {
+                self.split(service, pool, split);
+            }
             match pool {
                 Some(_) => self.table.insert(service.clone(), runs),
                 None => self.table.remove(service),
@@ -371,6 +379,28 @@ impl<'a> Model<'a> {
                 "routes",
                 format!("a route leads to {service}, which has no pool"),
             );
+        }
+    }
+
+    /// Shares are parts of one whole, and whoever gets one is there.
+    fn split(&mut self, service: &ServiceName, pool: &Pool, split: &Split) {
+        if split.canary.0 + split.baseline.0 > 10_000 {
+            let message = format!("{service} shares out more than all of its requests");
+            self.note("shares", message);
+        }
+        for (side, share) in [
+            (Side::Canary, split.canary.0),
+            (Side::Baseline, split.baseline.0),
+        ] {
+            let there = pool.backends.iter().any(|one| split.side(one) == side);
+            if share > 0 && !there {
+                let message = format!("{service} gives requests to a {side:?} that is not there");
+                self.note("shares", message);
+            }
+        }
+        if self.plan.purpose == Purpose::Deploy {
+            let message = format!("{service} is still on trial when its release is to serve");
+            self.note("shares", message);
         }
     }
 

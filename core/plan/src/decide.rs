@@ -5,6 +5,7 @@ use crate::place::{Place, add, count, in_order, missing, ready, room, rules, unr
 use crate::report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
+use crate::trial::{Goal, Trial};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
 use mainstay_rollout::{Counts, Turn, all_at_once, rolling};
@@ -24,6 +25,16 @@ pub struct Target<'a> {
     pub pace: Pace,
     /// It serves already: what differs from it is drift, to be healed.
     pub serves: bool,
+    /// Services whose traffic is shared with the release that serves, as long as the release is judged.
+    pub trial: Option<&'a Trial<'a>>,
+}
+
+impl<'a> Target<'a> {
+    /// What is wanted of a service that is on trial.
+    fn goal(&self, name: &ServiceName) -> Option<(&'a Goal, &'a Trial<'a>)> {
+        let trial = self.trial?;
+        Some((trial.goals.get(name)?, trial))
+    }
 }
 
 /// How fast instances are replaced.
@@ -109,10 +120,18 @@ impl Decider<'_> {
         match target.pace {
             Pace::AtOnce if !target.serves => self.replace_at_once(&places, target, &routes),
             _ => {
+                let mut judged = true;
                 for place in &places {
-                    self.converge(place, &places, target);
+                    if let Some(shared) = target.goal(&place.name) {
+                        judged = false;
+                        self.share(place, shared, target);
+                    } else {
+                        self.converge(place, &places, target);
+                    }
                 }
-                self.settle(&places, target, routes);
+                if judged {
+                    self.settle(&places, target, routes);
+                }
             }
         }
     }
@@ -133,7 +152,10 @@ impl Decider<'_> {
                         .copied()
                         .unwrap_or(target.release),
                     contents: *target.record.digests.get(&name)?,
-                    replicas: service.replicas,
+                    replicas: match target.goal(&name) {
+                        Some((goal, _)) => goal.canary,
+                        None => service.replicas,
+                    },
                 };
                 let seen: Vec<Instance> = self
                     .observed
@@ -178,7 +200,8 @@ impl Decider<'_> {
             );
         }
         for place in places {
-            if place.service.port.is_none() {
+            // A canary that is ready takes its share, and no more, from the table that gives it one.
+            if place.service.port.is_none() || target.goal(&place.name).is_some() {
                 continue;
             }
             let pool = pools
@@ -372,7 +395,7 @@ impl Decider<'_> {
         old
     }
 
-    fn await_kept(&mut self, place: &Place<'_>) {
+    pub(crate) fn await_kept(&mut self, place: &Place<'_>) {
         for instance in &place.census.kept {
             self.draft
                 .await_ready(place.service, &instance.id, instance.generation);
@@ -557,7 +580,7 @@ impl Decider<'_> {
         self.report.services.extend(lines);
     }
 
-    fn line(&mut self, place: &Place<'_>, start: u32, leave: u32, least_ready: u32) {
+    pub(crate) fn line(&mut self, place: &Place<'_>, start: u32, leave: u32, least_ready: u32) {
         if start + leave > 0 {
             self.report.services.push(ServiceLine {
                 service: place.name.clone(),

@@ -4,6 +4,7 @@ use crate::judge::Failure;
 use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
 use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName};
+use mainstay_rollout::{Weights, canary};
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,20 @@ pub enum Event {
         /// Which.
         job: ServiceName,
     },
+    /// The trial of a service has come to another phase or step.
+    Canary {
+        /// Which.
+        service: ServiceName,
+        /// Where it stands.
+        state: Box<canary::State>,
+        /// The shares that it is to have.
+        weights: Weights,
+    },
+    /// Somebody ordered something of the releases that are on trial.
+    CanaryOrdered {
+        /// What.
+        order: canary::Order,
+    },
     /// A step of a job's run is about to be done.
     JobStep {
         /// The step itself.
@@ -196,6 +211,8 @@ impl Event {
             Self::JobAsked { .. } => (14, "job_asked"),
             Self::JobStep { .. } => (15, "job_step"),
             Self::UpgradeBegun { .. } => (16, "upgrade_begun"),
+            Self::Canary { .. } => (17, "canary"),
+            Self::CanaryOrdered { .. } => (18, "canary_ordered"),
         }
     }
 

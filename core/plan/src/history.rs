@@ -8,6 +8,7 @@ use crate::store::order_digest;
 use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall,
 };
+use mainstay_rollout::canary;
 use mainstay_workload::{Attempts, Exit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +47,10 @@ pub struct History {
     pub stores: BTreeMap<ServiceName, Digest>,
     /// Runs of jobs.
     pub jobs: BTreeMap<ServiceName, Runs>,
+    /// Services of the release that moves and that are on trial.
+    pub trials: BTreeMap<ServiceName, canary::State>,
+    /// What was ordered of them since one last moved.
+    pub orders: Vec<canary::Order>,
     /// What was done since a release last came to serve, and cannot be undone.
     pub one_way: Option<Frozen>,
     /// Releases up to this number may have been made by entries that are gone.
@@ -168,6 +173,11 @@ impl History {
             }
             Event::StepBegun { index, step, .. } => self.begun(*index, step, by, at),
             Event::StepDone { index, .. } => self.done(*index),
+            Event::Canary { service, state, .. } => {
+                self.trials.insert(service.clone(), (**state).clone());
+                self.orders.clear();
+            }
+            Event::CanaryOrdered { order } => self.orders.push(*order),
             Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
@@ -265,6 +275,8 @@ impl History {
         };
         self.releases.insert(*release, made);
         self.moving = Some(*release);
+        self.trials.clear();
+        self.orders.clear();
     }
 
     fn begun(&mut self, index: usize, step: &Step, by: &Actor, at: Wall) {

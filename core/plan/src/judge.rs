@@ -3,7 +3,7 @@
 use crate::Observed;
 use crate::report::Wait;
 use crate::step::Step;
-use mainstay_atoms::{Fact, Generation, InstanceId, Moment, span};
+use mainstay_atoms::{Fact, Generation, InstanceId, Moment, ServiceName, span};
 use mainstay_workload::{Exit, Readiness, Running};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -67,6 +67,13 @@ pub enum Failure {
         /// Which run.
         generation: Generation,
     },
+    /// A release was judged, and is worse than it may be.
+    Judged {
+        /// The service.
+        service: ServiceName,
+        /// By what, with the figures.
+        why: String,
+    },
     /// An effect cannot work.
     Effect {
         /// What was tried.
@@ -87,7 +94,7 @@ impl Failure {
             | Self::Run { instance, .. }
             | Self::NotStopped { instance, .. } => Some(instance),
             Self::Effect { instance, .. } => instance.as_ref(),
-            Self::NotAcknowledged { .. } => None,
+            Self::NotAcknowledged { .. } | Self::Judged { .. } => None,
         }
     }
 }
@@ -117,6 +124,7 @@ impl fmt::Display for Failure {
             } => write!(out, "{instance} failed: {exit}"),
             Self::Run { instance, .. } => write!(out, "{instance} did not end in time"),
             Self::NotStopped { instance, .. } => write!(out, "{instance} did not stop"),
+            Self::Judged { service, why } => write!(out, "{service} is worse: {why}"),
             Self::Effect { why, .. } => out.write_str(why),
         }
     }

@@ -30,6 +30,7 @@ mod run;
 mod serving;
 mod step;
 mod store;
+mod trial;
 
 pub use address::{PORTS, local_address};
 pub use change::{Change, Field, Mark, changes};
@@ -46,3 +47,4 @@ pub use run::{Run, RunEnd, Runs};
 pub use serving::{Routes, Serving};
 pub use step::{Parent, Plan, Publish, Purpose, Step};
 pub use store::{order_digest, store_order};
+pub use trial::{Goal, Trial};

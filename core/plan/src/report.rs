@@ -67,6 +67,15 @@ pub enum Wait {
         /// The job that did it.
         job: ServiceName,
     },
+    /// A service is on trial.
+    Trial {
+        /// Which.
+        service: ServiceName,
+        /// Where it stands: `step 1 of 3`.
+        stands: String,
+        /// What it waits for, with the figures so far.
+        seen: String,
+    },
     /// No port is left for an instance.
     Port {
         /// Which.
@@ -98,6 +107,7 @@ impl Wait {
             | Self::Port { instance } => Some(instance),
             Self::Needs { .. }
             | Self::Frozen { .. }
+            | Self::Trial { .. }
             | Self::Gateway { .. }
             | Self::Effect { .. }
             | Self::Ledger { .. } => None,
@@ -145,6 +155,11 @@ impl fmt::Display for Wait {
                 out,
                 "a person: `{job}` of {release} cannot be undone, so nothing goes back by itself"
             ),
+            Self::Trial {
+                service,
+                stands,
+                seen,
+            } => write!(out, "{service}, on trial, {stands}: {seen}"),
             Self::Port { instance } => write!(out, "a free port for {instance}"),
             Self::Effect { step, seen } => write!(out, "`{step}` to work: {seen}"),
             Self::Ledger { seen } => write!(out, "the ledger to record: {seen}"),

@@ -198,6 +198,8 @@ impl fmt::Display for Step {
 pub enum Purpose {
     /// Ships a new release.
     Deploy,
+    /// Gives a release that is on trial its next share of the traffic.
+    Trial,
     /// Brings back the contents of an earlier release, as a new one.
     Rollback,
     /// Returns to the release that served before a failed, aborted or superseded one.

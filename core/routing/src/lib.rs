@@ -30,6 +30,7 @@ mod refuse;
 pub mod retry;
 mod router;
 mod scanner;
+mod share;
 mod table;
 
 pub use budget::Budget;
@@ -40,4 +41,5 @@ pub use outlier::{Admission, Outlier};
 pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};
 pub use scanner::{Scan, Scanner, Then};
+pub use share::next_place;
 pub use table::{Backend, Listener, Pool, Route, Side, Split, Table};

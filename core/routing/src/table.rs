@@ -73,10 +73,6 @@ pub struct Split {
     pub baseline: Share,
     /// Those are the ones of the other release whose ordinals are above this.
     pub fresh_above: u32,
-    /// A client that was given to the canary stays with it while its share rises: its place among all
-    /// clients is kept in a cookie.
-    #[serde(default)]
-    pub sticky: bool,
 }
 
 impl Split {

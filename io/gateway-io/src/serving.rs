@@ -4,7 +4,9 @@ use crate::series::Traffic;
 use crate::upstream::Upstream;
 use crate::worker::{self, Worker};
 use mainstay_atoms::{Generation, InstanceId, ServiceName};
-use mainstay_routing::{Admission, Budget, Listener, Router, Table, balance};
+use mainstay_routing::{
+    Admission, Budget, Listener, Router, Side, Split, Table, balance, next_place,
+};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -39,6 +41,9 @@ pub(crate) struct Serving {
 pub(crate) struct Pool {
     pub(crate) service: ServiceName,
     pub(crate) members: Vec<Rc<Upstream>>,
+    split: Option<Split>,
+    /// The place of the last request among all, which says which side answers it.
+    place: Rc<Cell<u64>>,
     streams: Duration,
     pub(crate) budget: Rc<Cell<Budget>>,
 }
@@ -66,10 +71,14 @@ impl Serving {
                     }
                 }
             });
-            let budget = self.pools.get(service).map(|pool| pool.budget.clone());
+            let before = self.pools.get(service);
+            let budget = before.map(|pool| pool.budget.clone());
+            let place = before.map(|pool| pool.place.clone());
             let pool = Pool {
                 service: service.clone(),
                 members: members.collect(),
+                split: pool.split,
+                place: place.unwrap_or_else(|| Rc::new(Cell::new(worker.draw() << 16))),
                 streams: pool.streams,
                 budget: budget.unwrap_or_default(),
             };
@@ -140,16 +149,40 @@ impl Serving {
 }
 
 impl Pool {
-    /// Picks an instance that has not left and was not tried; one set aside only when no other is left.
+    /// Picks an instance that has not left and was not tried; one set aside only when no other is left. Where
+    /// requests are shared among sides, another side answers only when nobody of the one whose turn it is can.
     pub(crate) fn pick(&self, worker: &Worker, tried: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
         if let [only] = &self.members[..] {
             let fits = !only.has_left() && tried.is_empty();
             return fits.then(|| only.clone());
         }
+        let Some(split) = &self.split else {
+            return self.pick_of(|_| true, worker, tried);
+        };
+        if tried.is_empty() {
+            // A further try takes no place of its own.
+            self.place.set(next_place(self.place.get()));
+        }
+        let turn = split.at(self.place.get());
+        [turn, Side::Stable, Side::Baseline, Side::Canary]
+            .iter()
+            .find_map(|side| {
+                let ours = |upstream: &Upstream| split.side(&upstream.backend) == *side;
+                self.pick_of(ours, worker, tried)
+            })
+    }
+
+    fn pick_of(
+        &self,
+        ours: impl Fn(&Upstream) -> bool,
+        worker: &Worker,
+        tried: &[Rc<Upstream>],
+    ) -> Option<Rc<Upstream>> {
         let (now, draws) = (worker::moment(), (worker.draw(), worker.draw()));
         let fresh = |upstream: &Rc<Upstream>| {
             let tried = tried.iter().any(|other| Rc::ptr_eq(other, upstream));
-            (!upstream.has_left() && !tried).then(|| upstream.traffic.in_flight.get())
+            (ours(upstream) && !upstream.has_left() && !tried)
+                .then(|| upstream.traffic.in_flight.get())
         };
         let admission = |at: usize| self.members[at].outlier().admission(now);
         let load = |at: usize| fresh(&self.members[at]);

@@ -74,6 +74,7 @@ fn planned(record: &ReleaseRecord) -> Result<()> {
         record,
         pace: Pace::Rolling,
         serves: false,
+        trial: None,
     };
     let decision = decide(Some(target), &observed, &Limits::default(), Moment(0));
     let plan = Plan {

@@ -35,6 +35,7 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
             streams: Duration::from_secs(2),
             ..Stop::default()
         },
+        canary: None,
         deploy: Rolling::default(),
     }
 }

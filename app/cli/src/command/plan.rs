@@ -57,6 +57,7 @@ fn first(contents: &Contents) -> Planned {
         record: &record,
         pace: mainstay_plan::Pace::Rolling,
         serves: false,
+        trial: None,
     };
     let observed = mainstay_plan::Observed::nothing();
     let decision = mainstay_plan::decide(

@@ -1,4 +1,4 @@
-//! `abort` and `retry`.
+//! `abort`, `retry`, and what is ordered of a release on trial.
 
 use crate::argument::Arguments;
 use crate::client::Client;
@@ -22,6 +22,27 @@ pub(crate) fn abort(arguments: &Arguments) -> Result<Exit, Failure> {
     });
     terminal::say_out(&format!(
         "{} {} is aborted; {serves}",
+        terminal::mark("✓"),
+        moving.release
+    ));
+    Ok(Exit::Done)
+}
+
+/// `promote`, `pause` and `resume`.
+pub(crate) fn order(
+    arguments: &Arguments,
+    word: &str,
+    body: &impl serde::Serialize,
+) -> Result<Exit, Failure> {
+    let place = context::place(arguments)?;
+    let client = Client::must(&place)?;
+    let moving: Moving = client.post(&format!("/v1/{word}"), body)?;
+    if arguments.json {
+        terminal::json(&moving);
+        return Ok(Exit::Done);
+    }
+    terminal::say_out(&format!(
+        "{} {word} is asked of {}; `mainstay status` shows how it stands",
         terminal::mark("✓"),
         moving.release
     ));

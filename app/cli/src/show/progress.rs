@@ -228,6 +228,15 @@ fn tell(progress: &Progress) {
                 format!("the plan is made anew: {seen}")
             }
             Event::InstanceEnded { instance, exit, .. } => format!("{instance} ended: {exit}"),
+            Event::Canary {
+                service,
+                state,
+                weights,
+            } => format!("{service}: {}; {weights}", state.phase),
+            Event::ReleaseEnded {
+                end: mainstay_plan::ReleaseEnd::Failed { why },
+                ..
+            } => why.clone(),
             _ => continue,
         };
         terminal::say(&format!("{at}  {text}"));

@@ -42,7 +42,8 @@ impl Model<'_> {
 
     /// The first instances of a release start after the jobs that stand before it.
     pub(super) fn comes_after(&mut self, launch: &Launch) {
-        let (Some(record), Purpose::Deploy) = (self.record, self.plan.purpose) else {
+        let forward = matches!(self.plan.purpose, Purpose::Deploy | Purpose::Trial);
+        let Some(record) = self.record.filter(|_| forward) else {
             return;
         };
         let id = &launch.instance;

@@ -42,6 +42,7 @@ impl Scene {
             record,
             pace,
             serves,
+            trial: None,
         });
         decide(target, &self.observed, &Limits::default(), NOW)
     }
@@ -508,6 +509,7 @@ fn plain() -> Service {
         port: Some(8080),
         needs: vec![],
         inject: BTreeMap::new(),
+        canary: None,
         before: vec![],
         after: vec![],
         health: None,

@@ -132,6 +132,25 @@ pub enum Phase {
     Done,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting { .. } => out.write_str("its first instances start"),
+            Self::Stage {
+                paused: Some(why), ..
+            } => write!(out, "stands still: {why}"),
+            Self::Stage { stage, reached, .. } => {
+                let goes = if *reached { "is judged at" } else { "goes to" };
+                write!(out, "{goes} step {}", stage + 1)
+            }
+            Self::Aborting { why } => write!(out, "gives its traffic back: {why}"),
+            Self::Stopping { why } => write!(out, "stops: {why}"),
+            Self::Aborted { why } => write!(out, "is gone: {why}"),
+            Self::Done => out.write_str("was judged good"),
+        }
+    }
+}
+
 /// The state of a canary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {

@@ -1,0 +1,118 @@
+//! A release on trial: its instances take a share of the traffic beside those of the release that serves.
+//!
+//! How large the share is and when it grows is decided by [`mainstay_rollout::canary`]; here it becomes steps.
+
+use crate::ReleaseRecord;
+use crate::decide::{Decider, Target};
+use crate::draft::Started;
+use crate::place::{Place, add, count, ready};
+use mainstay_atoms::{Cause, ReleaseNumber, ServiceName};
+use mainstay_rollout::Weights;
+use mainstay_routing::{Pool, Split};
+use mainstay_workload::{Instance, Wanted, census};
+use std::collections::BTreeMap;
+
+/// What is wanted of one service while its release is on trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// Instances of the release that are to run.
+    pub canary: u32,
+    /// Fresh instances of the stable release that are to run beside its own.
+    pub baseline: u32,
+    /// Shares of the traffic.
+    pub weights: Weights,
+}
+
+/// A release on trial.
+#[derive(Debug, Clone)]
+pub struct Trial<'a> {
+    /// The release that serves.
+    pub stable: ReleaseNumber,
+    /// Its contents.
+    pub record: &'a ReleaseRecord,
+    /// The services whose traffic is shared.
+    pub goals: BTreeMap<ServiceName, Goal>,
+}
+
+impl Trial<'_> {
+    /// A service of the stable release with so many fresh instances more.
+    fn wanted(&self, name: &ServiceName, fresh: u32) -> Option<Wanted> {
+        let service = self.record.contents.platform.services.get(name)?;
+        Some(Wanted {
+            service: name.clone(),
+            since: self.record.since.get(name).copied().unwrap_or(self.stable),
+            contents: *self.record.digests.get(name)?,
+            replicas: service.replicas.saturating_add(fresh),
+        })
+    }
+}
+
+impl Decider<'_> {
+    /// Brings a service to its shares: what is missing on either side starts, whoever is ready takes traffic,
+    /// and what belongs to neither side leaves.
+    pub(crate) fn share(
+        &mut self,
+        place: &Place<'_>,
+        (goal, trial): (&Goal, &Trial<'_>),
+        target: Target<'_>,
+    ) {
+        let Some(wanted) = trial.wanted(&place.name, goal.baseline) else {
+            return;
+        };
+        let seen = self.observed.instances.iter();
+        let seen: Vec<Instance> = seen
+            .filter(|one| one.id.service == place.name)
+            .cloned()
+            .collect();
+        let stable = census(&wanted, &seen, &self.observed.attempts, self.now);
+        self.wait_for(&place.census);
+        self.wait_for(&stable);
+        self.draft.retire(&place.census.dead, false);
+        self.draft.retire(&stable.dead, false);
+        for id in &stable.missing {
+            // It takes traffic when a later look finds it ready.
+            self.draft.start(trial.record, id);
+        }
+        if !place.census.missing.is_empty() {
+            self.around(target, &place.service.before, Cause::Before);
+        }
+        let ids = place.census.missing.iter();
+        let started: Vec<Started> = ids.filter_map(|id| self.start(target, id)).collect();
+        self.await_kept(place);
+        for one in &started {
+            self.draft
+                .await_ready(place.service, &one.id, one.generation);
+        }
+        let mut pool = Pool {
+            streams: place.service.stop.streams,
+            backends: vec![],
+            split: Some(Split {
+                release: place.wanted.since,
+                canary: goal.weights.canary,
+                baseline: goal.weights.baseline,
+                fresh_above: wanted.replicas - goal.baseline,
+            }),
+        };
+        // Those of the canary were awaited just now.
+        place.census.kept.iter().for_each(|one| add(&mut pool, one));
+        let others = stable.kept.iter();
+        let others = others.filter(|one| one.ready_since().is_some());
+        others.for_each(|one| add(&mut pool, one));
+        pool.backends
+            .extend(started.iter().filter_map(|one| one.backend.clone()));
+        pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+        self.draft
+            .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), None);
+        let neither = |ours: &[Instance], theirs: &[Instance]| -> Vec<Instance> {
+            let both = ours.iter().filter(|one| theirs.contains(one));
+            both.cloned().collect()
+        };
+        let leaving = neither(&place.census.old, &stable.old);
+        self.draft.retire(&leaving, false);
+        self.draft.clear(&leaving);
+        self.draft
+            .clear(&neither(&place.census.leftover, &stable.leftover));
+        let starts = count(&started) + count(&stable.missing);
+        self.line(place, starts, count(&leaving), ready(&stable.kept));
+    }
+}
