@@ -395,7 +395,7 @@ impl Decider<'_> {
         old
     }
 
-    pub(crate) fn await_kept(&mut self, place: &Place<'_>) {
+    fn await_kept(&mut self, place: &Place<'_>) {
         for instance in &place.census.kept {
             self.draft
                 .await_ready(place.service, &instance.id, instance.generation);

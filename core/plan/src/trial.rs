@@ -78,7 +78,11 @@ impl Decider<'_> {
         }
         let ids = place.census.missing.iter();
         let started: Vec<Started> = ids.filter_map(|id| self.start(target, id)).collect();
-        self.await_kept(place);
+        let kept = place.census.kept.iter();
+        for one in kept.filter(|one| one.ready_since().is_none()) {
+            self.draft
+                .await_ready(place.service, &one.id, one.generation);
+        }
         for one in &started {
             self.draft
                 .await_ready(place.service, &one.id, one.generation);

@@ -13,7 +13,7 @@ pub mod story;
 pub mod traffic;
 
 pub use condition::until;
-pub use platform::{Outcome, Platform, is_steady};
+pub use platform::{Outcome, Platform, is_steady, pids};
 pub use process::Process;
 pub use socket::Socket;
 pub use traffic::{Load, get};

@@ -1,6 +1,6 @@
 //! A release on trial: it gets its share, is judged by what the gateway counts, and goes on or goes back.
 
-use mainstay_e2e::{Load, Platform, until};
+use mainstay_e2e::{Load, Platform, Process, pids, until};
 use serde_json::Value;
 
 /// Two instances of `web` behind the gateway, whose releases pass one step of half the traffic.
@@ -80,15 +80,20 @@ fn half_of_the_requests_go_to_the_canary_until_a_person_promotes_it() {
     });
 
     // What serves is kept whole meanwhile, and so is the canary.
-    platform.workloads()[0].kill();
+    let running = || pids(&platform.status().unwrap_or_default());
+    let victim = running()[0];
+    Process::of(victim).expect("it runs").kill();
     until("everybody again", || {
-        (platform.workloads().len() == 3 && waits(&platform).contains("of the hold")).then_some(())
+        (running().len() == 3
+            && !running().contains(&victim)
+            && waits(&platform).contains("of the hold"))
+        .then_some(())
     });
 
     // A control plane that is killed goes on where it was.
     platform.process("serve").kill();
     drop(deploy.wait());
-    platform.up();
+    let up = platform.begin(&["up"]);
     until("the step again", || {
         waits(&platform).contains("of the hold").then_some(())
     });
@@ -98,6 +103,7 @@ fn half_of_the_requests_go_to_the_canary_until_a_person_promotes_it() {
         let serves = |row: &Value| row["release"] == "v2" && row["state"] == "serving";
         rows.first().is_some_and(serves).then_some(())
     });
+    up.wait().exits(0);
     assert!(releases(&platform, 20).iter().all(|new| *new));
     load.stop_without_failure();
     platform
