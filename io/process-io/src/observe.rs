@@ -127,9 +127,7 @@ impl Looks {
                 .is_some_and(|name| name.parse::<InstanceId>().is_ok())
             {
                 let path = entry.path();
-                let last = before
-                    .remove(&name)
-                    .map(|last| (last, alive.remove(&name)));
+                let last = before.remove(&name).map(|last| (last, alive.remove(&name)));
                 if let Some(look) = look(&path, last).map_err(unread(path.clone()))? {
                     facts.extend(look.fact.clone());
                     self.known.insert(name, look);

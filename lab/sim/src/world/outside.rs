@@ -67,10 +67,7 @@ impl mainstay_execute::World for World {
                 }
             }
         };
-        Seen {
-            instances,
-            gateway,
-        }
+        Seen { instances, gateway }
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {
