@@ -105,19 +105,20 @@ impl Engine {
             run.plan.purpose,
             Purpose::Deploy | Purpose::Trial | Purpose::Rollback
         );
-        let counted = |one: &Instance| match left.first() {
+        let counted = |one: &Instance, exit: Exit| match left.first() {
             // Its end fails this step.
             Some(Step::AwaitReady { instance, .. }) if *instance == one.id => false,
+            // An earlier plan may have asked it to stop while this one was made.
             Some(Step::Provision { order }) if order.store == one.id.service => true,
-            _ => ships && !left.iter().any(|step| step.instance() == Some(&one.id)),
+            _ => !exit.asked && ships && !left.iter().any(|step| step.instance() == Some(&one.id)),
         };
         let stores = self.seen.as_ref()?.instances.iter();
         let stores = stores.filter(|one| one.role == Role::Store);
         let mut ended = stores.filter_map(|one| match one.running {
-            Running::Ended { exit, .. } if !exit.asked => Some((one, exit)),
-            _ => None,
+            Running::Ended { exit, .. } => Some((one, exit)),
+            Running::Yes { .. } => None,
         });
-        ended.find(|(one, _)| counted(one))
+        ended.find(|(one, exit)| counted(one, *exit))
     }
 
     /// Something takes traffic that is gone or not ready, and the plan under way does not know.
