@@ -3,17 +3,16 @@
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
-use crate::trial::{Judgement, Trials};
+use crate::trial::Trials;
 use crate::wait::carried;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
 use mainstay_atoms::{
-    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, ServiceName, Wall,
+    Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
 };
 use mainstay_plan::{
-    Event, Failure, Frozen, Goal, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose,
-    ReleaseEnd, ReleaseRecord, Target, Trial, Wait, check, decide,
+    Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
+    ReleaseRecord, Target, Wait, check, decide,
 };
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How soon to look again while something moves, and while nothing does.
@@ -279,56 +278,6 @@ impl Engine {
         Ok(false)
     }
 
-    /// The next plan of the release that moves; none when it was judged and has failed.
-    fn plan_moving(
-        &mut self,
-        moving: &Moving,
-        world: &mut impl World,
-    ) -> Result<Option<Plan>, RecordFault> {
-        let (goals, waits) = if moving.pace == Pace::Rolling {
-            match self.judge_trials(moving, world)? {
-                Judgement::Goals(goals, waits) => (goals, waits),
-                Judgement::Failed => return Ok(None),
-            }
-        } else {
-            (BTreeMap::new(), vec![])
-        };
-        let mut plan = self.plan_trial(moving, goals, world);
-        plan.report.waits.extend(waits);
-        Ok(Some(plan))
-    }
-
-    /// The plan for a release of which these services are on trial.
-    pub(crate) fn plan_trial(
-        &mut self,
-        moving: &Moving,
-        goals: BTreeMap<ServiceName, Goal>,
-        world: &mut impl World,
-    ) -> Plan {
-        let purpose = match moving.pace {
-            Pace::AtOnce => Purpose::Rollback,
-            Pace::Rolling | Pace::Held if goals.is_empty() => Purpose::Deploy,
-            Pace::Rolling | Pace::Held => Purpose::Trial,
-        };
-        let serving = self.serving.take();
-        let stable = serving.as_ref().zip(self.history.serving);
-        let trial = stable.map(|(record, stable)| Trial {
-            stable,
-            record,
-            goals,
-        });
-        let target = Target {
-            release: moving.release,
-            record: &moving.record,
-            pace: moving.pace,
-            serves: false,
-            trial: trial.as_ref().filter(|trial| !trial.goals.is_empty()),
-        };
-        let plan = self.plan(Some(target), purpose, &moving.by, world);
-        self.serving = serving;
-        plan
-    }
-
     fn heal(&mut self, world: &mut impl World) -> Plan {
         if let Some(frozen) = self.history.frozen().cloned() {
             return self.frozen(frozen, world);
@@ -410,7 +359,7 @@ impl Engine {
         Ok(())
     }
 
-    fn plan(
+    pub(crate) fn plan(
         &mut self,
         target: Option<Target<'_>>,
         purpose: Purpose,

@@ -4,7 +4,9 @@ use crate::engine::{Engine, Moving};
 use crate::request::Refusal;
 use crate::world::{Evidence, RecordFault, World};
 use mainstay_atoms::{Actor, Fact, InstanceId, Moment, ReleaseNumber, ServiceName, Share};
-use mainstay_plan::{Event, Failure, Goal, ReleaseEnd, ReleaseRecord, Wait};
+use mainstay_plan::{
+    Event, Failure, Goal, Pace, Plan, Purpose, ReleaseEnd, ReleaseRecord, Target, Trial, Wait,
+};
 use mainstay_rollout::canary::{self, Act, Attempt, Count, Order, Phase, Served, Side, State};
 use mainstay_rollout::{
     Baseline, Board, Held, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict, Weights,
@@ -30,7 +32,7 @@ struct Judging {
 }
 
 /// What a look at the trials came to.
-pub(crate) enum Judgement {
+enum Judgement {
     /// What is wanted of each service, and what they wait for; nothing: no service is on trial.
     Goals(BTreeMap<ServiceName, Goal>, Vec<Wait>),
     /// The release has failed, and that is recorded.
@@ -128,8 +130,58 @@ fn subjects<'a>(
 }
 
 impl Engine {
+    /// The next plan of the release that moves; none when it was judged and has failed.
+    pub(crate) fn plan_moving(
+        &mut self,
+        moving: &Moving,
+        world: &mut impl World,
+    ) -> Result<Option<Plan>, RecordFault> {
+        let (goals, waits) = if moving.pace == Pace::Rolling {
+            match self.judge_trials(moving, world)? {
+                Judgement::Goals(goals, waits) => (goals, waits),
+                Judgement::Failed => return Ok(None),
+            }
+        } else {
+            (BTreeMap::new(), vec![])
+        };
+        let mut plan = self.plan_trial(moving, goals, world);
+        plan.report.waits.extend(waits);
+        Ok(Some(plan))
+    }
+
+    /// The plan for a release of which these services are on trial.
+    pub(crate) fn plan_trial(
+        &mut self,
+        moving: &Moving,
+        goals: BTreeMap<ServiceName, Goal>,
+        world: &mut impl World,
+    ) -> Plan {
+        let purpose = match moving.pace {
+            Pace::AtOnce => Purpose::Rollback,
+            Pace::Rolling | Pace::Held if goals.is_empty() => Purpose::Deploy,
+            Pace::Rolling | Pace::Held => Purpose::Trial,
+        };
+        let serving = self.serving.take();
+        let stable = serving.as_ref().zip(self.history.serving);
+        let trial = stable.map(|(record, stable)| Trial {
+            stable,
+            record,
+            goals,
+        });
+        let target = Target {
+            release: moving.release,
+            record: &moving.record,
+            pace: moving.pace,
+            serves: false,
+            trial: trial.as_ref().filter(|trial| !trial.goals.is_empty()),
+        };
+        let plan = self.plan(Some(target), purpose, &moving.by, world);
+        self.serving = serving;
+        plan
+    }
+
     /// Looks at every service of the moving release that is on trial.
-    pub(crate) fn judge_trials(
+    fn judge_trials(
         &mut self,
         moving: &Moving,
         world: &mut impl World,

@@ -59,6 +59,9 @@ fn beside(path: &str) -> Vec<String> {
         }
         "jobs.migrate.inject" => vec!["jobs.migrate.needs=[db]".into()],
         "services.web.inject" => vec!["services.web.needs=[db]".into()],
+        path if path.starts_with("services.web.deploy.canary.") => {
+            vec!["services.web.deploy={ canary: {} }".into()]
+        }
         "jobs.migrate.time_zone" => vec!["jobs.migrate.schedule=0 6 * * *".into()],
         _ => Vec::new(),
     }

@@ -173,16 +173,8 @@ impl Reader {
             .flat_map(|one| &one.contents.platform.services)
         {
             if one.1.port.is_some() && !self.seen.is_empty() {
-                let streams = one.1.stop.streams;
-                let backends = vec![];
-                serving.pools.insert(
-                    one.0.clone(),
-                    Pool {
-                        streams,
-                        backends,
-                        split: None,
-                    },
-                );
+                let pool = nobody(one.1.stop.streams);
+                serving.pools.insert(one.0.clone(), pool);
             }
         }
         let mut attempts = BTreeMap::new();
@@ -194,11 +186,7 @@ impl Reader {
                 serving
                     .pools
                     .entry(seen.instance.id.service.clone())
-                    .or_insert_with(|| Pool {
-                        streams: Stop::default().streams,
-                        backends: vec![],
-                        split: None,
-                    });
+                    .or_insert_with(|| nobody(Stop::default().streams));
                 let pool = serving
                     .pools
                     .get_mut(&seen.instance.id.service)
@@ -549,5 +537,14 @@ pub(crate) fn contents(
             stores: BTreeMap::new(),
             domains: domains.into_iter().collect(),
         },
+    }
+}
+
+/// A pool with nobody in it.
+fn nobody(streams: Duration) -> Pool {
+    Pool {
+        streams,
+        backends: vec![],
+        split: None,
     }
 }
