@@ -36,9 +36,7 @@ impl Presence {
     }
 
     fn found(&self) -> Option<(u64, u64)> {
-        let path = self.orders.run.join(&self.orders.socket);
-        let found = fs::symlink_metadata(path).ok()?;
-        Some((found.dev(), found.ino()))
+        identity(&self.orders.run.join(&self.orders.socket)).ok()
     }
 
     /// A new socket where the old one is gone; `None` where it is there, or the folder cannot be used now.
@@ -46,12 +44,12 @@ impl Presence {
         if self.socket.is_some() && self.socket == self.found() {
             return None;
         }
-        let listener = self.put_back().ok()?;
-        self.socket = self.found();
+        let (listener, socket) = self.put_back().ok()?;
+        self.socket = Some(socket);
         Some(listener)
     }
 
-    fn put_back(&mut self) -> io::Result<UnixListener> {
+    fn put_back(&mut self) -> io::Result<(UnixListener, (u64, u64))> {
         // Whoever moves a whole state aside is about to put another one there, and must find no folder.
         if !self.orders.run.parent().is_some_and(Path::is_dir) {
             return Err(io::ErrorKind::NotFound.into());
@@ -71,7 +69,9 @@ impl Presence {
         record::remove(&door.path(&self.orders.socket))?;
         let listener = UnixListener::bind(door.path(&self.orders.socket))?;
         listener.set_nonblocking(true)?;
-        Ok(listener)
+        // By the same door: meanwhile the folder's name may lead to another one, with an old socket in it.
+        let socket = identity(&door.path(&self.orders.socket))?;
+        Ok((listener, socket))
     }
 
     /// Takes the folder, unless another shim lives there.
@@ -95,4 +95,10 @@ impl Presence {
         self.lock = lock;
         Ok(())
     }
+}
+
+/// Device and inode of a file: which one it is, whatever it is called.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
