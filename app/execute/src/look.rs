@@ -101,6 +101,7 @@ impl Engine {
     pub(crate) fn store_lost(&self) -> Option<(&Instance, Exit)> {
         let run = self.run.as_ref()?;
         let left = run.plan.steps.get(run.next..)?;
+        let seen = self.seen.as_ref()?;
         let ships = matches!(
             run.plan.purpose,
             Purpose::Deploy | Purpose::Trial | Purpose::Rollback
@@ -108,11 +109,15 @@ impl Engine {
         let counted = |one: &Instance, exit: Exit| match left.first() {
             // Its end fails this step.
             Some(Step::AwaitReady { instance, .. }) if *instance == one.id => false,
-            // An earlier plan may have asked it to stop while this one was made.
-            Some(Step::Provision { order }) if order.store == one.id.service => true,
+            // An earlier plan may have asked it to stop while this one was made; one that another has
+            // taken the place of is not missed.
+            Some(Step::Provision { order }) if order.store == one.id.service => {
+                let mut servers = seen.instances.iter();
+                !servers.any(|other| other.id.service == one.id.service && other.runs())
+            }
             _ => !exit.asked && ships && !left.iter().any(|step| step.instance() == Some(&one.id)),
         };
-        let stores = self.seen.as_ref()?.instances.iter();
+        let stores = seen.instances.iter();
         let stores = stores.filter(|one| one.role == Role::Store);
         let mut ended = stores.filter_map(|one| match one.running {
             Running::Ended { exit, .. } => Some((one, exit)),
