@@ -26,13 +26,16 @@ struct Judging {
     attempt: Attempt,
     rules: RunRules,
     run: Run,
-    /// What was counted when the step began.
-    before: Board,
     began: Moment,
+    /// What was counted at the last look.
+    last: Board,
+    /// What came since the step began: of the canary, and of what it is compared with.
+    own: Tally,
+    beside: Tally,
 }
 
 /// What a look at the trials came to.
-enum Judgement {
+enum Looked {
     /// What is wanted of each service, and what they wait for; nothing: no service is on trial.
     Goals(BTreeMap<ServiceName, Goal>, Vec<Wait>),
     /// The release has failed, and that is recorded.
@@ -90,15 +93,11 @@ impl Subject<'_> {
                 abort_if: Some(condition.clone()),
                 pass_if: None,
             };
-            let rules = MetricRules {
-                interval: Some(self.canary.every),
-                min_samples: if condition.metric.by_request() {
-                    self.canary.least
-                } else {
-                    0
-                },
-                ..MetricRules::new(judged)
-            };
+            let mut rules = MetricRules::new(judged);
+            rules.interval = Some(self.canary.every);
+            if condition.metric.by_request() {
+                rules.min_samples = self.canary.least;
+            }
             (condition.to_string(), rules)
         };
         self.canary.abort_if.iter().map(rule).collect()
@@ -138,8 +137,8 @@ impl Engine {
     ) -> Result<Option<Plan>, RecordFault> {
         let (goals, waits) = if moving.pace == Pace::Rolling {
             match self.judge_trials(moving, world)? {
-                Judgement::Goals(goals, waits) => (goals, waits),
-                Judgement::Failed => return Ok(None),
+                Looked::Goals(goals, waits) => (goals, waits),
+                Looked::Failed => return Ok(None),
             }
         } else {
             (BTreeMap::new(), vec![])
@@ -185,10 +184,10 @@ impl Engine {
         &mut self,
         moving: &Moving,
         world: &mut impl World,
-    ) -> Result<Judgement, RecordFault> {
+    ) -> Result<Looked, RecordFault> {
         let serving = self.serving.clone().zip(self.history.serving);
         let Some((serving, stable)) = serving else {
-            return Ok(Judgement::Goals(BTreeMap::new(), vec![]));
+            return Ok(Looked::Goals(BTreeMap::new(), vec![]));
         };
         let subjects = subjects(moving.release, &moving.record, (stable, &serving));
         let (mut goals, mut waits) = (BTreeMap::new(), Vec::new());
@@ -198,7 +197,7 @@ impl Engine {
             let (goal, state) = self.look_at(subject, moving, &orders, &mut waits, world)?;
             if let Phase::Aborting { why } = &state.phase {
                 self.worse(moving, subject.name, &why.to_string(), world)?;
-                return Ok(Judgement::Failed);
+                return Ok(Looked::Failed);
             }
             done &= state.phase == Phase::Done;
             goals.insert(subject.name.clone(), goal);
@@ -207,7 +206,7 @@ impl Engine {
             // Together they come to serve.
             goals.clear();
         }
-        Ok(Judgement::Goals(goals, waits))
+        Ok(Looked::Goals(goals, waits))
     }
 
     /// What the services of a release will want that are to be on trial.
@@ -373,13 +372,13 @@ impl Engine {
         let mut judging = judging?;
         let due: Vec<String> = judging.run.due(now).map(str::to_owned).collect();
         if let (false, Some(board)) = (due.is_empty(), world.board()) {
-            let since = |ours: &dyn Fn(&InstanceId) -> bool| -> Tally {
-                let sum = |board: &Board| board.sum(subject.name, ours);
-                sum(&board).since(&sum(&judging.before))
-            };
-            let own = since(&|id| subject.is_new(id));
+            let came = board.since(&judging.last);
+            let of = |ours: &dyn Fn(&InstanceId) -> bool| came.sum(subject.name, ours);
+            judging.own.merge(&of(&|id| subject.is_new(id)));
+            judging.beside.merge(&of(&|id| subject.is_compared(id)));
+            judging.last = board;
             // With all of the traffic at the canary there is nothing beside it any longer.
-            let beside = (stage < steps).then(|| since(&|id| subject.is_compared(id)));
+            let beside = (stage < steps).then_some(&judging.beside);
             let over = now.since(judging.began);
             for name in due {
                 let condition = judging.rules.get(&name);
@@ -388,8 +387,8 @@ impl Engine {
                     continue;
                 };
                 let sight = Sight {
-                    own: own.reading(&metric, over),
-                    baseline: beside.as_ref().map(|beside| beside.reading(&metric, over)),
+                    own: judging.own.reading(&metric, over),
+                    baseline: beside.map(|beside| beside.reading(&metric, over)),
                 };
                 judging.run.take(&judging.rules, &name, &sight, now);
             }
@@ -491,8 +490,10 @@ fn begin(
             None => Run::new(&rules, now),
         },
         rules,
-        before: world.board()?,
         began: now,
+        last: world.board()?,
+        own: Tally::default(),
+        beside: Tally::default(),
     })
 }
 

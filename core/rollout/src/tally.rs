@@ -217,6 +217,22 @@ pub struct Board {
 }
 
 impl Board {
+    /// What came since an earlier state, each origin by itself: one that began anew counts from there, and the
+    /// others keep what they have.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let since = |(origin, tally): (&Origin, &Tally)| {
+            let came = match earlier.tallies.get(origin) {
+                Some(before) => tally.since(before),
+                None => tally.clone(),
+            };
+            (origin.clone(), came)
+        };
+        Self {
+            tallies: self.tallies.iter().map(since).collect(),
+        }
+    }
+
     /// The sum over one service's instances that a choice names.
     pub fn sum(&self, service: &ServiceName, wanted: impl Fn(&InstanceId) -> bool) -> Tally {
         let mut sum = Tally::default();
@@ -292,6 +308,26 @@ mod tests {
         let arm = board.release(&web, ReleaseNumber(1)).arm();
         assert_eq!((arm.requests, arm.errors), (10, 6));
         assert_eq!(board.release(&web, ReleaseNumber(2)).arm().errors, 10);
+    }
+
+    #[test]
+    fn one_that_began_anew_takes_nothing_from_the_others() {
+        let board = |counts: &[(&str, u64, u64)]| {
+            let mut board = Board::default();
+            for (instance, errors, good) in counts {
+                let origin = Origin {
+                    route: String::new(),
+                    instance: instance.parse().unwrap(),
+                };
+                board.tallies.insert(origin, tally(*errors, *good));
+            }
+            board
+        };
+        let before = board(&[("web.v1.1", 2, 50), ("web.v1.2", 1, 90)]);
+        let after = board(&[("web.v1.1", 1, 3), ("web.v1.2", 1, 100), ("web.v1.3", 0, 4)]);
+        let web = ServiceName::new("web").unwrap();
+        let arm = after.since(&before).release(&web, ReleaseNumber(1)).arm();
+        assert_eq!((arm.requests, arm.errors), (4 + 10 + 4, 1));
     }
 
     proptest! {
