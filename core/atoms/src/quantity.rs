@@ -104,7 +104,9 @@ impl fmt::Display for Millicores {
 }
 
 /// A share in hundredths of a per cent; `25%`, `0.5%`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Share(pub u64);
 

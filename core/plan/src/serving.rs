@@ -86,6 +86,7 @@ fn route((prefix, service): (&String, &ServiceName)) -> Route {
     Route {
         prefix: prefix.clone(),
         service: service.clone(),
+        only: None,
     }
 }
 
@@ -181,6 +182,7 @@ mod tests {
         let route = Route {
             prefix: "/".into(),
             service: api.clone(),
+            only: None,
         };
         let pool = Pool {
             streams: std::time::Duration::from_secs(1),

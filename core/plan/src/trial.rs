@@ -6,7 +6,7 @@ use crate::ReleaseRecord;
 use crate::decide::{Decider, Target};
 use crate::draft::Started;
 use crate::place::{Place, add, count, ready};
-use mainstay_atoms::{Cause, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Cause, ReleaseNumber, ServiceName, Share};
 use mainstay_rollout::Weights;
 use mainstay_routing::{Pool, Split};
 use mainstay_workload::{Instance, Wanted, census};
@@ -95,6 +95,9 @@ impl Decider<'_> {
                 canary: goal.weights.canary,
                 baseline: goal.weights.baseline,
                 fresh_above: wanted.replicas - goal.baseline,
+                sticky: false,
+                chosen: vec![],
+                mirror: Share::default(),
             }),
         };
         // Those of the canary were awaited just now.

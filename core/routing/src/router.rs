@@ -79,6 +79,7 @@ mod tests {
             let routes = routes.iter().map(|(prefix, service)| Route {
                 prefix: (*prefix).into(),
                 service: ServiceName::new(*service).unwrap(),
+                only: None,
             });
             let host = HostName::new(*host).unwrap();
             table.domains.insert(host, routes.collect());

@@ -42,6 +42,9 @@ mod tests {
             canary: Share(canary),
             baseline: Share(baseline),
             fresh_above: 2,
+            sticky: false,
+            chosen: vec![],
+            mirror: Share::default(),
         }
     }
 

@@ -47,6 +47,10 @@ pub struct Route {
     pub prefix: String,
     /// Who answers.
     pub service: ServiceName,
+    /// Only instances of this release answer; none: whoever the pool picks. A preview of a release that takes no
+    /// other traffic yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<ReleaseNumber>,
 }
 
 /// The instances that may answer for a service. An empty pool answers 503.
@@ -63,7 +67,7 @@ pub struct Pool {
 
 /// How the requests of one service are shared while a release is on trial. What is left goes to the stable
 /// side. A side without an instance that can be picked leaves its requests to the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// The release on trial: the canary.
     pub release: ReleaseNumber,
@@ -73,6 +77,36 @@ pub struct Split {
     pub baseline: Share,
     /// Those are the ones of the other release whose ordinals are above this.
     pub fresh_above: u32,
+    /// Whether a client stays on the side it came to: it is given a cookie. Nobody leaves a canary that grows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sticky: bool,
+    /// Requests that go to the canary whatever its share is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<Chosen>,
+    /// Of the requests that the stable side answers and that change nothing (`GET`, `HEAD`), the share whose copy
+    /// goes to the canary; what it answers to a copy reaches nobody.
+    #[serde(default)]
+    pub mirror: Share,
+}
+
+/// What marks a request as one for the canary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chosen {
+    /// A field of the head with exactly this value.
+    Header {
+        /// Of the field, in lower case.
+        name: String,
+        /// Of the field.
+        value: String,
+    },
+    /// A cookie with exactly this value.
+    Cookie {
+        /// Of the cookie.
+        name: String,
+        /// Of the cookie.
+        value: String,
+    },
 }
 
 impl Split {

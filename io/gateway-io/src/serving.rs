@@ -77,7 +77,7 @@ impl Serving {
             let pool = Pool {
                 service: service.clone(),
                 members: members.collect(),
-                split: pool.split,
+                split: pool.split.clone(),
                 place: place.unwrap_or_else(|| Rc::new(Cell::new(worker.draw() << 16))),
                 streams: pool.streams,
                 budget: budget.unwrap_or_default(),

@@ -25,6 +25,7 @@ fn hosts_and_prefixes_find_their_service() {
     let route = Route {
         prefix: "/api".into(),
         service: name.clone(),
+        only: None,
     };
     wanted.domains.get_mut(&host).unwrap().push(route);
     wanted.listeners.push(Listener::Local {

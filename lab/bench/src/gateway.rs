@@ -231,6 +231,7 @@ fn table() -> Result<Table> {
     let route = Route {
         prefix: "/".into(),
         service: service.clone(),
+        only: None,
     };
     Ok(Table {
         epoch: Epoch(1),

@@ -228,6 +228,7 @@ pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[Sock
     let route = Route {
         prefix: "/".into(),
         service: web(),
+        only: None,
     };
     Table {
         epoch: Epoch(1),
