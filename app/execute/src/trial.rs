@@ -327,7 +327,7 @@ impl Engine {
             let reason = format!("it serves table {}", value.generation);
             return Fact::Missing { reason };
         }
-        let split = table.pools.get(subject.name).and_then(|pool| pool.split);
+        let split = table.pools.get(subject.name).and_then(|pool| pool.split.as_ref());
         let served = split.filter(|split| split.release == subject.new);
         let weights = served.map_or(Weights::STABLE, |split| Weights {
             stable: Share(WHOLE.saturating_sub(split.canary.0 + split.baseline.0)),

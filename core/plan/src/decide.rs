@@ -195,7 +195,7 @@ impl Decider<'_> {
                 Some(Pool {
                     streams: pool.streams,
                     backends,
-                    split: pool.split,
+                    split: pool.split.clone(),
                 }),
             );
         }
