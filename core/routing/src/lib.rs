@@ -42,4 +42,5 @@ pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};
 pub use scanner::{Scan, Scanner, Then};
 pub use share::next_place;
-pub use table::{Backend, Chosen, Listener, Pool, Route, Side, Split, Table};
+pub use mainstay_atoms::Chosen;
+pub use table::{Backend, Listener, Pool, Route, Side, Split, Table};
