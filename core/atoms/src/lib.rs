@@ -17,6 +17,7 @@ mod name;
 mod probe;
 mod quantity;
 mod schedule;
+mod smoke;
 pub mod span;
 mod time;
 
@@ -29,4 +30,5 @@ pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
 pub use schedule::{Schedule, ScheduleFault, civil};
 pub use span::SpanFault;
+pub use smoke::{SMOKE_BYTES, Smoke};
 pub use time::{Fact, Moment, Wall};

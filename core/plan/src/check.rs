@@ -170,7 +170,11 @@ impl<'a> Model<'a> {
             if surge + missing == 0 {
                 surge = 1;
             }
-            let floor = wanted.saturating_sub(missing);
+            let floor = if service.recreate {
+                0
+            } else {
+                wanted.saturating_sub(missing)
+            };
             self.floors.insert(name.clone(), floor.min(ready));
             if service.port.is_none() {
                 let floor = floor.min(self.quiet_ready(name));
@@ -232,6 +236,14 @@ impl<'a> Model<'a> {
                 Some(one) if one.alive => one.ready = true,
                 _ => self.note("known", format!("{instance} is awaited and does not run")),
             },
+            Step::Smoke {
+                instance,
+                generation,
+                ..
+            } => match self.runs.get(&(instance.clone(), *generation)) {
+                Some(one) if one.alive && one.ready => {}
+                _ => self.note("smoke", format!("{instance} is asked before it is ready")),
+            },
             Step::Publish(publish) => self.publish(publish),
             Step::AwaitAcknowledged { generation, .. } => {
                 if *generation != self.last_publish {
@@ -290,6 +302,23 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What cannot overlap starts when no run with other contents is left.
+    fn alone(&mut self, launch: &mainstay_atoms::Launch) {
+        let services = self.record.map(|record| &record.contents.platform.services);
+        let service = services.and_then(|services| services.get(&launch.instance.service));
+        if !service.is_some_and(|service| service.recreate) {
+            return;
+        }
+        let other = self.runs.iter().find(|((id, _), one)| {
+            let same = id.service == launch.instance.service;
+            same && one.alive && one.contents != Some(launch.contents)
+        });
+        if let Some(((other, _), _)) = other {
+            let message = format!("{} starts beside {other}", launch.instance);
+            self.note("alone", message);
+        }
+    }
+
     fn start(&mut self, launch: &mainstay_atoms::Launch) {
         // A run of a job has an id of its own, so its generation fences nobody.
         if launch.job.is_none() {
@@ -317,6 +346,7 @@ impl<'a> Model<'a> {
         if launch.server.is_some() {
             self.server(launch);
         }
+        self.alone(launch);
         self.told(launch);
         self.comes_after(launch);
         let known = Known {

@@ -8,7 +8,7 @@ use crate::step::Step;
 use crate::trial::{Goal, Trial};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
-use mainstay_rollout::{Counts, Turn, all_at_once, rolling};
+use mainstay_rollout::{Counts, Turn, all_at_once, recreate, rolling};
 use mainstay_routing::{Backend, Pool};
 use mainstay_workload::{Census, Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +109,8 @@ impl Decider<'_> {
     fn run(&mut self, target: Target<'_>) {
         let places = self.places(target);
         let routes = Routes::of(&target.record.contents);
+        // What serves has passed them.
+        self.draft.smoke = !target.serves;
         if !target.serves {
             self.await_runs(target);
         }
@@ -274,7 +276,9 @@ impl Decider<'_> {
             return;
         }
         self.draft.retire(&place.census.dead, false);
-        if target.serves && !replaced {
+        // What cannot overlap leaves first, whoever it serves.
+        let alone = place.service.recreate && !place.census.old.is_empty();
+        if target.serves && !replaced && !alone {
             self.heal(place, places, target);
         } else {
             self.roll(place, target);
@@ -344,9 +348,13 @@ impl Decider<'_> {
         let mut leaving = self.leaving(place);
         let mut missing = missing(place).into_iter();
         self.await_kept(place);
-        let turns = rolling(rules(place), counts);
+        let turns = if place.service.recreate {
+            recreate(place.wanted.replicas, counts)
+        } else {
+            rolling(rules(place), counts)
+        };
         let replaces = turns.iter().any(|turn| turn.start > 0);
-        if replaces && !target.serves {
+        if replaces && !target.serves && target.pace == Pace::Rolling {
             self.around(target, &place.service.before, Cause::Before);
         }
         let mut least = counts.kept + counts.old_ready;
@@ -463,7 +471,12 @@ impl Decider<'_> {
     /// The way back: everything starts, everything becomes ready, one table, then all old ones leave.
     fn replace_at_once(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
         let mut rounds = Vec::new();
-        for place in places {
+        let (alone, together): (Vec<_>, Vec<_>) =
+            places.iter().partition(|place| place.service.recreate);
+        for place in alone {
+            self.converge(place, places, target);
+        }
+        for place in together.iter().copied() {
             self.wait_for(&place.census);
             self.draft.retire(&place.census.dead, false);
             let counts = self.counts(place);
@@ -505,7 +518,7 @@ impl Decider<'_> {
                 ..wide
             }),
         );
-        for place in places {
+        for place in together {
             self.draft.retire(&place.census.old, true);
             self.draft.clear(&place.census.old);
             self.draft.clear(&place.census.leftover);

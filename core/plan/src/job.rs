@@ -363,7 +363,10 @@ mod tests {
         let forbid = job(Overlap::Forbid);
         // The clock was set back to minute 4 after the run.
         assert_eq!(handled(&forbid, &runs, Wall(4 * MINUTE)), Wall(2 * MINUTE));
-        assert_eq!(handled(&forbid, &runs, Wall(16 * MINUTE)), Wall(15 * MINUTE));
+        assert_eq!(
+            handled(&forbid, &runs, Wall(16 * MINUTE)),
+            Wall(15 * MINUTE)
+        );
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use gate::{ChecklistItem, Gates};
 pub use job::{Job, Missed, Overlap};
 pub use parse::parse_file;
 pub use platform::{
-    Amount, BlueGreen, Canary, GatewayPorts, Injection, Platform, Rolling, Service, Smoke,
+    Amount, BlueGreen, Canary, GatewayPorts, Injection, Platform, Rolling, Service,
 };
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};

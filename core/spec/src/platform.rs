@@ -4,7 +4,7 @@ use crate::gate::Gates;
 use crate::job::Job;
 use crate::store::Store;
 use mainstay_atoms::{
-    Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Stop,
+    Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Smoke, Stop,
 };
 use mainstay_rollout::{Baseline, Condition, Stages};
 use serde::{Deserialize, Serialize};
@@ -167,19 +167,6 @@ pub struct BlueGreen {
     pub patience: Duration,
     /// How long the release before is kept running after the verdict.
     pub warm: Duration,
-}
-
-/// One request whose answer says whether an instance does its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Smoke {
-    /// Path of the GET.
-    pub get: String,
-    /// The status that passes.
-    pub expect: u16,
-    /// What the body's first 64 KiB must hold.
-    pub contains: Option<String>,
-    /// How long it is tried again until it passes.
-    pub within: Duration,
 }
 
 /// A count, or a share of the wanted count.

@@ -2,11 +2,11 @@
 
 use mainstay_atoms::{
     Bytes, Check, Digest, EnvironmentName, HostName, PlatformName, Probe, Schedule, ServiceName,
-    Size, Stop,
+    Size, Smoke, Stop,
 };
 use mainstay_plan::Contents;
 use mainstay_spec::{
-    GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store, StoreKind,
+    Gates, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store, StoreKind,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,19 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
             ..Stop::default()
         },
         canary: None,
+        blue_green: None,
+        recreate: false,
+        smoke: BTreeMap::from([("home".into(), home())]),
         deploy: Rolling::default(),
+    }
+}
+
+fn home() -> Smoke {
+    Smoke {
+        get: "/".into(),
+        expect: 200,
+        contains: None,
+        within: Duration::from_secs(10),
     }
 }
 
@@ -64,6 +76,7 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         jobs: BTreeMap::new(),
         stores: BTreeMap::new(),
         domains: BTreeMap::from([(host, routes)]),
+        gates: Gates::default(),
     };
     Contents {
         platform,

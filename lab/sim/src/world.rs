@@ -258,6 +258,9 @@ impl World {
                 self.processes.remove(&run);
                 Ok(())
             }
+            Step::Smoke { .. } if self.chance(self.faults.later) => {
+                Err(EffectFault::Later("its answers are waited for".into()))
+            }
             Step::Prepare { order } => self.prepare(order),
             Step::Provision { order } => self.provision(order),
             Step::Serve { release } => {

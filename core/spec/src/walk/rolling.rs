@@ -2,8 +2,8 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use crate::platform::{Amount, BlueGreen, Canary, Rolling, Smoke};
-use mainstay_atoms::ServiceName;
+use crate::platform::{Amount, BlueGreen, Canary, Rolling};
+use mainstay_atoms::{ServiceName, Smoke};
 use std::collections::BTreeMap;
 
 /// What `deploy` says.

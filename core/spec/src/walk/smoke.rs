@@ -3,9 +3,8 @@
 use super::Walk;
 use super::fields::{Field, Fields};
 use crate::node::Entry;
-use crate::platform::Smoke;
 use crate::shape::Shape;
-use mainstay_atoms::ServiceName;
+use mainstay_atoms::{ServiceName, Smoke};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
