@@ -11,9 +11,12 @@
 
 mod answer;
 mod engine;
+mod flip;
+mod gate;
 mod job;
 mod lease;
 mod look;
+mod measure;
 mod order;
 mod progress;
 mod request;
@@ -23,6 +26,7 @@ mod world;
 
 pub use answer::Phase;
 pub use engine::{Engine, StartFault, Tick};
+pub use gate::{AtGate, ItemRow};
 pub use lease::{Lease, LeaseFault, Leases, TERM};
 pub use progress::{Happening, Progress};
 pub use request::{Refusal, Ship, Shipped};
