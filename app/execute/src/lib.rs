@@ -21,13 +21,16 @@ mod order;
 mod progress;
 mod request;
 mod trial;
+mod view;
 mod wait;
 mod world;
 
 pub use answer::Phase;
 pub use engine::{Engine, StartFault, Tick};
 pub use gate::{AtGate, ItemRow};
+pub use measure::MetricView;
 pub use lease::{Lease, LeaseFault, Leases, TERM};
 pub use progress::{Happening, Progress};
 pub use request::{Refusal, Ship, Shipped};
+pub use view::TrialView;
 pub use world::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};

@@ -5,7 +5,8 @@ use crate::trial::Subject;
 use crate::world::World;
 use mainstay_atoms::{InstanceId, Moment};
 use mainstay_rollout::canary::Attempt;
-use mainstay_rollout::{Board, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict};
+use mainstay_rollout::{Board, Grade, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict};
+use std::collections::{BTreeMap, VecDeque};
 
 /// One step's metrics.
 pub(crate) struct Judging {
@@ -18,6 +19,49 @@ pub(crate) struct Judging {
     /// What came since the step began: of the canary, and of what it is compared with.
     own: Tally,
     beside: Tally,
+    /// What each condition came to lately, oldest first.
+    points: BTreeMap<String, VecDeque<f64>>,
+}
+
+/// Measurements that are shown of each condition.
+const POINTS: usize = 20;
+
+/// One condition of a trial, as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricView {
+    /// The condition: `error_rate > 1%`.
+    pub condition: String,
+    /// How good it is.
+    pub grade: Grade,
+    /// The last figures, in words; empty before the first.
+    pub seen: String,
+    /// The last values in the base unit of the metric, oldest first.
+    pub points: Vec<f64>,
+}
+
+impl Judging {
+    /// Every condition as it stands.
+    pub(crate) fn view(&self) -> Vec<MetricView> {
+        let metric = |(name, measured): (&String, &mainstay_rollout::Measured)| {
+            let rules = self.rules.get(name)?;
+            let points = self.points.get(name);
+            Some(MetricView {
+                condition: name.clone(),
+                grade: measured.verdict(rules).grade,
+                seen: measured.seen.clone(),
+                points: points.map_or_else(Vec::new, |points| points.iter().copied().collect()),
+            })
+        };
+        self.run.metrics.iter().filter_map(metric).collect()
+    }
+
+    fn point(&mut self, name: &str, sight: &Sight) {
+        let points = self.points.entry(name.to_owned()).or_default();
+        points.extend(sight.own.value());
+        while points.len() > POINTS {
+            points.pop_front();
+        }
+    }
 }
 
 impl Engine {
@@ -44,7 +88,6 @@ impl Engine {
             judging.own.merge(&of(&|id| subject.is_new(id)));
             judging.beside.merge(&of(&|id| subject.is_compared(id)));
             judging.last = board;
-            let beside = compared.then_some(&judging.beside);
             let over = now.since(judging.began);
             for name in due {
                 let condition = judging.rules.get(&name);
@@ -54,8 +97,9 @@ impl Engine {
                 };
                 let sight = Sight {
                     own: judging.own.reading(&metric, over),
-                    baseline: beside.map(|beside| beside.reading(&metric, over)),
+                    baseline: compared.then(|| judging.beside.reading(&metric, over)),
                 };
+                judging.point(&name, &sight);
                 judging.run.take(&judging.rules, &name, &sight, now);
             }
         }
@@ -87,6 +131,7 @@ fn begin(
         last: world.board()?,
         own: Tally::default(),
         beside: Tally::default(),
+        points: BTreeMap::new(),
     })
 }
 

@@ -11,6 +11,7 @@ use mainstay_plan::{
 use mainstay_rollout::canary::{self, Act, Attempt, Count, Order, Phase, Served, Side, State};
 use mainstay_rollout::gate::Gate;
 use mainstay_rollout::{Baseline, Condition, Held, Verdict, Weights, blue_green};
+use mainstay_routing::Split;
 use mainstay_spec::{BlueGreen, Canary};
 use mainstay_workload::Instance;
 use std::collections::BTreeMap;
@@ -22,6 +23,13 @@ pub(crate) struct Trials {
     states: BTreeMap<ServiceName, State>,
     pub(crate) flips: BTreeMap<ServiceName, blue_green::State>,
     pub(crate) judging: BTreeMap<ServiceName, Judging>,
+}
+
+impl Trials {
+    /// The state of a canary.
+    pub(crate) fn state(&self, name: &ServiceName) -> Option<&State> {
+        self.states.get(name)
+    }
 }
 
 /// What a look at the trials is made with.
@@ -396,11 +404,7 @@ impl Engine {
             .get(subject.name)
             .and_then(|pool| pool.split.as_ref());
         let served = split.filter(|split| split.release == subject.new);
-        let weights = served.map_or(Weights::STABLE, |split| Weights {
-            stable: Share(WHOLE.saturating_sub(split.canary.0 + split.baseline.0)),
-            baseline: split.baseline,
-            canary: split.canary,
-        });
+        let weights = served.map_or(Weights::STABLE, weights);
         Fact::Known {
             value: Served {
                 release: subject.new,
@@ -449,6 +453,15 @@ impl Engine {
         self.record(world, by, vec![Event::CanaryOrdered { order }])
             .map_err(Refusal::Record)?;
         Ok(release)
+    }
+}
+
+/// A split as shares of the whole.
+pub(crate) fn weights(split: &Split) -> Weights {
+    Weights {
+        stable: Share(WHOLE.saturating_sub(split.canary.0 + split.baseline.0)),
+        baseline: split.baseline,
+        canary: split.canary,
     }
 }
 
