@@ -11,7 +11,7 @@ use mainstay_atoms::{
 };
 use mainstay_plan::{
     Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, Target, Wait, check, decide,
+    ReleaseRecord, ReleaseState, Target, Wait, check, decide,
 };
 use mainstay_rollout::gate::Gate;
 use std::time::Duration;
@@ -109,11 +109,10 @@ impl Engine {
         let moving = record(history.moving, world)?.zip(history.moving);
         let moving = moving.map(|(record, release)| {
             let made = &history.releases[&release];
-            let pace = if made.of.is_some() {
-                Pace::AtOnce
-            } else {
-                Pace::Rolling
-            };
+            // What once served comes back at once; what failed and is tried again earns its place as before.
+            let of = made.of.and_then(|of| history.releases.get(&of));
+            let back = of.is_some_and(|of| !matches!(of.state, ReleaseState::Ended { .. }));
+            let pace = if back { Pace::AtOnce } else { Pace::Rolling };
             Moving {
                 release,
                 record,

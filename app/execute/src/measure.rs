@@ -3,13 +3,14 @@
 use crate::engine::Engine;
 use crate::trial::Subject;
 use crate::world::World;
-use mainstay_atoms::{InstanceId, Moment};
+use mainstay_atoms::{InstanceId, Moment, ReleaseNumber};
 use mainstay_rollout::canary::Attempt;
 use mainstay_rollout::{Board, Grade, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One step's metrics.
 pub(crate) struct Judging {
+    release: ReleaseNumber,
     attempt: Attempt,
     rules: RunRules,
     run: Run,
@@ -40,6 +41,10 @@ pub struct MetricView {
 }
 
 impl Judging {
+    pub(crate) fn is_of(&self, release: ReleaseNumber) -> bool {
+        self.release == release
+    }
+
     /// Every condition as it stands.
     pub(crate) fn view(&self) -> Vec<MetricView> {
         let metric = |(name, measured): (&String, &mainstay_rollout::Measured)| {
@@ -75,7 +80,9 @@ impl Engine {
         world: &mut impl World,
     ) -> Option<(Attempt, Verdict)> {
         let (now, _) = world.now();
+        // What was seen of another release says nothing about this one.
         let known = self.trials.judging.remove(subject.name);
+        let known = known.filter(|known| known.release == subject.new);
         let judging = match known {
             Some(judging) if judging.attempt == attempt => Some(judging),
             before => begin(subject, attempt, before.as_ref(), now, world),
@@ -121,6 +128,7 @@ fn begin(
     // Evidence of the steps before goes on, that of an earlier try does not.
     let before_run = before.filter(|before| before.attempt.number == attempt.number);
     Some(Judging {
+        release: subject.new,
         attempt,
         run: match before_run {
             Some(before) => before.run.step(&rules, now),

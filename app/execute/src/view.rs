@@ -37,7 +37,10 @@ impl Engine {
         let services = &moving.record.contents.platform.services;
         let views = services.iter().filter_map(|(name, service)| {
             let (stands, step, held) = if let Some(way) = &service.canary {
-                let state = self.trials.state(name).filter(|state| state.release == moving.release)?;
+                let state = self
+                    .trials
+                    .state(name)
+                    .filter(|state| state.release == moving.release)?;
                 let all = way.steps.all();
                 let (step, held) = match &state.phase {
                     Phase::Stage { stage, held, .. } => {
@@ -50,7 +53,11 @@ impl Engine {
                 (state.phase.to_string(), step, held)
             } else {
                 let way = service.blue_green.as_ref()?;
-                let state = self.trials.flips.get(name)?;
+                let state = self
+                    .trials
+                    .flips
+                    .get(name)
+                    .filter(|state| state.release == moving.release)?;
                 let of = |time: Duration, held: &Held| Some((held.time, time));
                 let held = match &state.phase {
                     blue_green::Phase::Preview => of(way.before, &state.held),
@@ -61,6 +68,7 @@ impl Engine {
                 (state.phase.to_string(), None, held)
             };
             let judging = self.trials.judging.get(name);
+            let judging = judging.filter(|judging| judging.is_of(moving.release));
             Some(TrialView {
                 service: name.clone(),
                 release: moving.release,

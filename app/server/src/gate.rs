@@ -108,7 +108,13 @@ pub(crate) async fn make_token(
             };
             let message = format!("the token `{name}` {why}");
             let hint = format!("`mainstay token revoke {name}` takes one away");
-            return Err(problem(StatusCode::CONFLICT, "token", &message, Some(&hint), 1));
+            return Err(problem(
+                StatusCode::CONFLICT,
+                "token",
+                &message,
+                Some(&hint),
+                1,
+            ));
         }
         let made = engine.make_token((&name, hash), &by, world);
         made.map_err(|fault| refused(&Refusal::Record(fault)))?;
@@ -134,7 +140,13 @@ fn fresh() -> Result<String, Answer> {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
         let message = "the kernel gives no randomness";
-        problem(StatusCode::INTERNAL_SERVER_ERROR, "entropy", message, None, 2)
+        problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "entropy",
+            message,
+            None,
+            2,
+        )
     })?;
     // A digest of random bytes is as random, and writes itself in hex.
     Ok(format!("{PREFIX}{}", Digest::of(&bytes)))
@@ -156,7 +168,10 @@ pub(crate) async fn speaker(
     let Some(shown) = request.headers().get(header::AUTHORIZATION) else {
         return next.run(request).await;
     };
-    let token = shown.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    let token = shown
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("Bearer "));
     let hash = token.map(|token| Digest::of(token.trim().as_bytes()));
     // Names are found by digest, so how long a look takes says nothing about tokens.
     let name = desk.ask(move |office| match &office.standing {
@@ -173,7 +188,9 @@ pub(crate) async fn speaker(
     });
     match name.await {
         Ok(Some(name)) => {
-            request.extensions_mut().insert(ConnectInfo(Peer(Actor(name), uid)));
+            request
+                .extensions_mut()
+                .insert(ConnectInfo(Peer(Actor(name), uid)));
             next.run(request).await
         }
         Ok(None) => {

@@ -7,9 +7,9 @@ use crate::api::{
 };
 use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
-use crate::{gate, ledger};
 use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
+use crate::{gate, ledger};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;

@@ -5,11 +5,11 @@ use crate::place::{Place, add, count, in_order, missing, ready, room, rules, unr
 use crate::report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
-use crate::trial::{Goal, Trial};
+use crate::trial::{Goal, Trial, present};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
 use mainstay_rollout::{Counts, Turn, all_at_once, recreate, rolling};
-use mainstay_routing::{Backend, Pool};
+use mainstay_routing::{Backend, Pool, Side};
 use mainstay_workload::{Census, Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -186,20 +186,27 @@ impl Decider<'_> {
         let behind = !self.gateway_follows();
         let mut pools: BTreeMap<ServiceName, Option<Pool>> = BTreeMap::new();
         for (name, pool) in &self.observed.serving.pools {
-            let backends = pool
-                .backends
-                .iter()
-                .filter(|one| self.ready(one))
-                .cloned()
-                .collect();
-            pools.insert(
-                name.clone(),
-                Some(Pool {
-                    streams: pool.streams,
-                    backends,
-                    split: pool.split.clone(),
-                }),
-            );
+            let place = places.iter().find(|place| place.name == *name);
+            let since = place.map(|place| place.wanted.since);
+            // A trial that is over without success: its release leaves at once, and nothing is shared any more.
+            let over = pool
+                .split
+                .as_ref()
+                .filter(|split| Some(split.release) != since);
+            let canary = |one: &Backend| over.is_some_and(|split| split.side(one) == Side::Canary);
+            let tried = pool.backends.iter().filter(|one| canary(one));
+            let tried = tried.map(|one| (one.instance.clone(), one.generation));
+            self.draft.tried.extend(tried);
+            let backends = pool.backends.iter();
+            let backends = backends.filter(|one| self.ready(one) && !canary(one));
+            let backends: Vec<Backend> = backends.cloned().collect();
+            let split = pool.split.clone().filter(|_| over.is_none());
+            let pool = Pool {
+                streams: pool.streams,
+                split: split.map(|split| present(split, &backends)),
+                backends,
+            };
+            pools.insert(name.clone(), Some(pool));
         }
         for place in places {
             // A canary that is ready takes its share, and no more, from the table that gives it one.
@@ -345,6 +352,13 @@ impl Decider<'_> {
     /// Turn by turn: start, ready, table, acknowledged, drained, stopped.
     fn roll(&mut self, place: &Place<'_>, target: Target<'_>) {
         let counts = self.counts(place);
+        let kept = &place.census.kept;
+        let whole =
+            counts.old_ready + counts.old_unready == 0 && counts.kept >= place.wanted.replicas;
+        if target.trial.is_some() && whole && kept.iter().all(|one| self.serves(one)) {
+            // It has come as far as it can while others are on trial, and is not asked again at every look.
+            return;
+        }
         let mut leaving = self.leaving(place);
         let mut missing = missing(place).into_iter();
         self.await_kept(place);

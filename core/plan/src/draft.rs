@@ -28,6 +28,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) steps: Vec<Step>,
     /// Drains and stops that come after the release serves.
     tail: Vec<Step>,
+    /// Runs that took traffic on a trial that is over without success.
+    pub(crate) tried: BTreeSet<(InstanceId, Generation)>,
     /// New instances have to pass the smoke tests of their service.
     pub(crate) smoke: bool,
 }
@@ -56,6 +58,7 @@ impl<'a> Draft<'a> {
             serving: observed.serving.clone(),
             steps: Vec::new(),
             tail: Vec::new(),
+            tried: BTreeSet::new(),
             smoke: false,
         }
     }
@@ -245,11 +248,11 @@ impl<'a> Draft<'a> {
             }));
     }
 
-    /// Whether the run takes traffic in what was observed.
+    /// Whether the run takes traffic in what was observed, and not only on a trial that is over.
     pub(crate) fn in_table(&self, instance: &Instance) -> bool {
-        self.observed
-            .serving
-            .serves(&instance.id, instance.generation)
+        let served = &self.observed.serving;
+        let tried = (instance.id.clone(), instance.generation);
+        served.serves(&instance.id, instance.generation) && !self.tried.contains(&tried)
     }
 
     pub(crate) fn finish(mut self) -> Vec<Step> {

@@ -9,7 +9,7 @@ use crate::place::{Place, add, count, ready};
 use crate::serving::Routes;
 use mainstay_atoms::{Cause, ReleaseNumber, ServiceName, Share};
 use mainstay_rollout::Weights;
-use mainstay_routing::{Pool, Route, Split};
+use mainstay_routing::{Backend, Pool, Route, Side, Split};
 use mainstay_workload::{Instance, Wanted, census};
 use std::collections::BTreeMap;
 
@@ -101,6 +101,7 @@ impl Decider<'_> {
         pool.backends
             .extend(started.iter().filter_map(|one| one.backend.clone()));
         pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+        pool.split = pool.split.map(|split| present(split, &pool.backends));
         let routes = self.preview(place);
         self.draft
             .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), routes);
@@ -129,6 +130,19 @@ impl Decider<'_> {
         routes.domains.insert(host, vec![route]);
         Some(routes)
     }
+}
+
+/// A side of which nobody is there has no share: it is given back once somebody is.
+pub(crate) fn present(mut split: Split, backends: &[Backend]) -> Split {
+    let there = |side: Side| backends.iter().any(|one| split.side(one) == side);
+    let (canary, baseline) = (there(Side::Canary), there(Side::Baseline));
+    if !canary {
+        split.canary = Share::default();
+    }
+    if !baseline {
+        split.baseline = Share::default();
+    }
+    split
 }
 
 /// How the requests of a service are shared.

@@ -2,7 +2,7 @@
 
 mod scene;
 
-use mainstay_atoms::Share;
+use mainstay_atoms::{ReleaseNumber, Share};
 use mainstay_plan::{Plan, Purpose, Step};
 use scene::Scene;
 use std::collections::BTreeSet;
@@ -307,7 +307,12 @@ const BROKEN: &[Broken] = &[
     (
         "a release on trial that is to serve",
         TRIAL,
-        |plan| plan.purpose = Purpose::Deploy,
+        |plan| {
+            plan.purpose = Purpose::Deploy;
+            plan.steps.push(Step::Serve {
+                release: ReleaseNumber(2),
+            });
+        },
         "shares",
     ),
     (

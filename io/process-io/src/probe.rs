@@ -106,7 +106,11 @@ impl std::fmt::Display for Answer {
             Self::Exit { code: None, .. } => out.write_str("ended by a signal"),
             Self::Refused => out.write_str("connection refused"),
             Self::TimedOut { after } => {
-                write!(out, "no answer within {}", mainstay_atoms::span::format(*after))
+                write!(
+                    out,
+                    "no answer within {}",
+                    mainstay_atoms::span::format(*after)
+                )
             }
             Self::Failed { why } => out.write_str(why),
             Self::NotAsked { why } => write!(out, "not asked: {why}"),

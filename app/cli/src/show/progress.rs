@@ -227,7 +227,11 @@ fn tell_gates(progress: &Progress, told: Vec<String>) -> Vec<String> {
         .filter_map(|wait| Some((kind(&wait.wait)?, wait.what.as_str())))
         .collect();
     for (_, what) in waits.iter().filter(|(kind, _)| !told.contains(kind)) {
-        terminal::say(&format!("{}  waits for {}", time::clock(time::now()), escaped(what)));
+        terminal::say(&format!(
+            "{}  waits for {}",
+            time::clock(time::now()),
+            escaped(what)
+        ));
     }
     waits.into_iter().map(|(kind, _)| kind).collect()
 }

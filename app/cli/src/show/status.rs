@@ -54,9 +54,19 @@ pub(crate) fn text(status: &Status) -> String {
 pub(crate) fn changes(status: &Status) -> Vec<String> {
     let release = status.release.as_deref().unwrap_or("nothing");
     let mut lines = vec![format!("{release} serves, {}", status.phase)];
-    lines.extend(status.attention.iter().map(|line| escaped(line).into_owned()));
+    lines.extend(
+        status
+            .attention
+            .iter()
+            .map(|line| escaped(line).into_owned()),
+    );
     for one in &status.trials {
-        lines.push(format!("{} {}: {}", one.service, one.release, escaped(&one.stands)));
+        lines.push(format!(
+            "{} {}: {}",
+            one.service,
+            one.release,
+            escaped(&one.stands)
+        ));
         for metric in &one.metrics {
             lines.push(format!(
                 "{} {}: {} is {}",

@@ -25,7 +25,10 @@ pub(crate) fn lines(trial: &TrialStatus) -> Vec<String> {
         ),
         shares(trial),
     ];
-    let width = trial.metrics.iter().map(|metric| metric.condition.chars().count());
+    let width = trial
+        .metrics
+        .iter()
+        .map(|metric| metric.condition.chars().count());
     let width = width.max().unwrap_or(0);
     lines.extend(trial.metrics.iter().map(|metric| judged(metric, width)));
     lines.push(next(trial));
@@ -37,7 +40,9 @@ fn shares(trial: &TrialStatus) -> String {
     let (full, empty) = if utf8() { ("█", "░") } else { ("#", ".") };
     let new = (trial.canary * BAR).div_ceil(WHOLE).min(BAR);
     let old = usize::try_from(BAR - new).unwrap_or(0);
-    let stable = trial.stable.map_or("before".into(), |release| release.to_string());
+    let stable = trial
+        .stable
+        .map_or("before".into(), |release| release.to_string());
     let fresh = if trial.baseline > 0 {
         format!(", {} of it fresh", percent(trial.baseline))
     } else {
