@@ -11,6 +11,10 @@ impl Decider<'_> {
     pub(crate) fn hold(&mut self, places: &[Place<'_>], target: Target<'_>) {
         self.hold_stores(target);
         for place in places {
+            if place.service.recreate && !place.census.old.is_empty() {
+                // It cannot run beside what a person decides about.
+                continue;
+            }
             let ended = place.census.missing.iter();
             let ended = ended.filter(|id| self.any_ended(|one| one == *id));
             let ended = ended.take(room(place));

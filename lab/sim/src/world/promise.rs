@@ -1,7 +1,7 @@
 //! What was asked of the platform, and so is promised to those who use it.
 
 use super::{Run, World};
-use mainstay_atoms::{Cause, InstanceId, Launch, ReleaseNumber, Role, ServiceName, Share};
+use mainstay_atoms::{Cause, InstanceId, Launch, ReleaseNumber, Role, ServiceName};
 use mainstay_plan::{Event, Publish, Purpose, ReleaseEnd, ReleaseRecord, Serving, Step};
 use mainstay_rollout::canary::Order;
 use mainstay_routing::Side;
@@ -57,11 +57,8 @@ impl World {
                 let process = self.processes.get(&(one.instance.clone(), one.generation));
                 process.is_some_and(|one| one.ended.is_none() && self.ready_since(one).is_some())
             });
-            // Nobody misses what had a part of the traffic on trial.
-            let tried = pool
-                .split
-                .as_ref()
-                .filter(|split| split.canary < Share(10_000));
+            // Nobody misses what was on trial.
+            let tried = pool.split.as_ref();
             let ready =
                 ready.filter(|one| tried.is_none_or(|split| split.side(one) != Side::Canary));
             let due = self.floor(name).min(ready.count());
@@ -98,8 +95,13 @@ impl World {
         match step {
             Step::Stop { .. } => true,
             Step::Start { launch } => {
+                // The server of a store is the same one, whichever release started it.
+                let store = launch.server.is_some();
+                let same = |id: &InstanceId| {
+                    *id == launch.instance || store && id.service == launch.instance.service
+                };
                 let mut traces = self.processes.iter();
-                !traces.any(|((id, _), one)| *id == launch.instance && one.ended.is_some())
+                !traces.any(|((id, _), one)| same(id) && one.ended.is_some())
             }
             _ => false,
         }
