@@ -19,6 +19,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UnixListener;
@@ -100,6 +101,8 @@ pub(crate) struct Gateway {
     pub(crate) started_ms: u64,
     pub(crate) workers: Vec<Handle>,
     ledgers: Vec<Arc<Ledger>>,
+    /// Counts tables; every worker serves from the one whose number it shows.
+    switch: Arc<AtomicU64>,
     pub(crate) table: RefCell<Option<Arc<Table>>>,
     pub(crate) sockets: RefCell<Bound>,
     pub(crate) adopted: RefCell<Bound>,
@@ -125,7 +128,9 @@ impl Gateway {
         let start = |source| GatewayFault::Start { source };
         let count = config.worker_count();
         let cap = config.limits.connections.div_ceil(count);
-        let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
+        let switch = Arc::<AtomicU64>::default();
+        let worker = |number| Worker::start(number, config.limits.clone(), cap, switch.clone());
+        let workers = (0..count).map(worker);
         let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
         let stage = match lock {
             Some(_) => Stage::Present,
@@ -140,6 +145,7 @@ impl Gateway {
             started_ms: civil_ms(),
             ledgers: workers.iter().map(|worker| worker.ledger.clone()).collect(),
             workers,
+            switch,
             table: RefCell::default(),
             sockets: RefCell::default(),
             adopted: RefCell::default(),
@@ -360,7 +366,8 @@ impl Gateway {
         }
     }
 
-    /// Gives the table to every worker and waits for all of them.
+    /// Gives the table to every worker, lets all of them serve from it at the same moment, and waits until they have
+    /// seen it.
     async fn install(&self, table: Arc<Table>, add: Bound) {
         let router = Arc::new(Router::new(&table));
         let wanted = match self.stage.get() {
@@ -375,22 +382,38 @@ impl Gateway {
             .copied()
             .collect();
         self.see(&table);
+        let turn = self.switch.load(Relaxed) + 1;
+        let prepare = |worker, done| Command::Prepare {
+            turn,
+            compiled: Compiled {
+                table: table.clone(),
+                router: router.clone(),
+                traffic: self.traffic_of(worker),
+            },
+            done,
+        };
+        self.tell(prepare).await;
+        // A request that any worker reads from now on is answered by this table.
+        self.switch.store(turn, Release);
+        let follow = |worker, done| Command::Follow {
+            add: share(&add, worker, self.workers.len()),
+            remove: remove.clone(),
+            done,
+        };
+        self.tell(follow).await;
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|address, _| wanted.contains(address));
+        sockets.extend(add);
+        self.table.replace(Some(table));
+        self.fold();
+    }
+
+    /// Tells every worker something and waits until all have done it.
+    async fn tell(&self, command: impl Fn(usize, oneshot::Sender<()>) -> Command) {
         let mut waiting = Vec::new();
         for (number, worker) in self.workers.iter().enumerate() {
             let (done, acknowledged) = oneshot::channel();
-            let compiled = Compiled {
-                table: table.clone(),
-                router: router.clone(),
-                traffic: self.traffic_of(number),
-            };
-            let add = share(&add, number, self.workers.len());
-            let command = Command::Install {
-                compiled,
-                add,
-                remove: remove.clone(),
-                done,
-            };
-            if worker.commands.send(command).await.is_ok() {
+            if worker.commands.send(command(number, done)).await.is_ok() {
                 waiting.push(acknowledged);
             }
         }
@@ -398,11 +421,6 @@ impl Gateway {
             // A worker that ended ends the process; see `run`.
             drop(acknowledged.await);
         }
-        let mut sockets = self.sockets.borrow_mut();
-        sockets.retain(|address, _| wanted.contains(address));
-        sockets.extend(add);
-        self.table.replace(Some(table));
-        self.fold();
     }
 
     /// Where it listens, and where it is about to.
