@@ -352,3 +352,49 @@ impl Worker {
         crate::date::tick();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_atoms::ServiceName;
+    use mainstay_routing::{Router, Table};
+    use std::collections::BTreeMap;
+    use std::sync::atomic::Ordering::Release;
+
+    fn compiled(generation: u64, service: &str) -> Compiled {
+        let text = format!(
+            r#"{{"epoch":1,"generation":{generation},"listeners":[],"domains":{{}},
+            "services":{{"{service}":{{"streams":{{"secs":1,"nanos":0}},"backends":[]}}}}}}"#
+        );
+        let table: Table = serde_json::from_str(&text).unwrap();
+        Compiled {
+            router: Arc::new(Router::new(&table)),
+            table: Arc::new(table),
+            traffic: BTreeMap::new(),
+        }
+    }
+
+    fn serves(worker: &Worker, service: &str) -> bool {
+        let service = ServiceName::new(service).unwrap();
+        worker.serving().pool(&service).is_some()
+    }
+
+    #[test]
+    fn one_switch_turns_all_workers_and_no_command_is_waited_for() {
+        let switch = Arc::<AtomicU64>::default();
+        let worker = || Worker::new(Limits::default(), Arc::default(), 1, switch.clone());
+        let workers = [worker(), worker(), worker()];
+        for worker in &workers {
+            worker.prepare(1, &compiled(1, "old"));
+        }
+        switch.store(1, Release);
+        for worker in &workers {
+            worker.prepare(2, &compiled(2, "new"));
+            assert!(serves(worker, "old") && !serves(worker, "new"));
+        }
+        assert!(workers.iter().all(|worker| serves(worker, "old")));
+        switch.store(2, Release);
+        assert!(workers.iter().all(|worker| serves(worker, "new")));
+        assert!(!workers.iter().any(|worker| serves(worker, "old")));
+    }
+}
