@@ -107,9 +107,9 @@ fn report(calls: &[(Instant, Instant, bool)], seen: &[Seen]) -> Result<Report> {
     let (mut apart, mut late) = (0, 0);
     for (number, (called, back, new)) in calls.iter().enumerate() {
         let end = calls.get(number + 1).map_or(*back + PAUSE, |next| next.0);
-        let during = seen
-            .iter()
-            .filter(|one| one.asked >= *called && one.asked < end);
+        // What was answered after the next call may have been answered by the next table.
+        let within = |one: &&Seen| one.asked >= *called && one.answered < end;
+        let during = seen.iter().filter(within);
         let (ours, old): (Vec<&Seen>, Vec<&Seen>) = during
             .filter(|one| one.new.is_some())
             .partition(|one| one.new == Some(*new));
