@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::listener;
+use crate::listener::{self, Bound};
 use crate::metrics::Metrics;
 use crate::presence::{self, Place};
 use crate::series::{Ledger, Traffic};
@@ -15,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -75,9 +75,6 @@ pub fn run(config: Config) -> Result<(), GatewayFault> {
     })
 }
 
-/// Listening sockets by address.
-type Bound = BTreeMap<SocketAddr, Vec<TcpListener>>;
-
 /// One instance's counters, by worker.
 #[derive(Debug)]
 struct Seen {
@@ -104,6 +101,8 @@ pub(crate) struct Gateway {
     /// Counts tables; every worker serves from the one whose number it shows.
     switch: Arc<AtomicU64>,
     pub(crate) table: RefCell<Option<Arc<Table>>>,
+    /// The one that workers make ready for: whoever is new in it is not forgotten meanwhile.
+    coming: RefCell<Option<Arc<Table>>>,
     pub(crate) sockets: RefCell<Bound>,
     pub(crate) adopted: RefCell<Bound>,
     seen: RefCell<BTreeMap<Run, Seen>>,
@@ -147,6 +146,7 @@ impl Gateway {
             workers,
             switch,
             table: RefCell::default(),
+            coming: RefCell::default(),
             sockets: RefCell::default(),
             adopted: RefCell::default(),
             seen: RefCell::default(),
@@ -329,7 +329,7 @@ impl Gateway {
         }
         self.install(table.clone(), add).await;
         self.unbound.borrow_mut().clear();
-        let kept = self.keep(&table);
+        let kept = self.keep(&table).await;
         let is_kept = kept.is_ok();
         self.unkept.replace(kept.err());
         drop(turn);
@@ -340,9 +340,10 @@ impl Gateway {
         })
     }
 
-    pub(crate) fn keep(&self, table: &Table) -> Result<(), String> {
-        store::save(&self.config.table, table)
-            .map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
+    /// Keeps a table on disk, however long that takes, while everybody else is answered.
+    pub(crate) async fn keep(&self, table: &Arc<Table>) -> Result<(), String> {
+        let saved = store::save(self.config.table.clone(), table.clone()).await;
+        saved.map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
     }
 
     fn check(&self, table: &Table) -> Result<(), Refusal> {
@@ -381,6 +382,7 @@ impl Gateway {
             .filter(|address| !wanted.contains(address))
             .copied()
             .collect();
+        self.coming.replace(Some(table.clone()));
         self.see(&table);
         let turn = self.switch.load(Relaxed) + 1;
         let prepare = |worker, done| Command::Prepare {
@@ -396,7 +398,7 @@ impl Gateway {
         // A request that any worker reads from now on is answered by this table.
         self.switch.store(turn, Release);
         let follow = |worker, done| Command::Follow {
-            add: share(&add, worker, self.workers.len()),
+            add: listener::share(&add, worker, self.workers.len()),
             remove: remove.clone(),
             done,
         };
@@ -405,6 +407,7 @@ impl Gateway {
         sockets.retain(|address, _| wanted.contains(address));
         sockets.extend(add);
         self.table.replace(Some(table));
+        self.coming.replace(None);
         self.fold();
     }
 
@@ -450,8 +453,9 @@ impl Gateway {
     }
 
     fn current(&self) -> BTreeSet<Run> {
-        let table = self.table.borrow();
-        let pools = table.iter().flat_map(|table| table.services.values());
+        let (table, coming) = (self.table.borrow(), self.coming.borrow());
+        let tables = table.iter().chain(coming.iter());
+        let pools = tables.flat_map(|table| table.services.values());
         let backends = pools.flat_map(|pool| &pool.backends);
         backends
             .map(|backend| (backend.instance.clone(), backend.generation))
@@ -554,16 +558,6 @@ fn is_stale(table: &Table, held: &Table) -> bool {
         (held.epoch, held.generation),
     );
     number < known || (number == known && table != held)
-}
-
-/// What one worker of `count` listens on.
-fn share(bound: &Bound, worker: usize, count: usize) -> Vec<(SocketAddr, TcpListener)> {
-    let mut mine = Vec::new();
-    for (address, sockets) in bound {
-        let sockets = sockets.iter().skip(worker).step_by(count);
-        mine.extend(sockets.filter_map(|socket| Some((*address, socket.try_clone().ok()?))));
-    }
-    mine
 }
 
 async fn told(term: &mut Signal, interrupt: &mut Signal) {
