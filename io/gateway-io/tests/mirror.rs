@@ -2,10 +2,12 @@
 
 mod support;
 
+use http::Request;
 use mainstay_atoms::Share;
 use mainstay_routing::{Chosen, Split};
 use std::net::SocketAddr;
 use support::instance::Instance;
+use support::two::{ask, block_on, connect};
 use support::{Gateway, Peer, ask_all, asking, eventually, free_address, split};
 
 fn mirror(canary: u64, copies: u64) -> Split {
@@ -80,6 +82,31 @@ fn a_copy_is_the_request_and_says_that_it_is_one() {
         .unwrap();
     until_copied(&gateway, 2);
     assert!(canary.requests()[0].starts_with("HEAD / HTTP/1.1\r\n"));
+}
+
+#[test]
+fn requests_of_http2_clients_are_copied_too() {
+    let canary = Instance::always("canary", "/500");
+    let (gateway, stable) = start(&["workers=1"], canary.address, mirror(0, 10_000));
+    block_on(async {
+        let mut sender = connect(gateway.address).await;
+        for _ in 0..5 {
+            let request = Request::get("http://localhost/b?c").header("x-own", "7");
+            let answer = ask(&mut sender, request, "").await;
+            assert_eq!(
+                (answer.status().as_u16(), answer.body().as_str()),
+                (200, "stable")
+            );
+        }
+        let request = Request::post("http://localhost/b");
+        assert_eq!(ask(&mut sender, request, "hello").await.body(), "stable");
+    });
+    until_copied(&gateway, 5);
+    let copied = canary.requests();
+    let ours =
+        |head: &String| head.starts_with("GET /b?c HTTP/1.1\r\n") && head.contains("x-own: 7\r\n");
+    assert!(copied.iter().all(ours), "{copied:?}");
+    assert_eq!((copied.len(), stable.count()), (5, 6));
 }
 
 #[test]
