@@ -9,10 +9,10 @@ use mainstay_rollout::gate::{
     Approval, Gate, Item, Missing, Opening, Tick, approvals, calendar, checklist,
 };
 use mainstay_spec::Gates;
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a release stands at its gates.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct AtGate {
     /// Which.
     pub release: ReleaseNumber,
@@ -31,7 +31,7 @@ pub struct AtGate {
 }
 
 /// One item of a checklist.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct ItemRow {
     /// Its name.
     pub item: String,
@@ -48,23 +48,37 @@ pub struct ItemRow {
 impl Engine {
     /// What the release that moves lacks to begin, or to go on. A way back passes: its contents passed once.
     pub(crate) fn gate(&self, moving: &Moving, now: Wall) -> Gate {
-        let gates = &moving.record.contents.platform.gates;
-        if moving.pace != Pace::Rolling || gates.is_empty() {
+        if moving.pace != Pace::Rolling {
             return Gate::Open;
-        }
-        if self.history.begun {
-            return calendar(&gates.calendar, Opening::GoOn, now);
         }
         let record = self.record_of(moving.release);
         let (given, ticks) = (&self.history.approvals, &self.history.ticks);
-        all_of(gates, (given, ticks), (&moving.by, record), now)
+        Gate::all(self.in_force(moving).into_iter().map(|gates| {
+            if self.history.begun {
+                calendar(&gates.calendar, Opening::GoOn, now)
+            } else {
+                all_of(gates, (given, ticks), (&moving.by, record), now)
+            }
+        }))
+    }
+
+    /// The gates of what serves and those of the release itself: one that takes gates away passes them first.
+    fn in_force<'a>(&'a self, moving: &'a Moving) -> Vec<&'a Gates> {
+        let serving = self
+            .serving
+            .as_ref()
+            .map(|record| &record.contents.platform.gates);
+        let own = &moving.record.contents.platform.gates;
+        let mut gates: Vec<&Gates> = serving.into_iter().chain([own]).collect();
+        gates.dedup();
+        gates
     }
 
     /// What a release lacks that nobody has seen yet.
     pub(crate) fn gate_fresh(&self, moving: &Moving, now: Wall) -> Gate {
-        let gates = &moving.record.contents.platform.gates;
         let record = Digest([0; 32]);
-        all_of(gates, (&[], &[]), (&moving.by, record), now)
+        let gates = self.in_force(moving).into_iter();
+        Gate::all(gates.map(|gates| all_of(gates, (&[], &[]), (&moving.by, record), now)))
     }
 
     fn record_of(&self, release: ReleaseNumber) -> Digest {
@@ -93,7 +107,8 @@ impl Engine {
     /// How the release that moves stands at its gates.
     pub fn gate_of_moving(&self, now: Wall) -> Option<AtGate> {
         let moving = self.moving.as_ref()?;
-        let gates = &moving.record.contents.platform.gates;
+        let checklists = self.in_force(moving).into_iter();
+        let checklist: BTreeMap<_, _> = checklists.flat_map(|gates| &gates.checklist).collect();
         let missing = match self.gate(moving, now) {
             Gate::Open => vec![],
             Gate::Shut(missing) => missing,
@@ -122,7 +137,7 @@ impl Engine {
                 .map(|one| one.by.clone())
                 .collect(),
             missing: missing.iter().map(|one| one.tell(now)).collect(),
-            items: gates.checklist.iter().map(row).collect(),
+            items: checklist.into_iter().map(row).collect(),
         })
     }
 
@@ -151,7 +166,8 @@ impl Engine {
     ) -> Result<AtGate, Refusal> {
         let (_, now) = world.now();
         let moving = self.waiting(release, record)?;
-        let wanted = moving.record.contents.platform.gates.approvals.clone();
+        let mut wanted = self.in_force(moving).into_iter();
+        let wanted = wanted.find_map(|gates| gates.approvals.clone());
         let wanted = wanted.ok_or(Refusal::NoApprovals { release })?;
         let mut given = self.history.approvals.clone();
         given.push(Approval {
@@ -186,11 +202,12 @@ impl Engine {
         world: &mut impl World,
     ) -> Result<AtGate, Refusal> {
         let moving = self.waiting(release, record)?;
-        let known = &moving.record.contents.platform.gates.checklist;
-        if !known.contains_key(item) {
+        let known = self.in_force(moving).into_iter();
+        let known: BTreeSet<&String> = known.flat_map(|gates| gates.checklist.keys()).collect();
+        if !known.iter().any(|known| *known == item) {
             return Err(Refusal::UnknownItem {
                 item: item.to_owned(),
-                known: known.keys().cloned().collect(),
+                known: known.into_iter().cloned().collect(),
             });
         }
         let ticked = Event::Ticked {
