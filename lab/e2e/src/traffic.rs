@@ -206,7 +206,7 @@ impl Shared {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let answer = ask(&mut stream, "GET", &self.path, "")
+            let answer = ask(&mut stream, "GET", ("localhost", &self.path), "")
                 .map_err(|fault| format!("request {turn} of a connection: {fault}"))?;
             if answer.status != 200 {
                 return Err(format!("{}: {}", answer.status, answer.body));

@@ -40,7 +40,10 @@ fn a_release_begins_when_two_people_agree_and_its_checklist_is_answered() {
     let gate = waiting(&platform);
     assert_eq!(gate["release"], "v2", "{gate}");
     assert_eq!(gate["author"], "ann", "{gate}");
-    assert!(platform.front().starts_with("hello from web v1"), "v1 serves");
+    assert!(
+        platform.front().starts_with("hello from web v1"),
+        "v1 serves"
+    );
 
     // Its author counts not, nobody counts twice, and who is unknown is refused.
     platform
@@ -64,8 +67,13 @@ fn a_release_begins_when_two_people_agree_and_its_checklist_is_answered() {
         .run(&["checklist", "tick", "disk"])
         .exits(1)
         .says(&["answered by its command"]);
-    platform.run(&["checklist", "run"]).exits(1).says(&["exit status: 1"]);
-    platform.run(&["status"]).says(&["`disk` on the checklist, which failed"]);
+    platform
+        .run(&["checklist", "run"])
+        .exits(1)
+        .says(&["exit status: 1"]);
+    platform
+        .run(&["status"])
+        .says(&["`disk` on the checklist, which failed"]);
     std::fs::write(platform.folder().join("fine"), "").expect("the folder takes a file");
     platform.run(&["checklist", "run", "disk"]).exits(0);
     assert_eq!(platform.history()[0]["state"], "moving");
@@ -118,8 +126,14 @@ fn tokens_are_shown_once_and_can_be_taken_away() {
     let platform = platform("tokens");
     let ann = token(&platform, "ann");
     assert!(ann.starts_with("mst_"), "{ann}");
-    platform.run(&["token", "make", "ann"]).exits(1).says(&["is there already"]);
-    platform.run(&["token", "make", "1 2"]).exits(1).says(&["cannot be the name"]);
+    platform
+        .run(&["token", "make", "ann"])
+        .exits(1)
+        .says(&["is there already"]);
+    platform
+        .run(&["token", "make", "1 2"])
+        .exits(1)
+        .says(&["cannot be the name"]);
     let listed = platform.run(&["token", "list"]).exits(0);
     assert_eq!(listed.out.trim(), "ann");
     let as_ann = [("MAINSTAY_TOKEN", ann.as_str())];

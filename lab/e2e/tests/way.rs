@@ -27,19 +27,28 @@ fn green_is_previewed_takes_all_at_once_and_goes_back_at_once_when_it_is_worse()
         waits(&platform).contains("a person").then_some(())
     });
     for _ in 0..20 {
-        assert!(platform.front().starts_with("hello from web v1"), "blue serves");
+        assert!(
+            platform.front().starts_with("hello from web v1"),
+            "blue serves"
+        );
         let preview = platform.page("preview.localhost", "/");
         assert!(preview.contains("good from web v2"), "{preview}");
     }
     platform.run(&["promote"]).exits(0);
     until("the flip", || {
-        platform.front().starts_with("good from web v2").then_some(())
+        platform
+            .front()
+            .starts_with("good from web v2")
+            .then_some(())
     });
     deploy.wait().exits(0).says(&["v2 serves"]);
     load.more(50);
     load.stop_without_failure();
     let preview = platform.page("preview.localhost", "/");
-    assert!(preview.contains("good from web v2"), "it shows what serves: {preview}");
+    assert!(
+        preview.contains("good from web v2"),
+        "it shows what serves: {preview}"
+    );
 
     let load = Load::start(platform.port, "/", 4);
     load.more(50);
@@ -98,7 +107,11 @@ fn an_instance_whose_page_is_not_as_said_takes_no_traffic() {
     platform
         .run(&["deploy", "--set", "services.web.env.GREETING=bye"])
         .exits(1)
-        .says(&["smoke test `home`", "does not contain `hello from`", "v1 serves"]);
+        .says(&[
+            "smoke test `home`",
+            "does not contain `hello from`",
+            "v1 serves",
+        ]);
     load.more(20);
     load.stop_without_failure();
     platform
