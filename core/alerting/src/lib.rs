@@ -19,9 +19,17 @@ mod document;
 mod element;
 mod fault;
 mod group;
+mod import;
+mod interval;
+pub mod matching;
+mod notification;
 mod reader;
+mod receiver;
+mod route;
+mod router;
 mod rule;
 mod rule_file;
+mod silence;
 pub mod span;
 pub mod template;
 mod wire;
@@ -34,6 +42,16 @@ pub use fault::FileFault;
 pub use group::{
     ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, Evaluated, Group, Health, RuleState,
 };
+pub use import::{Imported, Remark, read_alertmanager};
+pub use interval::TimeInterval;
+pub use notification::{Notification, Reason, Told};
+pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Webhook};
+pub use route::{
+    GROUP_INTERVAL_MS, GROUP_WAIT_MS, GroupBy, Inhibition, REPEAT_INTERVAL_MS, Route, Routing,
+};
+pub use router::{ALERTS_MAX, CHANNEL_FAILING, Failing, Mute, Outcome, Router, RouterFault};
 pub use rule::{Alerting, INTERVAL_MS, Query, Rule, RuleGroup, RuleKind};
 pub use rule_file::read_rules;
+pub use silence::{Silence, SilenceFault, Silences, Standing};
+pub use template::{Template, TemplateFault};
 pub use wire::{Table, TableFault};

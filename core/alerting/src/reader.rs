@@ -44,6 +44,11 @@ impl<'n> Fields<'n> {
             path: join(&self.path, key),
         })
     }
+
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
 }
 
 impl Value<'_> {
@@ -174,6 +179,17 @@ impl Reader {
             .map_or_else(String::new, |value| self.text(&value))
     }
 
+    /// A list of texts under a key.
+    pub(crate) fn texts_of(&mut self, fields: &Fields<'_>, key: &str) -> Vec<String> {
+        let Some(value) = fields.get(key) else {
+            return Vec::new();
+        };
+        self.list(&value)
+            .iter()
+            .map(|item| self.text(item))
+            .collect()
+    }
+
     /// A duration in milliseconds under a key.
     pub(crate) fn duration_of(&mut self, fields: &Fields<'_>, key: &str) -> Option<i64> {
         let value = fields.get(key)?;
@@ -199,6 +215,21 @@ impl Reader {
         number
     }
 
+    /// A truth value under a key.
+    pub(crate) fn truth_of(&mut self, fields: &Fields<'_>, key: &str) -> Option<bool> {
+        let value = fields.get(key)?;
+        let text = self.text(&value);
+        match text.as_str() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => {
+                let message = format!("`{text}` is neither `true` nor `false`");
+                self.fault(value.place(), &value.path, message);
+                None
+            }
+        }
+    }
+
     /// A map of texts under a key, each with the place of its key and of its value.
     pub(crate) fn pairs_of(&mut self, fields: &Fields<'_>, key: &str) -> Vec<Pair> {
         let Some(value) = fields.get(key) else {
@@ -217,6 +248,7 @@ impl Reader {
             Pair {
                 name: entry.key.clone(),
                 name_place: entry.place,
+                is_null: entry.value.is_null(),
                 value: text,
                 place: entry.value.place,
                 path,
@@ -233,4 +265,5 @@ pub(crate) struct Pair {
     pub(crate) value: String,
     pub(crate) place: Place,
     pub(crate) path: String,
+    pub(crate) is_null: bool,
 }
