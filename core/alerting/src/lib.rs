@@ -29,6 +29,8 @@ mod route;
 mod router;
 mod rule;
 mod rule_file;
+mod rule_test;
+mod rule_test_file;
 mod silence;
 pub mod span;
 pub mod template;
@@ -52,6 +54,8 @@ pub use route::{
 pub use router::{ALERTS_MAX, CHANNEL_FAILING, Failing, Mute, Outcome, Router, RouterFault};
 pub use rule::{Alerting, INTERVAL_MS, Query, Rule, RuleGroup, RuleKind};
 pub use rule_file::read_rules;
+pub use rule_test::{TestFailure, TestReport, run_rule_tests};
+pub use rule_test_file::{AlertTest, QueryTest, RuleTest, RuleTests, read_rule_tests};
 pub use silence::{Silence, SilenceFault, Silences, Standing};
 pub use template::{Template, TemplateFault};
 pub use wire::{Table, TableFault};

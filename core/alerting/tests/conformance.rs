@@ -1,7 +1,7 @@
 //! Files of the field: what must load loads, and what must be refused is refused at its place.
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
-use mainstay_alerting::{Template, read_alertmanager, read_rules};
+use mainstay_alerting::{Template, read_alertmanager, read_rule_tests, read_rules, run_rule_tests};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -118,4 +118,44 @@ fn alertmanager_configurations_load_or_are_refused() {
         let told = told.unwrap_or_else(|| panic!("{name}: {faults:?}"));
         assert_eq!(told.place.line, line, "{told}");
     }
+}
+
+/// Plays a test file with the rule files that it names; failing expectations of each group.
+fn play(folder: &Path, name: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(folder.join(name)).unwrap();
+    let tests = read_rule_tests(name, &text).unwrap_or_else(|faults| panic!("{}", faults[0]));
+    let rules = tests.rule_files.iter().flat_map(|file| {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        read_rules(file, &text).unwrap()
+    });
+    let rules: Vec<_> = rules.collect();
+    let reports = run_rule_tests(&tests, &rules, &|| false);
+    let failures = reports.into_iter().map(|report| report.failures);
+    failures
+        .map(|all| all.into_iter().map(|one| one.text).collect())
+        .collect()
+}
+
+#[test]
+fn rule_tests_pass_and_the_failing_ones_fail() {
+    let Some(folder) = folder("rules") else {
+        return;
+    };
+    let passing = [
+        ("unittest.yml", 5),
+        ("long-period.yml", 1),
+        ("at-modifier-test.yml", 1),
+        ("no-test-group-interval.yml", 1),
+        ("docs-example-test.yml", 1),
+    ];
+    for (name, groups) in passing {
+        assert_eq!(
+            play(&folder, name),
+            vec![Vec::<String>::new(); groups],
+            "{name}"
+        );
+    }
+    let failing = play(&folder, "failing.yml");
+    let counts: Vec<usize> = failing.iter().map(Vec::len).collect();
+    assert_eq!(counts, [2, 2], "{failing:?}");
 }
