@@ -222,6 +222,13 @@ impl Head {
             .collect()
     }
 
+    /// Every group of a target.
+    pub fn all_groups(&self, target: TargetId) -> Vec<GroupId> {
+        let target = self.targets.get(target.0 as usize).and_then(Option::as_ref);
+        let groups = target.map_or(&[][..], |target| &target.groups);
+        groups.iter().map(|group| GroupId(*group)).collect()
+    }
+
     /// How many series an owner has.
     pub fn owned(&self, owner: &str) -> usize {
         self.by_owner.get(owner).copied().unwrap_or(0)

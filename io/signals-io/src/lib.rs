@@ -9,4 +9,28 @@
     reason = "counts and times become floats, as metrics are"
 )]
 
+mod answer;
+mod api;
+mod clock;
+mod config;
+mod fetch;
+mod form;
+mod ingest;
+mod metadata;
+mod own;
+mod place;
+mod process;
+mod query;
+mod remote;
+mod rules;
+mod scrape;
 mod store;
+mod wire;
+
+pub use config::{
+    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Place, Process, Protocol,
+    Remote, Retention, Target, Token,
+};
+pub use process::{Settings, SignalsFault, run};
+pub use rules::{Deliver, Report};
+pub use store::{Bounds, StoreFault};

@@ -23,6 +23,7 @@ mod open;
 mod shelf;
 mod view;
 
+pub(crate) use file::replace;
 use file::{Bytes, Growing};
 use journal::Journal;
 use mainstay_metrics::{
@@ -34,7 +35,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-pub(crate) use view::View;
+pub(crate) use view::{MOVED, View};
 
 /// Samples of a group that become a page: enough to compress well, few enough to hold in memory.
 const PAGE_SAMPLES: usize = 32_768;
