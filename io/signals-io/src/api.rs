@@ -9,6 +9,7 @@ use crate::answer::{self, ApiFault};
 use crate::config::Config;
 use crate::form::Form;
 use crate::process::Process;
+use base64::Engine as _;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -241,8 +242,8 @@ impl Api {
     fn right(&self, request: &Request<Incoming>) -> Right {
         let value = request.headers().get(hyper::header::AUTHORIZATION);
         let value = value.and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.strip_prefix("Bearer "));
-        token.map_or(Right::Nothing, |token| self.process.right_of(token))
+        let token = value.and_then(token_of);
+        token.map_or(Right::Nothing, |token| self.process.right_of(&token))
     }
 
     /// Reads the body, and the parameters from it and from the query string.
@@ -334,6 +335,16 @@ impl Api {
         taken.map_err(|fault| ApiFault::bad(fault.to_string()))?;
         Ok(Ready::json(b"{\"status\":\"success\"}".to_vec()))
     }
+}
+
+/// The token of a request: a bearer's, or the password of whoever can only send one.
+fn token_of(value: &str) -> Option<String> {
+    if let Some(token) = value.strip_prefix("Bearer ") {
+        return Some(token.to_owned());
+    }
+    let pair = base64::prelude::BASE64_STANDARD.decode(value.strip_prefix("Basic ")?);
+    let pair = String::from_utf8(pair.ok()?).ok()?;
+    pair.split_once(':').map(|(_, token)| token.to_owned())
 }
 
 /// The next connection; never where nobody listens.

@@ -11,7 +11,10 @@
 
 mod answer;
 mod api;
+mod check;
+mod client;
 mod clock;
+mod collect;
 mod config;
 mod fetch;
 mod form;
@@ -27,6 +30,7 @@ mod scrape;
 mod store;
 mod wire;
 
+pub use client::{Client, ClientFault, Reading};
 pub use config::{
     Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Place, Process, Protocol,
     Remote, Retention, Target, Token,

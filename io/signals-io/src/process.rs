@@ -321,7 +321,16 @@ impl Process {
         for (stop, _) in others.drain(..) {
             stop.send_replace(true);
         }
-        let _later = (config, ground);
+        for collector in &config.collectors {
+            let (stop, stopping) = watch::channel(false);
+            let task = crate::collect::run(collector.clone(), ground.clone(), stopping);
+            others.push((stop, tokio::spawn(task)));
+        }
+        for check in &config.checks {
+            let (stop, stopping) = watch::channel(false);
+            let task = crate::check::run(check.clone(), ground.clone(), stopping);
+            others.push((stop, tokio::spawn(task)));
+        }
     }
 
     /// Sends an order to the rules' thread.
