@@ -75,7 +75,7 @@ pub(crate) fn text(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             // What a page might take for markup is written as the field writes it.
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                drop(write!(out, "\\u{:04x}", u32::from(letter)));
+                write!(out, "\\u{:04x}", u32::from(letter)).ok();
             }
             other => out.push(other),
         }
@@ -110,9 +110,9 @@ pub(crate) fn time(out: &mut String, at_ms: i64) {
     } else {
         ("", at_ms.unsigned_abs())
     };
-    drop(write!(out, "{sign}{}", size / 1000));
+    write!(out, "{sign}{}", size / 1000).ok();
     if size % 1000 != 0 {
-        drop(write!(out, ".{:03}", size % 1000));
+        write!(out, ".{:03}", size % 1000).ok();
     }
 }
 
@@ -133,18 +133,19 @@ pub(crate) fn labels(out: &mut String, labels: &Labels) {
 fn point(out: &mut String, at_ms: i64, value: f64) {
     out.push('[');
     time(out, at_ms);
-    drop(write!(out, ",\"{}\"]", number(value)));
+    write!(out, ",\"{}\"]", number(value)).ok();
 }
 
 fn histogram_point(out: &mut String, at_ms: i64, histogram: &FloatHistogram) {
     out.push('[');
     time(out, at_ms);
-    drop(write!(
+    write!(
         out,
         ",{{\"count\":\"{}\",\"sum\":\"{}\"",
         number(histogram.count),
         number(histogram.sum)
-    ));
+    )
+    .ok();
     let buckets = histogram.buckets();
     let mut first = true;
     for bucket in buckets.iter().filter(|bucket| bucket.count != 0.0) {
@@ -157,13 +158,14 @@ fn histogram_point(out: &mut String, at_ms: i64, histogram: &FloatHistogram) {
             (false, false) => 2,
             (true, true) => 3,
         };
-        drop(write!(
+        write!(
             out,
             "[{rule},\"{}\",\"{}\",\"{}\"]",
             number(bucket.lower),
             number(bucket.upper),
             number(bucket.count)
-        ));
+        )
+        .ok();
     }
     out.push_str(if first { "}]" } else { "]}]" });
 }
@@ -296,7 +298,7 @@ fn remarks_into(out: &mut String, name: &str, remarks: &[String]) {
     if remarks.is_empty() {
         return;
     }
-    drop(write!(out, ",\"{name}\":"));
+    write!(out, ",\"{name}\":").ok();
     list(out, remarks.iter().map(String::as_str));
 }
 

@@ -101,19 +101,36 @@ impl Client {
         path: &str,
         body: &[u8],
     ) -> Result<(u16, Vec<u8>), ClientFault> {
-        self.exchange(method, path, body)
+        self.ask_typed(method, path, "application/json", body)
+    }
+
+    /// Sends one request with a body of some type; returns the status and the body of the answer.
+    pub fn ask_typed(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ClientFault> {
+        self.exchange(method, path, content_type, body)
             .map_err(|source| ClientFault::Away {
                 socket: self.socket.clone(),
                 source,
             })
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
         let deadline = Instant::now() + self.patience;
         let mut stream = place::connect(&self.socket)?;
         stream.set_write_timeout(Some(self.patience))?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: signals\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: signals\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes())?;

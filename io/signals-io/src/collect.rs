@@ -24,7 +24,7 @@ impl Page {
     /// Says what kind a metric is.
     pub(crate) fn kind(&mut self, metric: &str, kind: &str) {
         // Writing to a text cannot fail.
-        drop(writeln!(self.0, "# TYPE {metric} {kind}"));
+        writeln!(self.0, "# TYPE {metric} {kind}").ok();
     }
 
     /// Adds a sample.
@@ -47,7 +47,7 @@ impl Page {
         if !labels.is_empty() {
             self.0.push('}');
         }
-        drop(writeln!(self.0, " {value}"));
+        writeln!(self.0, " {value}").ok();
     }
 
     /// The text.

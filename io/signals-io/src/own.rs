@@ -80,15 +80,12 @@ impl Api {
             ("signals_receivers_failing", "gauge", rules.failing as u64),
         ] {
             // Writing to a text cannot fail.
-            drop(writeln!(out, "# TYPE {name} {kind}\n{name} {value}"));
+            writeln!(out, "# TYPE {name} {kind}\n{name} {value}").ok();
         }
         out.push_str("# TYPE signals_service_series gauge\n");
         for (owner, count) in owners {
             let owner = mainstay_metrics::label::quoted(owner.as_bytes());
-            drop(writeln!(
-                out,
-                "signals_service_series{{owned_by={owner}}} {count}"
-            ));
+            writeln!(out, "signals_service_series{{owned_by={owner}}} {count}").ok();
         }
         out
     }

@@ -2,14 +2,13 @@
 
 use crate::api::{Api, Tokens};
 use crate::clock::{self, Trust};
-use crate::config::{Config, Target};
+use crate::config::{Check, Collector, Config, Target};
 use crate::metadata::Metadata;
 use crate::place;
 use crate::query::Pool;
 use crate::rules::{Deliver, Order, Rules, Runner};
 use crate::scrape::{Ground, Scrape, Standing};
 use crate::store::{Store, StoreFault};
-use mainstay_metrics::Labels;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +80,24 @@ pub(crate) struct Task {
     handle: JoinHandle<()>,
 }
 
+/// What is measured here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Work {
+    Collect(Collector),
+    Check(Check),
+}
+
+/// A task that measures here.
+#[derive(Debug)]
+struct Other {
+    work: Work,
+    stop: watch::Sender<bool>,
+    handle: JoinHandle<()>,
+}
+
+/// Tasks that end; whoever follows them waits until they have marked their series as ended.
+type Leaving = Arc<tokio::sync::Mutex<Vec<JoinHandle<()>>>>;
+
 /// Everything that tasks and requests share.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -90,10 +107,9 @@ pub(crate) struct Process {
     pub(crate) pool: Pool,
     pub(crate) rules: Runner,
     pub(crate) tokens: Mutex<Tokens>,
-    pub(crate) started: Instant,
     config: Mutex<Arc<Config>>,
     pub(crate) tasks: Mutex<Vec<Task>>,
-    others: Mutex<Vec<(watch::Sender<bool>, JoinHandle<()>)>>,
+    others: Mutex<Vec<Other>>,
     listen: watch::Sender<Option<std::net::SocketAddr>>,
     ended: Mutex<Option<StoreFault>>,
 }
@@ -124,7 +140,6 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
         pool: Pool::start().map_err(start)?,
         rules: runner,
         tokens: Mutex::default(),
-        started: Instant::now(),
         config: Mutex::new(Arc::new(config)),
         tasks: Mutex::default(),
         others: Mutex::default(),
@@ -271,7 +286,6 @@ impl Process {
             store: self.store.clone(),
             metadata: self.metadata.clone(),
             limits: config.limits,
-            external: Labels::new(&config.external_labels),
         };
         let limits_changed = config.limits != self.config().limits;
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,7 +298,7 @@ impl Process {
             }
             stays
         });
-        let leaving = Arc::new(tokio::sync::Mutex::new(leaving));
+        let leaving: Leaving = Arc::new(tokio::sync::Mutex::new(leaving));
         for target in &config.targets {
             if tasks.iter().any(|task| task.target == *target) {
                 continue;
@@ -312,24 +326,41 @@ impl Process {
             });
         }
         drop(tasks);
-        self.collect(config, &ground);
+        self.collect(config, &ground, limits_changed);
     }
 
-    /// Starts collectors and checks anew.
-    fn collect(&self, config: &Config, ground: &Ground) {
+    /// Starts and stops collectors and checks; those that stay as they are go on undisturbed.
+    fn collect(&self, config: &Config, ground: &Ground, limits_changed: bool) {
+        let collectors = config.collectors.iter().cloned().map(Work::Collect);
+        let checks = config.checks.iter().cloned().map(Work::Check);
+        let wanted: Vec<Work> = collectors.chain(checks).collect();
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stop, _) in others.drain(..) {
-            stop.send_replace(true);
-        }
-        for collector in &config.collectors {
+        let mut leaving = Vec::new();
+        others.retain_mut(|other| {
+            let stays = !limits_changed && wanted.contains(&other.work);
+            if !stays {
+                other.stop.send_replace(true);
+                leaving.push(std::mem::replace(&mut other.handle, tokio::spawn(async {})));
+            }
+            stays
+        });
+        let leaving: Leaving = Arc::new(tokio::sync::Mutex::new(leaving));
+        for work in wanted {
+            if others.iter().any(|other| other.work == work) {
+                continue;
+            }
             let (stop, stopping) = watch::channel(false);
-            let task = crate::collect::run(collector.clone(), ground.clone(), stopping);
-            others.push((stop, tokio::spawn(task)));
-        }
-        for check in &config.checks {
-            let (stop, stopping) = watch::channel(false);
-            let task = crate::check::run(check.clone(), ground.clone(), stopping);
-            others.push((stop, tokio::spawn(task)));
+            let (doing, ground, leaving) = (work.clone(), ground.clone(), leaving.clone());
+            let handle = tokio::spawn(async move {
+                for one in leaving.lock().await.drain(..) {
+                    drop(one.await);
+                }
+                match doing {
+                    Work::Collect(one) => crate::collect::run(one, ground, stopping).await,
+                    Work::Check(one) => crate::check::run(one, ground, stopping).await,
+                }
+            });
+            others.push(Other { work, stop, handle });
         }
     }
 

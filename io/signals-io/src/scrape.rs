@@ -21,7 +21,6 @@ pub(crate) struct Standing {
     pub(crate) took: Duration,
     /// Why the last scrape failed.
     pub(crate) fault: Option<String>,
-    pub(crate) samples: usize,
 }
 
 /// What every scrape needs.
@@ -30,7 +29,6 @@ pub(crate) struct Ground {
     pub(crate) store: Store,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) limits: Limits,
-    pub(crate) external: Labels,
 }
 
 /// A target that is scraped.
@@ -174,7 +172,6 @@ impl Scrape {
             at_ms: Some(at_ms),
             took,
             fault,
-            samples: scraped.samples,
         };
     }
 
@@ -190,10 +187,7 @@ impl Scrape {
         }
         // Writing to a text cannot fail.
         let seconds = target.timeout_ms as f64 / 1000.0;
-        drop(write!(
-            fields,
-            "X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n"
-        ));
+        write!(fields, "X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n").ok();
         let host = match &target.place {
             Place::Tcp(address) => address,
             Place::Unix(_) => "localhost",

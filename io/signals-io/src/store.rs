@@ -27,8 +27,7 @@ pub(crate) use file::replace;
 use file::{Bytes, Growing};
 use journal::Journal;
 use mainstay_metrics::{
-    Appended, Frozen, Full, GroupId, Head, Labels, Record, Seat, SeriesId, TargetId, Value,
-    WriteFault,
+    Appended, Frozen, Full, GroupId, Head, Labels, Record, Seat, TargetId, Value, WriteFault,
 };
 use shelf::{Shelf, Volume};
 use std::fs::File;
@@ -370,11 +369,6 @@ impl Live {
     pub(crate) fn size(&self) -> u64 {
         let blocks: u64 = self.volumes.iter().map(|volume| volume.bytes).sum();
         blocks + self.journal.size() + self.pages.end + self.names.end
-    }
-
-    /// The series of a number, for caches that may be older than a freeze.
-    pub(crate) fn knows(&self, series: SeriesId) -> bool {
-        self.head.labels(series).is_some()
     }
 }
 

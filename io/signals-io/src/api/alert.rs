@@ -27,7 +27,7 @@ pub(crate) fn rfc3339(at_ms: i64) -> String {
     let mut out = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if millisecond > 0 {
         // Writing to a text cannot fail.
-        drop(write!(out, ".{millisecond:03}"));
+        write!(out, ".{millisecond:03}").ok();
     }
     out.push('Z');
     out
@@ -194,12 +194,13 @@ fn group(out: &mut String, group: &Group, wanted: Option<&str>) {
         .max();
     let last = rfc3339(last.map_or(-62_135_596_800_000, |at| at.wall_ms));
     // Writing to a text cannot fail.
-    drop(write!(
+    write!(
         out,
         "],\"interval\":{},\"limit\":{},\"evaluationTime\":0,\"lastEvaluation\":\"{last}\"}}",
         group.interval_ms as f64 / 1000.0,
         group.limit
-    ));
+    )
+    .ok();
 }
 
 fn rule(out: &mut String, state: &RuleState) {
@@ -211,12 +212,13 @@ fn rule(out: &mut String, state: &RuleState) {
             (_, true) => "pending",
             _ => "inactive",
         };
-        drop(write!(
+        write!(
             out,
             "\"state\":\"{standing}\",\"duration\":{},\"keepFiringFor\":{},\"annotations\":",
             alerting.for_ms as f64 / 1000.0,
             alerting.keep_firing_for_ms as f64 / 1000.0
-        ));
+        )
+        .ok();
         let annotations = alerting.annotations.iter();
         pairs(
             out,
@@ -249,11 +251,11 @@ fn rule(out: &mut String, state: &RuleState) {
         RuleKind::Alerting(_) => "alerting",
         RuleKind::Recording(_) => "recording",
     };
-    drop(write!(
+    write!(
         out,
         ",\"health\":\"{health}\",\"evaluationTime\":0,\"lastEvaluation\":\"{}\",\"type\":\"{kind}\"}}",
         rfc3339(last)
-    ));
+    ).ok();
 }
 
 fn pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
@@ -285,13 +287,14 @@ fn alerts<'a>(out: &mut String, alerts: impl Iterator<Item = &'a Alert>) {
             out,
             annotations.map(|(name, text)| (name.as_str(), text.as_str())),
         );
-        drop(write!(
+        write!(
             out,
             ",\"state\":\"{}\",\"activeAt\":\"{}\",\"value\":\"{:e}\"}}",
             alert.state.name(),
             rfc3339(alert.active_at.wall_ms),
             alert.value
-        ));
+        )
+        .ok();
     }
     out.push(']');
 }

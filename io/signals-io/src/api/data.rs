@@ -329,7 +329,7 @@ fn target(out: &mut String, target: &crate::config::Target, standing: &crate::sc
     answer::text(out, &target.job);
     for name in ["scrapeUrl", "globalUrl"] {
         // Writing to a text cannot fail.
-        drop(write!(out, ",\"{name}\":"));
+        write!(out, ",\"{name}\":").ok();
         answer::text(out, &target.url());
     }
     out.push_str(",\"lastError\":");
@@ -340,12 +340,13 @@ fn target(out: &mut String, target: &crate::config::Target, standing: &crate::sc
         (_, Some(_)) => "down",
     };
     let scraped = crate::api::alert::rfc3339(standing.at_ms.unwrap_or(-62_135_596_800_000));
-    drop(write!(
+    write!(
         out,
         ",\"lastScrape\":\"{scraped}\",\"lastScrapeDuration\":{},\"health\":\"{health}\",\
          \"scrapeInterval\":\"{}ms\",\"scrapeTimeout\":\"{}ms\"}}",
         standing.took.as_secs_f64(),
         target.every_ms,
         target.timeout_ms
-    ));
+    )
+    .ok();
 }
