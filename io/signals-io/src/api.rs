@@ -72,6 +72,15 @@ impl Ready {
         }
     }
 
+    pub(crate) fn protobuf(body: Vec<u8>) -> Self {
+        Self {
+            status: 200,
+            content_type: "application/x-protobuf",
+            body,
+            fields: Vec::new(),
+        }
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
         Self::text(status, Vec::new())
     }
@@ -300,6 +309,7 @@ impl Api {
             "/api/v1/query_exemplars" if ask => Ok(Ready::json(answer::success("[]"))),
             "/api/v1/status/buildinfo" if get => Ok(build_info()),
             "/api/v1/write" if asked.method == Method::POST => self.write(asked).await,
+            "/api/v1/otlp/v1/metrics" if asked.method == Method::POST => self.otlp(asked).await,
             "/metrics" if get => Ok(Ready::text(200, self.own_metrics())),
             "/v1/config" if get => self.shown_config(),
             "/v1/config" if asked.method == Method::PUT => self.configure(&asked),

@@ -20,6 +20,7 @@ mod fetch;
 mod form;
 mod ingest;
 mod metadata;
+mod otlp;
 mod own;
 mod place;
 mod process;

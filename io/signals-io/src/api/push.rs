@@ -3,6 +3,7 @@
 use super::{Api, Asked, Ready};
 use crate::answer::ApiFault;
 use crate::clock;
+use crate::otlp;
 use crate::remote::{self, Series};
 use crate::store::{Live, StoreFault};
 use mainstay_metrics::{Appended, GroupId};
@@ -76,6 +77,55 @@ impl Api {
             ];
         }
         Ok(ready)
+    }
+
+    /// Takes metrics of OTLP, as protocol buffers or JSON.
+    pub(super) async fn otlp(&self, asked: Asked) -> Result<Ready, ApiFault> {
+        let limit = self.process.config().limits.write_bytes_max;
+        let is_json = match asked
+            .content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+        {
+            "application/json" => true,
+            "application/x-protobuf" => false,
+            _ => return Err(unsupported("content type", &asked.content_type)),
+        };
+        let api = self.clone();
+        let taken = self.process.pool.run(move || {
+            let inflated;
+            let body = match asked.content_encoding.as_str() {
+                "" | "identity" => &asked.body[..],
+                "gzip" => {
+                    let found = crate::fetch::inflate(&asked.body, limit);
+                    inflated = found.map_err(|fault| ApiFault::bad(fault.to_string()))?;
+                    &inflated
+                }
+                other => return Err(unsupported("content encoding", other)),
+            };
+            let read = if is_json {
+                otlp::read_json(body)
+            } else {
+                otlp::read_proto(body)
+            };
+            let read = read.ok_or_else(|| ApiFault::bad("the body is no metrics of OTLP"))?;
+            let (series, refused) = otlp::translate(&read);
+            let mut taken = api.take(&series)?;
+            if let Some(why) = refused {
+                taken.refuse(|| why);
+            }
+            Ok(taken)
+        });
+        let taken = taken
+            .await
+            .map_err(|busy| ApiFault::unavailable(busy.to_string()))??;
+        match taken.refused {
+            None if is_json => Ok(Ready::json(b"{}".to_vec())),
+            None => Ok(Ready::protobuf(Vec::new())),
+            Some(why) => Err(ApiFault::bad(format!("some points are not taken: {why}"))),
+        }
     }
 
     /// Stores series that were sent.
