@@ -311,6 +311,7 @@ impl Api {
             "/api/v1/write" if asked.method == Method::POST => self.write(asked).await,
             "/api/v1/otlp/v1/metrics" if asked.method == Method::POST => self.otlp(asked).await,
             "/metrics" if get => Ok(Ready::text(200, self.own_metrics())),
+            "/v1/export" if get => self.export(asked).await,
             "/v1/config" if get => self.shown_config(),
             "/v1/config" if asked.method == Method::PUT => self.configure(&asked),
             "/v1/token" if asked.method == Method::POST => self.issue(),

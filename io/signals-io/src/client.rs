@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::place;
+use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -203,7 +204,8 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            write!(out, "%{byte:02X}").ok();
         }
     }
     out

@@ -2,6 +2,7 @@
 
 use crate::config::Place;
 use flate2::read::MultiGzDecoder;
+use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -131,7 +132,7 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// The one address of the kind that is not link-local: fd00:ec2::254.
+/// The one address of the kind that is not link-local: `fd00:ec2::254`.
 fn is_metadata(address: std::net::Ipv6Addr) -> bool {
     address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
 }
@@ -169,7 +170,8 @@ async fn exchange(
     } = request;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}");
     if !request.body.is_empty() {
-        head.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+        // Writing to a text cannot fail.
+        write!(head, "Content-Length: {}\r\n", request.body.len()).ok();
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).await?;

@@ -4,7 +4,6 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "counts and times become floats, as metrics are"
 )]
@@ -18,6 +17,7 @@ mod collect;
 mod config;
 mod fetch;
 mod form;
+mod forward;
 mod ingest;
 mod metadata;
 mod otlp;

@@ -82,6 +82,18 @@ impl Api {
             // Writing to a text cannot fail.
             writeln!(out, "# TYPE {name} {kind}\n{name} {value}").ok();
         }
+        for (name, progress) in process.progress() {
+            let remote = mainstay_metrics::label::quoted(name.as_bytes());
+            let behind = (crate::clock::wall_ms() - progress.sent_ms) as f64 / 1000.0;
+            for (metric, value) in [
+                ("sent_samples_total", progress.samples as f64),
+                ("failures_total", progress.failures as f64),
+                ("refused_samples_total", progress.refused as f64),
+                ("behind_seconds", behind),
+            ] {
+                writeln!(out, "signals_remote_{metric}{{remote={remote}}} {value}").ok();
+            }
+        }
         out.push_str("# TYPE signals_service_series gauge\n");
         for (owner, count) in owners {
             let owner = mainstay_metrics::label::quoted(owner.as_bytes());

@@ -2,13 +2,16 @@
 
 use crate::api::{Api, Tokens};
 use crate::clock::{self, Trust};
-use crate::config::{Check, Collector, Config, Target};
+use crate::config::{Check, Collector, Config, Remote, Target};
+use crate::forward::{Forward, Progress};
 use crate::metadata::Metadata;
 use crate::place;
 use crate::query::Pool;
 use crate::rules::{Deliver, Order, Rules, Runner};
 use crate::scrape::{Ground, Scrape, Standing};
 use crate::store::{Store, StoreFault};
+use mainstay_metrics::Labels;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,12 +88,14 @@ pub(crate) struct Task {
 enum Work {
     Collect(Collector),
     Check(Check),
+    Forward(Remote, BTreeMap<String, String>),
 }
 
 /// A task that measures here.
 #[derive(Debug)]
 struct Other {
     work: Work,
+    progress: Arc<Mutex<Progress>>,
     stop: watch::Sender<bool>,
     handle: JoinHandle<()>,
 }
@@ -101,6 +106,7 @@ type Leaving = Arc<tokio::sync::Mutex<Vec<JoinHandle<()>>>>;
 /// Everything that tasks and requests share.
 #[derive(Debug)]
 pub(crate) struct Process {
+    folder: PathBuf,
     config_path: PathBuf,
     pub(crate) store: Store,
     pub(crate) metadata: Arc<Metadata>,
@@ -134,6 +140,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
     })?;
     let (listen, listening) = watch::channel(config.listen);
     let process = Arc::new(Process {
+        folder: settings.folder.clone(),
         config_path,
         store: store.clone(),
         metadata: Arc::default(),
@@ -221,7 +228,7 @@ fn keep(
             if let Err(fault) = process.store.keep(now_ms, trusted) {
                 // What is on the disk is whole; a start from there is better than going on in doubt.
                 *process.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-                drop(broken.try_send(()));
+                broken.try_send(()).ok();
                 return;
             }
         }
@@ -333,7 +340,9 @@ impl Process {
     fn collect(&self, config: &Config, ground: &Ground, limits_changed: bool) {
         let collectors = config.collectors.iter().cloned().map(Work::Collect);
         let checks = config.checks.iter().cloned().map(Work::Check);
-        let wanted: Vec<Work> = collectors.chain(checks).collect();
+        let remotes = config.remotes.iter().cloned();
+        let remotes = remotes.map(|one| Work::Forward(one, config.external_labels.clone()));
+        let wanted: Vec<Work> = collectors.chain(checks).chain(remotes).collect();
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leaving = Vec::new();
         others.retain_mut(|other| {
@@ -351,6 +360,8 @@ impl Process {
             }
             let (stop, stopping) = watch::channel(false);
             let (doing, ground, leaving) = (work.clone(), ground.clone(), leaving.clone());
+            let progress = Arc::new(Mutex::new(Progress::default()));
+            let (known, folder) = (progress.clone(), self.folder.clone());
             let handle = tokio::spawn(async move {
                 for one in leaving.lock().await.drain(..) {
                     drop(one.await);
@@ -358,10 +369,41 @@ impl Process {
                 match doing {
                     Work::Collect(one) => crate::collect::run(one, ground, stopping).await,
                     Work::Check(one) => crate::check::run(one, ground, stopping).await,
+                    Work::Forward(remote, external) => {
+                        let forward = Forward {
+                            remote,
+                            external: Labels::new(&external),
+                            store: ground.store,
+                            folder,
+                            progress: known,
+                        };
+                        forward.run(stopping).await;
+                    }
                 }
             });
-            others.push(Other { work, stop, handle });
+            others.push(Other {
+                work,
+                progress,
+                stop,
+                handle,
+            });
         }
+    }
+
+    /// How far what goes outward has come, by remote.
+    pub(crate) fn progress(&self) -> Vec<(String, Progress)> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let remotes = others.iter().filter_map(|other| match &other.work {
+            Work::Forward(remote, _) => {
+                let progress = other
+                    .progress
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                Some((remote.name.clone(), progress.clone()))
+            }
+            _ => None,
+        });
+        remotes.collect()
     }
 
     /// Sends an order to the rules' thread.

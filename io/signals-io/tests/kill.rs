@@ -1,5 +1,11 @@
 //! Kills at any moment: what was acknowledged is there afterwards.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "counts are small"
+)]
+
 mod support;
 
 use mainstay_signals_io::{Client, Config, File};

@@ -50,9 +50,10 @@ fn what_a_target_shows_is_found_and_ends_with_it() {
 /// What a hostile target sends, and what is said of it.
 fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes();
-    let many: String = (0..250_000)
+    let many: Vec<String> = (0..250_000)
         .map(|number| format!("m{{n=\"{number}\"}} 1\n"))
         .collect();
+    let many = many.concat();
     let long = format!("m{{n=\"{}\"}} 1\n", "x".repeat(1 << 20));
     let mut chunked = head("Transfer-Encoding: chunked\r\n");
     chunked.extend(b"7fffffffffffffff\r\nabc");

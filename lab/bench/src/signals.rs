@@ -274,7 +274,8 @@ fn theirs_counted() -> Result<f64> {
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    value_of(&text, "prometheus_tsdb_head_samples_appended_total")
+    value_of(&text, "prometheus_tsdb_head_samples_appended_total{type=\"float\"}")
+        .or_else(|_| value_of(&text, "prometheus_tsdb_head_samples_appended_total"))
 }
 
 /// Processor time of all threads, in seconds; the kernel counts hundredths.

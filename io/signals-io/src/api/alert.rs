@@ -177,9 +177,12 @@ fn group(out: &mut String, group: &Group, wanted: Option<&str>) {
     out.push_str(",\"file\":");
     answer::text(out, &group.file);
     out.push_str(",\"rules\":[");
-    let is_wanted = |rule: &&RuleState| match (&rule.rule.kind, wanted) {
-        (RuleKind::Alerting(_), Some("record")) | (RuleKind::Recording(_), Some("alert")) => false,
-        _ => true,
+    let is_wanted = |rule: &&RuleState| {
+        let left_out = (&rule.rule.kind, wanted);
+        !matches!(
+            left_out,
+            (RuleKind::Alerting(_), Some("record")) | (RuleKind::Recording(_), Some("alert"))
+        )
     };
     for (place, one) in group.rules.iter().filter(is_wanted).enumerate() {
         if place > 0 {

@@ -5,7 +5,7 @@ use crate::answer::{self, ApiFault};
 use crate::clock;
 use crate::form::{Form, duration_ms, time_ms};
 use crate::query;
-use mainstay_metrics::{Labels, Matcher};
+use mainstay_metrics::{Labels, MatchOp, Matcher, Select, SeriesView, Source as _};
 use mainstay_promql::{Kind, Options, Settings, When, parse};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Most points of a series in one answer, as in the field.
 const POINTS_MAX: i64 = 11_000;
+
+/// Bytes of one answer with samples as text.
+const EXPORT_MAX: usize = 32 << 20;
 
 /// What the parameters of a query say.
 struct Question {
@@ -188,10 +191,9 @@ impl Api {
             .process
             .pool
             .run(move || store.view().series(&lists, range.0, range.1));
-        let found = found
+        found
             .await
-            .map_err(|busy| ApiFault::unavailable(busy.to_string()))?;
-        found.map_err(|fault| ApiFault::unavailable(fault.to_string()))
+            .map_err(|busy| ApiFault::unavailable(busy.to_string()))
     }
 
     pub(super) async fn series(&self, asked: Asked) -> Result<Ready, ApiFault> {
@@ -210,6 +212,40 @@ impl Api {
         }
         out.push(']');
         Ok(Ready::json(answer::success(&out)))
+    }
+
+    /// Samples as text with their times, for whoever leaves; a range at a time.
+    pub(super) async fn export(&self, asked: Asked) -> Result<Ready, ApiFault> {
+        let mut lists = matches_of(&asked.form)?;
+        if lists.is_empty() {
+            let any = Matcher::new("__name__", MatchOp::NotEqual, "");
+            lists.push(vec![any.map_err(|fault| ApiFault::bad(fault.to_string()))?]);
+        }
+        let (after_ms, until_ms) = range_of(&asked.form)?;
+        let store = self.process.store.clone();
+        let text = self.process.pool.run(move || {
+            let mut text = String::new();
+            for matchers in &lists {
+                let select = Select {
+                    matchers,
+                    after_ms,
+                    until_ms,
+                };
+                let view = store.view();
+                let walked = view.select(&select, &mut |one| {
+                    exported(&mut text, one);
+                    text.len() <= EXPORT_MAX
+                });
+                walked.map_err(|fault| ApiFault::unavailable(fault.to_string()))?;
+            }
+            if text.len() > EXPORT_MAX {
+                let why = format!("more than {EXPORT_MAX} bytes; ask for less time at once");
+                return Err(ApiFault::bad(why));
+            }
+            Ok(Ready::text(200, text))
+        });
+        text.await
+            .map_err(|busy| ApiFault::unavailable(busy.to_string()))?
     }
 
     fn listed(found: &BTreeSet<String>, limit: Option<usize>) -> Ready {
@@ -310,6 +346,31 @@ impl Api {
         }
         out.push_str("],\"droppedTargets\":[],\"droppedTargetCounts\":{}}");
         Ready::json(answer::success(&out))
+    }
+}
+
+/// Writes the floats of a series in the text format; native histograms have no place in it.
+fn exported(out: &mut String, view: SeriesView<'_>) {
+    let rest = view.labels.without_name().to_string();
+    let metric = view.labels.metric();
+    let series = match (
+        mainstay_metrics::label::is_plain_metric(metric),
+        rest.as_str(),
+    ) {
+        (true, "{}") => metric.to_owned(),
+        (true, rest) => format!("{metric}{rest}"),
+        (false, rest) => {
+            let metric = mainstay_metrics::label::quoted(metric.as_bytes());
+            format!("{{{metric}, {}", &rest[1..]).replace(", }", "}")
+        }
+    };
+    for (at_ms, value) in view.at_ms.iter().zip(view.values) {
+        if mainstay_metrics::sample::is_stale(*value) {
+            continue;
+        }
+        let value = answer::number(*value);
+        // Writing to a text cannot fail.
+        writeln!(out, "{series} {value} {at_ms}").ok();
     }
 }
 

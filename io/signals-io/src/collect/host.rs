@@ -208,7 +208,7 @@ fn network(page: &mut Page, text: &str) {
 
 fn pressure(page: &mut Page, resource: &str, text: &str) {
     for line in text.lines() {
-        let (name, total) = match line.split_once(" ") {
+        let (name, total) = match line.split_once(' ') {
             Some(("some", rest)) => ("waiting", rest),
             Some(("full", rest)) if resource != "cpu" => ("stalled", rest),
             _ => continue,

@@ -145,7 +145,7 @@ impl Live {
             return;
         }
         let probe = self.folder.join("room");
-        let tried = std::fs::write(&probe, [0u8; 1 << 16]).and_then(|()| self.rename());
+        let tried = std::fs::write(&probe, vec![0; 1 << 16]).and_then(|()| self.rename());
         drop(std::fs::remove_file(&probe));
         match tried {
             Ok(()) => self.refusing = None,

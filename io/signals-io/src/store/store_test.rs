@@ -110,7 +110,7 @@ fn a_torn_end_is_cut_off() {
     for cut in [whole.len() - 1, whole.len() - size, whole.len() - size - 3] {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let store = open(folder.path());
-        let left = (cut / size) as i64;
+        let left = i64::try_from(cut / size).unwrap();
         assert_eq!(seen(&store, 2), times(left, 1000), "cut at {cut}");
         drop(store);
     }

@@ -190,7 +190,7 @@ impl View {
         lists: &[Vec<Matcher>],
         after_ms: i64,
         until_ms: i64,
-    ) -> Result<BTreeSet<Labels>, SourceFault> {
+    ) -> BTreeSet<Labels> {
         let mut found = BTreeSet::new();
         for matchers in lists {
             let select = Select {
@@ -211,7 +211,7 @@ impl View {
                 found.extend(numbers.filter_map(|one| live.head.labels(one).cloned()));
             }
         }
-        Ok(found)
+        found
     }
 
     fn covers_head(&self, select: &Select<'_>) -> bool {
