@@ -60,37 +60,67 @@ pub struct Report {
     pub ready_after_kill_ms: u128,
 }
 
-/// What a target shows at its n-th scrape.
+/// A number that looks random and is the same for the same place and scrape.
+fn noise(place: u64, scrape: u64) -> u64 {
+    let mut bits =
+        place.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ scrape.wrapping_mul(0xd1b5_4a32_d192_ed03);
+    bits ^= bits >> 31;
+    bits = bits.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits ^ bits >> 29
+}
+
+/// A counter that rises by something between nothing and twice `pace`.
+fn counter(place: u64, scrape: u64, pace: u64) -> u64 {
+    scrape * pace + noise(place, scrape) % pace.max(1)
+}
+
+/// What a target shows at its n-th scrape: a third histograms, half counters, the rest gauges of two decimal
+/// places; half of all stand still.
 fn body(target: usize, scrape: u64) -> String {
     let mut out = String::with_capacity(120 * SERIES);
-    let mut left = SERIES;
-    let mut histogram = 0;
+    let seed = target as u64 * 10_000;
     out.push_str("# HELP http_request_duration_seconds Time.\n# TYPE http_request_duration_seconds histogram\n");
-    while left > 736 {
-        let moved = if histogram % 2 == 0 { scrape } else { 0 };
+    for histogram in 0..22u64 {
+        let moved = if histogram % 2 == 0 { scrape } else { 1 };
         let route = format!("handler=\"/api/v1/resource/{histogram}\",method=\"GET\"");
-        for (place, bound) in ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "5", "+Inf"]
-            .iter()
-            .enumerate()
-        {
-            let count = moved * (place as u64 + 1) + histogram * 7;
-            writeln!(out, "http_request_duration_seconds_bucket{{{route},le=\"{bound}\"}} {count}").ok();
+        let bounds = [
+            "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "5", "+Inf",
+        ];
+        let mut count = 0;
+        for (place, bound) in bounds.iter().enumerate() {
+            count += counter(
+                seed + histogram * 20 + place as u64,
+                moved,
+                12 - place as u64,
+            );
+            writeln!(
+                out,
+                "http_request_duration_seconds_bucket{{{route},le=\"{bound}\"}} {count}"
+            )
+            .ok();
         }
-        let sum = (moved * 37 + histogram) as f64 / 1000.0;
+        let sum = counter(seed + histogram, moved, 40_000) as f64 / 1000.0;
         writeln!(out, "http_request_duration_seconds_sum{{{route}}} {sum}").ok();
-        writeln!(out, "http_request_duration_seconds_count{{{route}}} {}", moved * 10).ok();
-        left -= 12;
-        histogram += 1;
+        writeln!(
+            out,
+            "http_request_duration_seconds_count{{{route}}} {count}"
+        )
+        .ok();
     }
     out.push_str("# HELP jobs_processed_total Jobs.\n# TYPE jobs_processed_total counter\n");
     for number in 0..500u64 {
-        let count = if number % 2 == 0 { scrape * (number + 1) } else { number };
-        writeln!(out, "jobs_processed_total{{queue=\"queue-{number}\",result=\"ok\"}} {count}").ok();
+        let moved = if number % 2 == 0 { scrape } else { 1 };
+        let count = counter(seed + 1000 + number, moved, number % 97 + 1);
+        writeln!(
+            out,
+            "jobs_processed_total{{queue=\"queue-{number}\",result=\"ok\"}} {count}"
+        )
+        .ok();
     }
     out.push_str("# HELP queue_depth Depth.\n# TYPE queue_depth gauge\n");
-    for number in 0..(left as u64 - 500) {
-        let seed = scrape.wrapping_mul(7919).wrapping_add(number * 31 + target as u64) % 10_000;
-        let value = if number % 2 == 0 { seed as f64 / 100.0 } else { number as f64 };
+    for number in 0..236u64 {
+        let moved = if number % 2 == 0 { scrape } else { 1 };
+        let value = (5000 + noise(seed + 2000 + number, moved) % 200) as f64 / 100.0;
         writeln!(out, "queue_depth{{shard=\"{number}\"}} {value}").ok();
     }
     out
@@ -135,7 +165,8 @@ fn serve(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        if stream.write_all(head.as_bytes()).is_err() || stream.write_all(body.as_bytes()).is_err() {
+        if stream.write_all(head.as_bytes()).is_err() || stream.write_all(body.as_bytes()).is_err()
+        {
             return;
         }
     }
@@ -155,7 +186,9 @@ impl Drop for Running {
 pub fn measure(plan: Plan, process: &[&str]) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     let addresses = targets(plan.targets, plan.every_ms)?;
-    let peer = plan.peer.then(|| prometheus(folder.path(), &addresses, plan.every_ms));
+    let peer = plan
+        .peer
+        .then(|| prometheus(folder.path(), &addresses, plan.every_ms));
     let peer = peer.transpose()?;
     let (state, socket) = (folder.path().join("state"), folder.path().join("s.sock"));
     let mut ours = start(process, &state, &socket)?;
@@ -205,7 +238,10 @@ fn start(process: &[&str], state: &Path, socket: &Path) -> Result<Running> {
 fn ready(client: &Client) -> Result<()> {
     let begun = Instant::now();
     while client.ask("GET", "/-/ready", &[]).is_err() {
-        ensure!(begun.elapsed() < Duration::from_secs(30), "signals does not answer");
+        ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "signals does not answer"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
@@ -249,7 +285,10 @@ fn prometheus(folder: &Path, addresses: &[String], every_ms: u64) -> Result<Runn
     std::fs::write(&path, text)?;
     let child = Command::new("prometheus")
         .arg(format!("--config.file={}", path.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("peer").display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            folder.join("peer").display()
+        ))
         .arg(format!("--web.listen-address={PEER}"))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -259,7 +298,9 @@ fn prometheus(folder: &Path, addresses: &[String], every_ms: u64) -> Result<Runn
 }
 
 fn value_of(text: &str, metric: &str) -> Result<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
     let value = line.with_context(|| format!("`{metric}` is not shown"))?;
     Ok(value.trim().parse()?)
 }
@@ -274,8 +315,11 @@ fn theirs_counted() -> Result<f64> {
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    value_of(&text, "prometheus_tsdb_head_samples_appended_total{type=\"float\"}")
-        .or_else(|_| value_of(&text, "prometheus_tsdb_head_samples_appended_total"))
+    value_of(
+        &text,
+        "prometheus_tsdb_head_samples_appended_total{type=\"float\"}",
+    )
+    .or_else(|_| value_of(&text, "prometheus_tsdb_head_samples_appended_total"))
 }
 
 /// Processor time of all threads, in seconds; the kernel counts hundredths.
@@ -292,7 +336,10 @@ fn side(pid: u32, before: (f64, f64), samples: f64) -> Result<Side> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let field = |name: &str| -> Result<f64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.with_context(|| format!("no `{name}`"))?.trim().trim_end_matches(" kB");
+        let kib = line
+            .with_context(|| format!("no `{name}`"))?
+            .trim()
+            .trim_end_matches(" kB");
         Ok(kib.parse::<f64>()? / 1024.0)
     };
     let taken = samples - before.1;
@@ -310,10 +357,15 @@ fn block() -> Result<f64> {
         labels: Labels,
         values: Vec<f64>,
     }
-    let at_ms: Vec<i64> = (0..1000).map(|scrape| 1_700_000_000_000 + 15_000 * scrape).collect();
+    let at_ms: Vec<i64> = (0..1000)
+        .map(|scrape| 1_700_000_000_000 + 15_000 * scrape)
+        .collect();
     let mut columns: BTreeMap<String, Series> = BTreeMap::new();
     for scrape in 0..1000 {
-        for line in body(0, scrape).lines().filter(|line| !line.starts_with('#')) {
+        for line in body(0, scrape)
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+        {
             let (series, value) = line.rsplit_once(' ').context("no value")?;
             let known = columns.entry(series.to_owned()).or_insert_with(|| Series {
                 labels: labels(series),
@@ -341,5 +393,9 @@ fn labels(series: &str) -> Labels {
         let (label, value) = pair.split_once("=\"")?;
         Some((label, value.trim_end_matches('"')))
     });
-    Labels::new(pairs.chain([("__name__", name), ("job", "bench"), ("instance", "127.0.0.1:1")]))
+    Labels::new(pairs.chain([
+        ("__name__", name),
+        ("job", "bench"),
+        ("instance", "127.0.0.1:1"),
+    ]))
 }

@@ -34,7 +34,11 @@ impl Store {
     /// `trusted`: the clock went steadily for long, so that what is too old by it may go.
     pub(crate) fn keep(&self, now_ms: i64, trusted: bool) -> Result<(), StoreFault> {
         self.sync();
-        self.close(now_ms)?;
+        match self.close(now_ms) {
+            // Said already, and tried again in a second; queries go on.
+            Ok(()) | Err(StoreFault::Refusing { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
         self.let_go(now_ms, trusted);
         while self.build()? {}
         Ok(())
@@ -57,6 +61,7 @@ impl Store {
     /// Makes pages of what is old; freezes the window when its time is over.
     fn close(&self, now_ms: i64) -> Result<(), StoreFault> {
         let mut live = self.live();
+        live.ready()?;
         let groups = live.head.group_ids();
         let Some((first_ms, last_ms)) = live.head.span() else {
             return Ok(());
@@ -175,26 +180,39 @@ impl Live {
             self.page(group)?;
         }
         self.commit()?;
-        self.turn(floor_ms).map_err(|source| StoreFault::File {
-            action: "begin another window",
-            folder: self.folder.clone(),
-            source,
-        })
+        let next = match self.prepare() {
+            Ok(next) => next,
+            Err(source) => {
+                self.refuse("begin another window", &source);
+                return self.ready();
+            }
+        };
+        // What fails from here on leaves files that the next start understands.
+        self.turn(next, floor_ms)
+            .map_err(|source| StoreFault::File {
+                action: "begin another window",
+                folder: self.folder.clone(),
+                source,
+            })
     }
 
-    fn turn(&mut self, floor_ms: i64) -> io::Result<()> {
+    /// Makes the files of the next window, as long as nothing has changed.
+    fn prepare(&mut self) -> io::Result<(Growing, Journal)> {
         self.names.file.sync_data()?;
         self.pages.file.sync_data()?;
         let next = self.epoch + 1;
-        let (names_path, pages_path) = (
-            open::names_path(&self.folder, next),
-            open::pages_path(&self.folder, next),
-        );
-        let pages = Growing::open(&pages_path, 0)?;
+        let pages = Growing::open(&open::pages_path(&self.folder, next), 0)?;
         let journal = Journal::open(&self.folder, next, |_, _| ())?;
         // The room for the names is there before anything changes: they only become fewer.
-        let room = names_path.with_extension("new");
+        let room = open::names_path(&self.folder, next).with_extension("new");
         std::fs::write(&room, names(&self.head))?;
+        Ok((pages, journal))
+    }
+
+    fn turn(&mut self, files: (Growing, Journal), floor_ms: i64) -> io::Result<()> {
+        let next = self.epoch + 1;
+        let names_path = open::names_path(&self.folder, next);
+        let (pages, journal) = files;
         let frozen = self.head.freeze(floor_ms);
         let bytes = names(&self.head);
         // From here on the window is frozen, whatever happens.

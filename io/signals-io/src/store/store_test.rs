@@ -244,3 +244,25 @@ fn the_oldest_go_by_age_and_by_size() {
     store.keep(BEGIN + 5 * HOUR, true).unwrap();
     assert_eq!(seen(&store, 1), [BEGIN + 4 * HOUR]);
 }
+
+#[test]
+fn after_a_failed_write_samples_are_refused_until_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    show(&store, 3, BEGIN);
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    store.live().refuse("write the journal", &full());
+    let fault = store.live().ready().unwrap_err().to_string();
+    assert!(
+        fault.starts_with("samples are refused: the store cannot write the journal"),
+        "{fault}"
+    );
+    // A window's end meanwhile changes nothing, and what is stored is read.
+    assert!(store.live().freeze(i64::MIN).is_err() || store.live().refusing.is_some());
+    assert_eq!(seen(&store, 1), [BEGIN]);
+    store.keep(BEGIN + 1000, true).unwrap();
+    store.live().ready().unwrap();
+    show(&store, 3, BEGIN + 1000);
+    drop(store);
+    assert_eq!(seen(&open(folder.path()), 1), [BEGIN, BEGIN + 1000]);
+}

@@ -2,7 +2,9 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its report")]
 
 use anyhow::{Context, Result, bail};
-use mainstay_bench::{crash, deploys, fleet, footprint, gateway, ledger, signals, spec, upgrade, upstream};
+use mainstay_bench::{
+    crash, deploys, fleet, footprint, gateway, ledger, signals, spec, upgrade, upstream,
+};
 use mainstay_gateway_io::Config;
 use mainstay_signals_io::Settings;
 
