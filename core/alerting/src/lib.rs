@@ -15,6 +15,7 @@
 
 mod alert;
 mod at;
+pub mod business;
 mod document;
 mod element;
 mod fault;
@@ -24,6 +25,7 @@ mod interval;
 pub mod matching;
 mod notification;
 mod reader;
+pub mod ready;
 mod receiver;
 mod route;
 mod router;
