@@ -13,16 +13,19 @@
     reason = "numbers of metrics are floats, compared exactly where the format says so"
 )]
 
+pub mod action;
 mod alert;
 mod at;
 pub mod business;
 mod document;
+pub mod duty;
 mod element;
 mod fault;
 mod group;
 mod import;
 mod interval;
 pub mod matching;
+mod message;
 mod notification;
 mod reader;
 pub mod ready;
@@ -34,6 +37,7 @@ mod rule_file;
 mod rule_test;
 mod rule_test_file;
 mod silence;
+pub mod slo;
 pub mod span;
 pub mod template;
 mod wire;
@@ -48,6 +52,7 @@ pub use group::{
 };
 pub use import::{Imported, Remark, read_alertmanager};
 pub use interval::TimeInterval;
+pub use message::{ALERTS_SHOWN, Line, Message, Release, Surroundings};
 pub use notification::{Notification, Reason, Told};
 pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Webhook};
 pub use route::{
