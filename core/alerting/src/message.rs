@@ -220,12 +220,8 @@ fn gravest(alerts: &[Told]) -> String {
     let found = known
         .iter()
         .find(|severity| severities().any(|one| one == **severity));
-    let other = || {
-        severities()
-            .find(|severity| !severity.is_empty())
-            .unwrap_or("warning")
-    };
-    found.map_or_else(other, |severity| severity).to_owned()
+    let other = severities().find(|severity| !severity.is_empty());
+    found.copied().or(other).unwrap_or("warning").to_owned()
 }
 
 fn line(told: &Told, around: &Surroundings, at: At) -> Line {

@@ -231,7 +231,7 @@ fn group(objective: &Objective, edges: &[f64]) -> Result<RuleGroup, ObjectiveFau
     for window in windows {
         let length = span::format(window);
         let ratio = format!(
-            "sum without () (sum_over_time(slo:bad:rate{{{slo}}}[{length}])) / (sum_over_time(slo:all:rate{{{slo}}}[{length}]) > 0)"
+            "sum_over_time(slo:bad:rate{{{slo}}}[{length}]) / (sum_over_time(slo:all:rate{{{slo}}}[{length}]) > 0)"
         );
         rules.push(record(objective, &ratio_name(window), &ratio)?);
     }
