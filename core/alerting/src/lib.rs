@@ -43,7 +43,7 @@ pub mod template;
 mod wire;
 
 pub use alert::{Alert, Notice, RESOLVED_KEPT_MS, State};
-pub use at::{At, Timeline};
+pub use at::{At, Clocks, Timeline};
 pub use document::Place;
 pub use element::{Element, Outside, Store, ask};
 pub use fault::FileFault;
