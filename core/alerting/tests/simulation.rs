@@ -81,9 +81,12 @@ struct Receiver {
     seen: BTreeSet<u64>,
     believes: BTreeMap<String, BTreeSet<Labels>>,
     /// What was told last of a group: which alerts, since when, until when; and when it was told.
-    last: BTreeMap<String, (Vec<(Labels, At, Option<At>)>, i64)>,
+    last: BTreeMap<String, (Vec<Episode>, i64)>,
     away_until: i64,
 }
+
+/// An alert, since when, and until when.
+type Episode = (Labels, At, Option<At>);
 
 /// What the process knows, as it was last written down.
 #[derive(Clone)]
@@ -456,6 +459,31 @@ impl Life {
             ));
         }
     }
+}
+
+#[test]
+fn what_breaks_is_accepted_within_an_interval_the_wait_of_its_group_and_a_second() {
+    let mut longest = 0;
+    for seed in 0..300 {
+        let mut life = Life::new(seed);
+        let begin = 60_000 + life.rng.i64(0..60) * 1000;
+        while life.receivers["pager"].believes.is_empty() {
+            if life.now_ms == begin {
+                life.truth.now.insert((0, 0));
+            }
+            let undisturbed = life.work(true);
+            assert!(
+                undisturbed.is_some() && life.now_ms < 300_000,
+                "seed {seed}"
+            );
+            life.now_ms += 1000;
+            life.truth.at_ms = life.now_ms;
+        }
+        longest = longest.max(life.now_ms - 1000 - begin);
+    }
+    // The pager's group waits for ten seconds, and rules run every fifteen.
+    assert!(longest <= 15_000 + 10_000 + 1000, "{longest} ms");
+    eprintln!("longest way from breach to accepted: {longest} ms");
 }
 
 #[test]
