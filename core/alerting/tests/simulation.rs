@@ -54,6 +54,12 @@ struct Truth {
 }
 
 const QUERIES: [&str; 3] = ["now", "later", "kept"];
+const ALERTS: [&str; 3] = ["Now", "Later", "Kept"];
+
+/// An alert's name and element.
+fn element(labels: &Labels) -> String {
+    format!("{}/{}", labels.get("alertname"), labels.get("instance"))
+}
 
 impl Store for Truth {
     fn query(&mut self, query: &Query, _: i64) -> Result<Vec<Element>, String> {
@@ -116,6 +122,8 @@ struct Life {
     firing_since: BTreeMap<Labels, i64>,
     /// Alerts and until when they have been told since they last began.
     told: BTreeSet<Labels>,
+    /// Alerts whose element a query that worked has not found since they were last told to fire.
+    absent: BTreeSet<String>,
     /// When the process last wrote down what it knows, in true time.
     written_ms: i64,
     /// Whether the machine ended right after its clock had jumped forward.
@@ -172,6 +180,7 @@ impl Life {
             next_eval_ms: 0,
             firing_since: BTreeMap::new(),
             told: BTreeSet::new(),
+            absent: BTreeSet::new(),
             written_ms: 0,
             misled: false,
             counts: Counts::default(),
@@ -284,6 +293,7 @@ impl Life {
         let evaluates = self.now_ms >= self.next_eval_ms;
         if evaluates {
             self.next_eval_ms = self.now_ms + self.group.interval_ms;
+            self.look();
             let evaluated = self
                 .group
                 .evaluate(at, &Outside::default(), &mut self.truth);
@@ -308,6 +318,17 @@ impl Life {
         self.dies(quiet, 200)?;
         self.write_down();
         Some(())
+    }
+
+    /// What a query that works does not find, seen without the help of what is tested.
+    fn look(&mut self) {
+        if self.truth.at_ms < self.truth.away_until {
+            return;
+        }
+        let all = (0..3).flat_map(|rule| (0..3).map(move |place| (rule, place)));
+        let absent = all.filter(|element| !self.truth.now.contains(element));
+        self.absent
+            .extend(absent.map(|(rule, place)| format!("{}/{place}", ALERTS[rule])));
     }
 
     fn dies(&mut self, quiet: bool, one_in: u32) -> Option<()> {
@@ -395,12 +416,25 @@ impl Life {
         if let Some(wrong) = resolved.iter().find(|labels| firing_now.contains(labels)) {
             self.fail(&format!("falsely resolved: {wrong} fires"));
         }
+        let is_ours = |labels: &&Labels| labels.get("alertname") != CHANNEL_FAILING;
+        let present = resolved
+            .iter()
+            .filter(is_ours)
+            .find(|labels| !self.absent.contains(&element(labels)));
+        if let Some(wrong) = present {
+            self.fail(&format!(
+                "falsely resolved: {wrong} was found whenever it was looked for"
+            ));
+        }
         let now = self.now_ms;
         let receiver = self.receivers.get_mut(&message.receiver).unwrap();
         if !receiver.seen.insert(message.id) {
             return;
         }
         self.counts.messages += 1;
+        for labels in &firing {
+            self.absent.remove(&element(labels));
+        }
         if message.alerts.is_empty() {
             self.fail("an empty message");
         }
