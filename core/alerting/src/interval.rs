@@ -1,5 +1,6 @@
 //! Time intervals in which routes are muted or active, in civil time of a zone.
 
+use crate::file::TimesFile;
 use crate::reader::{Reader, Value};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -199,22 +200,79 @@ fn range(
     high: i16,
 ) -> Option<(i16, i16)> {
     let text = reader.text(value);
-    let (from, to) = text.split_once(':').unwrap_or((&text, &text));
-    let found = parse(from).zip(parse(to));
-    let inside = |day: i16| (low..=high).contains(&day) && (low >= 0 || day != 0);
-    // From the start of a month to its end is fine whatever their numbers are.
-    let forward = |(from, to): (i16, i16)| from <= to || (from > 0) != (to > 0) && from > 0;
-    let found = found
-        .filter(|(from, to)| inside(*from) && inside(*to))
-        .filter(|range| forward(*range));
+    let found = range_of(&text, parse, low, high);
     if found.is_none() {
-        let message = format!(
-            "`{text}` is not a range from {low} to {high}, such as `{}`",
-            example(high)
-        );
-        reader.fault(value.place(), &value.path, message);
+        reader.fault(value.place(), &value.path, not_a_range(&text, low, high));
     }
     found
+}
+
+fn range_of(
+    text: &str,
+    parse: &dyn Fn(&str) -> Option<i16>,
+    low: i16,
+    high: i16,
+) -> Option<(i16, i16)> {
+    let (from, to) = text.split_once(':').unwrap_or((text, text));
+    let (from, to) = parse(from).zip(parse(to))?;
+    let inside = |day: i16| (low..=high).contains(&day) && (low >= 0 || day != 0);
+    // From the start of a month to its end is fine whatever their numbers are.
+    let forward = from <= to || (from > 0) != (to > 0) && from > 0;
+    (inside(from) && inside(to) && forward).then_some((from, to))
+}
+
+/// The interval of the short form; what is wrong with it is added to the faults.
+pub(crate) fn of_texts(file: &TimesFile, faults: &mut Vec<String>) -> TimeInterval {
+    let mut times = Vec::new();
+    for text in &file.hours {
+        let parts = text
+            .split_once('-')
+            .and_then(|(from, to)| Some((clock(from.trim())?, clock(to.trim())?)));
+        match parts.filter(|(from, to)| from < to) {
+            Some(part) => times.push(part),
+            None => faults.push(format!(
+                "`{text}` is not a time of the day such as `09:00-17:00`"
+            )),
+        }
+    }
+    let mut ranges = |texts: &[String], names: &[&str], first: i16, low: i16, high: i16| {
+        let mut found = Vec::new();
+        for text in texts {
+            match range_of(text, &|text| number(text, names, first), low, high) {
+                Some(range) => found.push(range),
+                None => faults.push(not_a_range(text, low, high)),
+            }
+        }
+        found
+    };
+    let weekdays = ranges(&file.weekdays, &WEEKDAYS, 0, 0, 6);
+    let days_of_month = ranges(&file.days, &[], 0, -31, 31);
+    let months = ranges(&file.months, &MONTHS, 1, 1, 12);
+    let zone = file
+        .zone
+        .as_ref()
+        .map_or(Ok(TimeZone::UTC), |name| TimeZone::get(name));
+    TimeInterval {
+        times,
+        weekdays,
+        days_of_month,
+        months,
+        years: Vec::new(),
+        zone: zone.unwrap_or_else(|_| {
+            let name = file.zone.as_deref().unwrap_or_default();
+            faults.push(format!(
+                "time zone `{name}` is not known; write it as `Europe/Berlin`"
+            ));
+            TimeZone::UTC
+        }),
+    }
+}
+
+fn not_a_range(text: &str, low: i16, high: i16) -> String {
+    format!(
+        "`{text}` is not a range from {low} to {high}, such as `{}`",
+        example(high)
+    )
 }
 
 fn example(high: i16) -> &'static str {

@@ -13,17 +13,24 @@
     reason = "numbers of metrics are floats, compared exactly where the format says so"
 )]
 
+pub mod action;
 mod alert;
 mod at;
+pub mod business;
+mod compile;
 mod document;
+pub mod duty;
 mod element;
 mod fault;
+pub mod file;
 mod group;
 mod import;
 mod interval;
 pub mod matching;
+mod message;
 mod notification;
 mod reader;
+pub mod ready;
 mod receiver;
 mod route;
 mod router;
@@ -32,12 +39,14 @@ mod rule_file;
 mod rule_test;
 mod rule_test_file;
 mod silence;
+pub mod slo;
 pub mod span;
 pub mod template;
 mod wire;
 
 pub use alert::{Alert, Notice, RESOLVED_KEPT_MS, State};
-pub use at::{At, Timeline};
+pub use at::{At, Clocks, Timeline};
+pub use compile::{Alerts, AlertsFault};
 pub use document::Place;
 pub use element::{Element, Outside, Store, ask};
 pub use fault::FileFault;
@@ -46,6 +55,7 @@ pub use group::{
 };
 pub use import::{Imported, Remark, read_alertmanager};
 pub use interval::TimeInterval;
+pub use message::{ALERTS_SHOWN, Line, Message, Release, Surroundings};
 pub use notification::{Notification, Reason, Told};
 pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Webhook};
 pub use route::{

@@ -69,6 +69,41 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// A message that tries a channel out; it is told from real ones by its name and severity.
+    pub fn test(receiver: &str, place: usize, channel: Channel, at: At) -> Self {
+        let labels = Labels::new([
+            ("alertname", "Test"),
+            ("severity", "info"),
+            ("receiver", receiver),
+        ]);
+        let summary = "this is a test: nothing is wrong, and the channel works";
+        let notice = Notice {
+            annotations: BTreeMap::from([("summary".to_owned(), summary.to_owned())]),
+            value: 0.0,
+            query: String::new(),
+            starts_at: at,
+            ended_at: None,
+            expires_at: None,
+            labels: labels.clone(),
+        };
+        Self {
+            // Each test is a message of its own.
+            id: at.wall_ms.unsigned_abs(),
+            receiver: receiver.to_owned(),
+            place,
+            channel,
+            group_key: format!("test/{receiver}/{place}"),
+            group_labels: labels,
+            alerts: vec![Told {
+                notice,
+                is_firing: true,
+            }],
+            reason: Reason::First,
+            made_at: at,
+            attempts: 0,
+        }
+    }
+
     /// Whether any of its alerts fires.
     pub fn is_firing(&self) -> bool {
         self.alerts.iter().any(|told| told.is_firing)

@@ -188,6 +188,7 @@ impl Router {
         for key in due {
             self.flush(&key, at);
         }
+        self.refresh(at);
         self.forget(at);
         let mut messages = Vec::new();
         for delivery in self.deliveries.values_mut() {
@@ -197,6 +198,19 @@ impl Router {
             }
         }
         messages
+    }
+
+    /// Puts the content of messages that are tried again together anew: what ended or came back meanwhile is told
+    /// as it is now.
+    fn refresh(&mut self, at: At) {
+        let stale = self.deliveries.values().filter(|delivery| {
+            let is_due = delivery.next_ms.is_some_and(|next| next <= at.steady_ms);
+            is_due && delivery.notification.made_at != at
+        });
+        let stale: Vec<Key> = stale.map(|delivery| delivery.key.clone()).collect();
+        for key in stale {
+            self.after(&key, true, at);
+        }
     }
 
     /// When something is due next, in steady milliseconds.
@@ -359,11 +373,8 @@ impl Router {
                 wait_ms,
             } => {
                 if *maybe_accepted {
-                    self.log
-                        .entry(key.clone())
-                        .or_default()
-                        .maybe
-                        .extend(delivery.firing.iter().cloned());
+                    let entry = self.log.entry(key.clone()).or_default();
+                    entry.doubt(&delivery.firing, &delivery.resolved);
                 }
                 self.failed(&delivery, why, false, at);
                 delivery.notification.attempts += 1;
@@ -409,6 +420,7 @@ impl Router {
             firing,
             resolved,
             maybe: BTreeSet::new(),
+            maybe_ended: BTreeSet::new(),
             at: Some(at),
         };
         self.log.insert(key.clone(), entry);
@@ -469,7 +481,7 @@ impl Router {
         self.silences.forget(at.wall_ms);
         let clusters = &self.clusters;
         self.log.retain(|key, entry| {
-            let is_recent = entry.at.is_none_or(|told| at.since(told) < LOG_KEPT_MS);
+            let is_recent = entry.at.is_some_and(|told| at.since(told) < LOG_KEPT_MS);
             clusters.contains_key(&key.group) || is_recent
         });
     }

@@ -13,6 +13,7 @@ mod tree;
 mod value;
 
 use crate::template::tree::Node;
+pub(crate) use function::escaped as query_escaped;
 pub use number::{humanize, humanize_duration, humanize_percentage};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,11 +20,19 @@ pub(crate) struct Entry {
     pub(crate) resolved: BTreeSet<Labels>,
     /// Alerts of attempts that may have been accepted although they failed.
     pub(crate) maybe: BTreeSet<Labels>,
+    /// Alerts that such attempts said had ended: where they fire again, that must be told.
+    pub(crate) maybe_ended: BTreeSet<Labels>,
     /// When the content of the last message was put together; `None` while only `maybe` is known.
     pub(crate) at: Option<At>,
 }
 
 impl Entry {
+    /// An attempt may have been accepted.
+    pub(crate) fn doubt(&mut self, firing: &BTreeSet<Labels>, resolved: &BTreeSet<Labels>) {
+        self.maybe.extend(firing.iter().cloned());
+        self.maybe_ended.extend(resolved.iter().cloned());
+    }
+
     /// Whether the channel may believe that an alert fires.
     pub(crate) fn believes(&self, labels: &Labels) -> bool {
         self.firing.contains(labels) || self.maybe.contains(labels)
@@ -44,7 +52,7 @@ pub(crate) fn reason(
         // What began and ended before anybody was told is not told.
         return (!firing.is_empty()).then_some(Reason::First);
     };
-    if !firing.is_subset(&entry.firing) {
+    if !firing.is_subset(&entry.firing) || !firing.is_disjoint(&entry.maybe_ended) {
         return Some(if entry.at.is_some() {
             Reason::NewAlert
         } else {
@@ -88,6 +96,7 @@ mod tests {
                 firing: set(firing),
                 resolved: set(resolved),
                 maybe: BTreeSet::new(),
+                maybe_ended: BTreeSet::new(),
                 at: Some(At::both(0)),
             })
         };
@@ -137,5 +146,14 @@ mod tests {
         };
         assert_eq!(find("", "a"), Some(Reason::AllResolved));
         assert_eq!(find("a", ""), Some(Reason::First));
+        // It may have been heard that it ended, and now it fires again.
+        let entry = Entry {
+            firing: set("a"),
+            maybe_ended: set("a"),
+            at: Some(At::both(0)),
+            ..Entry::default()
+        };
+        let found = reason(Some(&entry), &set("a"), &set(""), true, 100, At::both(1));
+        assert_eq!(found, Some(Reason::NewAlert));
     }
 }

@@ -79,6 +79,7 @@ struct LogRow {
     firing: Vec<Map>,
     resolved: Vec<Map>,
     maybe: Vec<Map>,
+    maybe_ended: Vec<Map>,
     at: Option<Point>,
 }
 
@@ -209,13 +210,10 @@ impl Router {
             receiver: row.receiver,
             place: row.place,
         };
-        let firing = sets(row.firing);
+        let (firing, resolved) = (sets(row.firing), sets(row.resolved));
         if row.next_ms.is_none() {
-            self.log
-                .entry(key.clone())
-                .or_default()
-                .maybe
-                .extend(firing.iter().cloned());
+            let entry = self.log.entry(key.clone()).or_default();
+            entry.doubt(&firing, &resolved);
         }
         let alerts = row.alerts.into_iter().map(|(row, is_firing)| Told {
             notice: notice(row),
@@ -240,7 +238,7 @@ impl Router {
             key,
             notification,
             firing,
-            resolved: sets(row.resolved),
+            resolved,
             next_ms: row.next_ms.or(Some(now.steady_ms)),
             again: false,
         };
@@ -310,6 +308,7 @@ fn log_row(key: &Key, entry: &Entry) -> LogRow {
         firing: maps(&entry.firing),
         resolved: maps(&entry.resolved),
         maybe: maps(&entry.maybe),
+        maybe_ended: maps(&entry.maybe_ended),
         at: entry.at.map(point),
     }
 }
@@ -324,6 +323,7 @@ fn log_entry(row: LogRow) -> (Key, Entry) {
         firing: sets(row.firing),
         resolved: sets(row.resolved),
         maybe: sets(row.maybe),
+        maybe_ended: sets(row.maybe_ended),
         at: row.at.map(at),
     };
     (key, entry)
