@@ -22,7 +22,7 @@ cargo xtask TASK
   conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
   bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
-           fleet, ledger, spec, scale, promql, crash (KILLS SEED: kill -9 at random points)";
+           fleet, ledger, signals (beside prometheus), spec, scale, promql, crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -16,15 +16,16 @@
 //! trailer  = offset:8 length:8 raw:8 "MSTBLEND"                   of the index
 //! ```
 //!
-//! Series are sorted by labels. Series of one target share one column of times. Values are integers scaled by a
+//! Series and symbols are sorted; samples lie target by target. Series of one target share one column of times. Values are integers scaled by a
 //! power of ten where that loses nothing, as differences; else floats, each XOR the one before.
 
+use crate::block_index::{Entry, Index, Texts};
 use crate::codec::{self, Bytes};
-use crate::label::{Label, Labels};
-use crate::postings::Postings;
-use crate::sample::HistogramSample;
+use crate::column::Columns;
+use crate::label::Labels;
+use crate::matcher::Matcher;
 use crate::source::{Select, SeriesView, Source, SourceFault};
-use roaring::RoaringBitmap;
+use crate::storage::Storage;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -67,198 +68,182 @@ pub(crate) struct Place {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
-    pub(crate) offset: usize,
+    pub(crate) offset: u64,
     pub(crate) length: usize,
     pub(crate) raw: usize,
 }
 
+/// A block that was checked and can be read. Holds its index; samples are read and decoded when asked for.
 #[derive(Debug)]
-struct Entry {
-    labels: Labels,
-    /// Times, where there are floats.
-    column: Option<usize>,
-    values: Place,
-    histograms: Option<Place>,
+pub struct Block<S = Arc<[u8]>> {
+    storage: S,
+    index: Index,
 }
 
-/// A block that was checked and can be read. Holds its bytes and its index; samples are decoded when asked for.
-#[derive(Debug)]
-pub struct Block {
-    bytes: Arc<[u8]>,
-    first_ms: i64,
-    last_ms: i64,
-    segments: Vec<Segment>,
-    columns: Vec<Place>,
-    series: Vec<Entry>,
-    postings: Postings,
+/// A series of a block that fulfils what was asked.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Which series.
+    pub labels: Labels,
+    /// Its number in the block.
+    pub number: u32,
 }
 
-impl Block {
+impl<S: Storage> Block<S> {
     /// Reads the index. Segments are checked when they are read.
-    pub fn open(bytes: Arc<[u8]>) -> Result<Self, BlockFault> {
+    pub fn open(storage: S) -> Result<Self, BlockFault> {
         let damaged = || BlockFault::Damaged { part: "index" };
-        let trailer = bytes
-            .len()
-            .checked_sub(TRAILER)
-            .ok_or(BlockFault::NotABlock)?;
-        if bytes.get(..7) != Some(&MAGIC[..7]) || !bytes.ends_with(END) {
+        let length = storage.length();
+        let trailer_at = length.checked_sub(TRAILER as u64);
+        let trailer_at = trailer_at.ok_or(BlockFault::NotABlock)?;
+        let begin = storage.read(0, MAGIC.len()).ok_or(BlockFault::NotABlock)?;
+        let trailer = storage.read(trailer_at, TRAILER);
+        let trailer = trailer.ok_or(BlockFault::NotABlock)?;
+        if begin[..7] != MAGIC[..7] || !trailer.ends_with(END) {
             return Err(BlockFault::NotABlock);
         }
-        if bytes[7] != MAGIC[7] {
-            return Err(BlockFault::Version { found: bytes[7] });
+        if begin[7] != MAGIC[7] {
+            return Err(BlockFault::Version { found: begin[7] });
         }
         let number = |place: usize| {
-            let at = trailer + 8 * place;
-            let bytes = bytes.get(at..at + 8)?.try_into().ok()?;
-            usize::try_from(u64::from_le_bytes(bytes)).ok()
+            let bytes = trailer.get(8 * place..8 * place + 8)?.try_into().ok()?;
+            Some(u64::from_le_bytes(bytes))
         };
         let segment = (|| {
             Some(Segment {
                 offset: number(0)?,
-                length: number(1)?,
-                raw: number(2)?,
+                length: usize::try_from(number(1)?).ok()?,
+                raw: usize::try_from(number(2)?).ok()?,
             })
         })();
-        let index = inflate(&bytes, segment.ok_or_else(damaged)?).ok_or_else(damaged)?;
-        let parsed = Self::index(&mut Bytes(&index), bytes);
-        parsed.ok_or_else(damaged)
-    }
-
-    fn index(index: &mut Bytes<'_>, bytes: Arc<[u8]>) -> Option<Self> {
-        let (first_ms, last_ms) = (index.signed()?, index.signed()?);
-        let segments = list(index, |index| {
-            Some(Segment {
-                offset: index.length()?,
-                length: index.length()?,
-                raw: index.length()?,
-            })
-        })?;
-        let columns = list(index, place)?;
-        let symbols: Vec<Arc<str>> = list(index, |index| index.text().map(Arc::from))?;
-        let series = list(index, |index| {
-            let labels = list(index, |index| {
-                Some(Label {
-                    name: symbols.get(index.length()?)?.clone(),
-                    value: symbols.get(index.length()?)?.clone(),
-                })
-            })?;
-            if !labels.is_sorted_by(|one, two| one.name < two.name) {
-                return None;
-            }
-            let column = index.length()?;
-            let (values, histograms) = (place(index)?, place(index)?);
-            if column > columns.len() {
-                return None;
-            }
-            Some(Entry {
-                labels: Labels::from_sorted(labels),
-                column: column.checked_sub(1),
-                values,
-                histograms: (histograms.length > 0).then_some(histograms),
-            })
-        })?;
-        let mut postings = Postings::default();
-        let count = u32::try_from(series.len()).ok()?;
-        postings.fill(count);
-        for _ in 0..index.length()? {
-            let (name, value) = (
-                symbols.get(index.length()?)?.clone(),
-                symbols.get(index.length()?)?.clone(),
-            );
-            let length = index.length()?;
-            let numbers = RoaringBitmap::deserialize_from(index.take(length)?).ok()?;
-            if numbers.max().is_some_and(|last| last >= count) {
-                return None;
-            }
-            postings.put(name, value, numbers);
-        }
-        Some(Self {
-            bytes,
-            first_ms,
-            last_ms,
-            segments,
-            columns,
-            series,
-            postings,
-        })
+        let bytes = inflate(&storage, segment.ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let index = Index::parse(bytes).ok_or_else(damaged)?;
+        Ok(Self { storage, index })
     }
 
     /// The first sample's time, in milliseconds since 1970.
     pub fn first_ms(&self) -> i64 {
-        self.first_ms
+        self.index.first_ms
     }
 
     /// The last sample's time.
     pub fn last_ms(&self) -> i64 {
-        self.last_ms
+        self.index.last_ms
     }
 
     /// How many series it holds.
     pub fn len(&self) -> usize {
-        self.series.len()
+        self.index.len()
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.len() == 0
+    }
+
+    /// Bytes that its index takes in memory, about.
+    pub fn size(&self) -> usize {
+        self.index.size()
     }
 
     /// Names of labels, sorted.
     pub fn label_names(&self) -> Vec<&str> {
-        self.postings.names()
+        self.index.names()
     }
 
     /// Values of a label, sorted.
     pub fn label_values(&self, name: &str) -> Vec<&str> {
-        self.postings.values(name)
+        self.index.values(name)
+    }
+
+    /// Series that fulfil every condition, in the order in which their samples lie.
+    pub fn find(&self, matchers: &[Matcher]) -> Vec<Found> {
+        let mut numbers: Vec<(usize, usize, u32)> = self
+            .index
+            .select(matchers)
+            .iter()
+            .filter_map(|number| {
+                let place = self.index.entry(number)?.values;
+                Some((place.segment, place.offset, number))
+            })
+            .collect();
+        numbers.sort_unstable();
+        let mut texts = Texts::new();
+        let found = numbers.into_iter().map(|(_, _, number)| Found {
+            labels: self.index.labels(number, &mut texts),
+            number,
+        });
+        found.collect()
+    }
+
+    /// Begins to read samples.
+    pub fn reader(&self) -> BlockReader<'_, S> {
+        BlockReader {
+            block: self,
+            segment: None,
+            columns: HashMap::new(),
+        }
     }
 }
 
-fn place(index: &mut Bytes<'_>) -> Option<Place> {
-    Some(Place {
-        segment: index.length()?,
-        offset: index.length()?,
-        length: index.length()?,
-    })
-}
-
-/// A count and as many items; a count beyond the bytes left is damage.
-fn list<T>(
-    index: &mut Bytes<'_>,
-    mut item: impl FnMut(&mut Bytes<'_>) -> Option<T>,
-) -> Option<Vec<T>> {
-    let count = index.length().filter(|count| *count <= index.0.len())?;
-    (0..count).map(|_| item(index)).collect()
-}
-
-fn inflate(bytes: &[u8], segment: Segment) -> Option<Vec<u8>> {
-    let end = segment.offset.checked_add(segment.length)?;
-    let frame = bytes
-        .get(segment.offset..end)
-        .filter(|_| segment.raw <= RAW_MAX)?;
-    let raw = zstd::bulk::decompress(frame, segment.raw).ok()?;
+fn inflate(storage: &impl Storage, segment: Segment) -> Option<Vec<u8>> {
+    if segment.raw > RAW_MAX || segment.length > RAW_MAX {
+        return None;
+    }
+    let frame = storage.read(segment.offset, segment.length)?;
+    let raw = zstd::bulk::decompress(&frame, segment.raw).ok()?;
     (raw.len() == segment.raw).then_some(raw)
 }
 
 /// Times, values and histograms of a series.
-type Columns = (Arc<[i64]>, Vec<f64>, Vec<HistogramSample>);
+type Samples = (Arc<[i64]>, Columns);
 
-/// What one walk has decoded: segments come in order, columns are shared.
-struct Decoded<'a> {
-    block: &'a Block,
+/// What one walk has decoded: series come in the order of segments, columns are shared.
+#[derive(Debug)]
+pub struct BlockReader<'a, S> {
+    block: &'a Block<S>,
     segment: Option<(usize, Vec<u8>)>,
     columns: HashMap<usize, Arc<[i64]>>,
 }
 
-impl Decoded<'_> {
+/// Columns of times that a walk keeps: a target has one or a few.
+const COLUMNS_KEPT: usize = 64;
+
+impl<S: Storage> BlockReader<'_, S> {
+    /// Adds a series' samples in a range to others that are before it.
+    pub fn read(
+        &mut self,
+        number: u32,
+        select: &Select<'_>,
+        into: &mut Columns,
+    ) -> Result<(), SourceFault> {
+        let samples = self.block.index.entry(number);
+        let samples = samples.and_then(|entry| self.series(&entry));
+        let (times, columns) = samples.ok_or_else(|| self.damaged(number))?;
+        let labels = Labels::default();
+        let view = SeriesView {
+            labels: &labels,
+            at_ms: &times,
+            values: &columns.values,
+            histograms: &columns.histograms,
+        };
+        into.add(view.within(select));
+        Ok(())
+    }
+
+    fn damaged(&self, number: u32) -> SourceFault {
+        let labels = self.block.index.labels(number, &mut Texts::new());
+        SourceFault(format!("a block's samples of {labels} are damaged"))
+    }
+
     fn bytes(&mut self, place: Place) -> Option<&[u8]> {
         if self
             .segment
             .as_ref()
             .is_none_or(|(known, _)| *known != place.segment)
         {
-            let segment = *self.block.segments.get(place.segment)?;
-            self.segment = Some((place.segment, inflate(&self.block.bytes, segment)?));
+            let segment = *self.block.index.segments.get(place.segment)?;
+            self.segment = Some((place.segment, inflate(&self.block.storage, segment)?));
         }
         let (_, raw) = self.segment.as_ref()?;
         raw.get(place.offset..place.offset.checked_add(place.length)?)
@@ -268,57 +253,48 @@ impl Decoded<'_> {
         if let Some(known) = self.columns.get(&number) {
             return Some(known.clone());
         }
-        let place = *self.block.columns.get(number)?;
+        let place = *self.block.index.columns.get(number)?;
         let times: Arc<[i64]> = codec::times(&mut Bytes(self.bytes(place)?))?.into();
+        if self.columns.len() >= COLUMNS_KEPT {
+            self.columns.clear();
+        }
         self.columns.insert(number, times.clone());
         Some(times)
     }
 
-    fn series(&mut self, entry: &Entry) -> Option<Columns> {
-        let (times, values) = match entry.column {
+    fn series(&mut self, entry: &Entry) -> Option<Samples> {
+        let mut columns = Columns::default();
+        let times = match entry.column {
             Some(column) => {
                 let times = self.column(column)?;
-                let values = codec::values(&mut Bytes(self.bytes(entry.values)?), times.len())?;
-                (times, values)
+                let bytes = self.bytes(entry.values)?;
+                columns.values = codec::values(&mut Bytes(bytes), times.len())?;
+                times
             }
-            None => (Arc::from([]), Vec::new()),
+            None => Arc::from([]),
         };
-        let histograms = match entry.histograms {
-            Some(place) => codec::histograms(&mut Bytes(self.bytes(place)?))?,
-            None => Vec::new(),
-        };
-        Some((times, values, histograms))
+        if let Some(place) = entry.histograms {
+            columns.histograms = codec::histograms(&mut Bytes(self.bytes(place)?))?;
+        }
+        Some((times, columns))
     }
 }
 
-impl Source for Block {
+impl<S: Storage> Source for Block<S> {
     fn select(
         &self,
         select: &Select<'_>,
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Result<(), SourceFault> {
-        if select.after_ms >= self.last_ms || select.until_ms < self.first_ms {
+        if select.after_ms >= self.last_ms() || select.until_ms < self.first_ms() {
             return Ok(());
         }
-        let mut decoded = Decoded {
-            block: self,
-            segment: None,
-            columns: HashMap::new(),
-        };
-        for number in self.postings.select(select.matchers) {
-            let Some(entry) = self.series.get(number as usize) else {
-                continue;
-            };
-            let damaged =
-                || SourceFault(format!("a block's samples of {} are damaged", entry.labels));
-            let (times, values, histograms) = decoded.series(entry).ok_or_else(damaged)?;
-            let view = SeriesView {
-                labels: &entry.labels,
-                at_ms: &times,
-                values: &values,
-                histograms: &histograms,
-            };
-            let view = view.within(select);
+        let mut reader = self.reader();
+        let mut columns = Columns::default();
+        for found in self.find(select.matchers) {
+            columns.clear();
+            reader.read(found.number, select, &mut columns)?;
+            let view = columns.view(&found.labels);
             if !view.is_empty() && !visit(view) {
                 break;
             }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::histogram::FloatHistogram;
 use crate::matcher::{MatchOp, Matcher};
+use crate::sample::HistogramSample;
 use crate::write_block;
 
 struct Owned {
@@ -95,7 +96,7 @@ fn select(
 #[test]
 fn what_is_written_reads_back() {
     let data = data();
-    let block = Block::open(bytes(&data).into()).unwrap();
+    let block = Block::open(Arc::<[u8]>::from(bytes(&data))).unwrap();
     assert_eq!(block.len(), data.len());
     let mut seen = 0;
     let any = Matcher::new("__name__", MatchOp::Regex, ".+").unwrap();
@@ -123,7 +124,7 @@ fn what_is_written_reads_back() {
 #[test]
 fn conditions_and_times_select() {
     let data = data();
-    let block = Block::open(bytes(&data).into()).unwrap();
+    let block = Block::open(Arc::<[u8]>::from(bytes(&data))).unwrap();
     let matcher = |name, op, value| Matcher::new(name, op, value).unwrap();
     let begin = 1_700_000_000_000;
     let one = [
@@ -162,17 +163,17 @@ fn a_block_is_small() {
 fn damage_is_told_and_never_read_as_samples() {
     let whole = bytes(&data());
     assert_eq!(
-        Block::open(whole[..whole.len() - 1].into()).unwrap_err(),
+        Block::open(Arc::<[u8]>::from(&whole[..whole.len() - 1])).unwrap_err(),
         BlockFault::NotABlock
     );
     assert_eq!(
-        Block::open(Arc::from([])).unwrap_err(),
+        Block::open(Arc::<[u8]>::from([])).unwrap_err(),
         BlockFault::NotABlock
     );
     let mut newer = whole.clone();
     newer[7] = 9;
     assert_eq!(
-        Block::open(newer.into()).unwrap_err(),
+        Block::open(Arc::<[u8]>::from(newer)).unwrap_err(),
         BlockFault::Version { found: 9 }
     );
     let any = [Matcher::new("__name__", MatchOp::Regex, ".+").unwrap()];
@@ -184,7 +185,7 @@ fn damage_is_told_and_never_read_as_samples() {
     for at in (8..whole.len()).step_by(whole.len() / 97) {
         let mut broken = whole.clone();
         broken[at] ^= 0x55;
-        let told = match Block::open(broken.into()) {
+        let told = match Block::open(Arc::<[u8]>::from(broken)) {
             Err(_) => true,
             Ok(block) => block.select(&all, &mut |_| true).is_err(),
         };

@@ -12,6 +12,11 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// How a column of values is written.
 const RAW: u8 = 255;
 
+/// Powers of ten up to the most decimal places.
+const POWERS: [f64; 13] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+];
+
 /// Writes an unsigned integer, seven bits a byte, low ones first.
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -139,7 +144,7 @@ fn is_plain(value: f64) -> bool {
 }
 
 fn scale(value: f64, places: u8) -> f64 {
-    (value * 10f64.powi(i32::from(places))).round()
+    (value * POWERS[usize::from(places)]).round()
 }
 
 /// The fewest decimal places with which every value reads back to the bit.
@@ -149,7 +154,7 @@ fn places(values: &[f64]) -> Option<u8> {
         let fits = |places: u8| {
             let scaled = scale(*value, places);
             scaled.abs() < EXACT_MAX
-                && (scaled / 10f64.powi(i32::from(places))).to_bits() == value.to_bits()
+                && (scaled / POWERS[usize::from(places)]).to_bits() == value.to_bits()
         };
         while !fits(places) {
             places += 1;
@@ -165,7 +170,7 @@ fn places(values: &[f64]) -> Option<u8> {
         .all(|value| {
             let scaled = scale(*value, places);
             scaled.abs() < EXACT_MAX
-                && (scaled / 10f64.powi(i32::from(places))).to_bits() == value.to_bits()
+                && (scaled / POWERS[usize::from(places)]).to_bits() == value.to_bits()
         });
     all_fit.then_some(places)
 }
@@ -193,7 +198,7 @@ pub(crate) fn values(bytes: &mut Bytes<'_>, count: usize) -> Option<Vec<f64>> {
     for _ in 0..exceptions {
         special.push((bytes.length()?, bytes.float()?));
     }
-    let factor = 10f64.powi(i32::from(places));
+    let factor = POWERS[usize::from(places)];
     let mut before = 0i64;
     for _ in 0..count {
         before = before.wrapping_add(bytes.signed()?);

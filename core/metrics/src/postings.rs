@@ -26,38 +26,32 @@ impl Postings {
         }
     }
 
-    /// Puts a set in place, as a block stores it.
-    pub(crate) fn put(&mut self, name: Arc<str>, value: Arc<str>, numbers: RoaringBitmap) {
-        self.by_name.entry(name).or_default().insert(value, numbers);
-    }
-
-    /// Says that the numbers below `count` are there.
-    pub(crate) fn fill(&mut self, count: u32) {
-        self.all.insert_range(0..count);
-    }
-
     /// Series that fulfil every condition.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        let mut selected: Option<RoaringBitmap> = None;
-        // Conditions that name something come first: they leave little for the others.
-        let (naming, filtering): (Vec<_>, Vec<_>) = matchers
-            .iter()
-            .partition(|matcher| !matcher.matches_empty());
-        for matcher in naming {
-            let found = self.with(matcher, true);
-            selected = Some(match selected {
-                Some(selected) => selected & found,
-                None => found,
-            });
-            if selected.as_ref().is_some_and(RoaringBitmap::is_empty) {
-                return RoaringBitmap::new();
+        select(
+            matchers,
+            || self.all.clone(),
+            |matcher, fulfils| self.with(matcher, fulfils),
+        )
+    }
+
+    /// Takes a series away.
+    pub(crate) fn remove(&mut self, number: u32, labels: &Labels) {
+        self.all.remove(number);
+        for label in labels {
+            let Some(values) = self.by_name.get_mut(&label.name) else {
+                continue;
+            };
+            if let Some(set) = values.get_mut(&label.value) {
+                set.remove(number);
+                if set.is_empty() {
+                    values.remove(&label.value);
+                }
+            }
+            if values.is_empty() {
+                self.by_name.remove(&label.name);
             }
         }
-        let mut selected = selected.unwrap_or_else(|| self.all.clone());
-        for matcher in filtering {
-            selected -= self.with(matcher, false);
-        }
-        selected
     }
 
     /// Series whose value of the label does, or does not, fulfil a condition.
@@ -101,4 +95,33 @@ impl Postings {
         let values = self.by_name.get(name).into_iter().flat_map(BTreeMap::keys);
         values.map(|value| &**value).collect()
     }
+}
+
+/// Series that fulfil every condition, where `with` yields those whose value of a condition's label does, or does
+/// not, fulfil it.
+pub(crate) fn select(
+    matchers: &[Matcher],
+    all: impl FnOnce() -> RoaringBitmap,
+    with: impl Fn(&Matcher, bool) -> RoaringBitmap,
+) -> RoaringBitmap {
+    let mut selected: Option<RoaringBitmap> = None;
+    // Conditions that name something come first: they leave little for the others.
+    let (naming, filtering): (Vec<_>, Vec<_>) = matchers
+        .iter()
+        .partition(|matcher| !matcher.matches_empty());
+    for matcher in naming {
+        let found = with(matcher, true);
+        selected = Some(match selected {
+            Some(selected) => selected & found,
+            None => found,
+        });
+        if selected.as_ref().is_some_and(RoaringBitmap::is_empty) {
+            return RoaringBitmap::new();
+        }
+    }
+    let mut selected = selected.unwrap_or_else(all);
+    for matcher in filtering {
+        selected -= with(matcher, false);
+    }
+    selected
 }

@@ -1,7 +1,7 @@
 //! Several sources read as one: blocks and the head.
 
+use crate::column::Columns;
 use crate::label::Labels;
-use crate::sample::HistogramSample;
 use crate::source::{Select, SeriesView, Source, SourceFault};
 use std::collections::BTreeMap;
 
@@ -19,29 +19,6 @@ impl<'a> Union<'a> {
     }
 }
 
-#[derive(Default)]
-struct Joined {
-    at_ms: Vec<i64>,
-    values: Vec<f64>,
-    histograms: Vec<HistogramSample>,
-}
-
-impl Joined {
-    fn add(&mut self, view: SeriesView<'_>) {
-        let from = self
-            .at_ms
-            .last()
-            .map_or(0, |last| view.at_ms.partition_point(|at| at <= last));
-        self.at_ms.extend_from_slice(&view.at_ms[from..]);
-        self.values.extend_from_slice(&view.values[from..]);
-        let known = self.histograms.last().map(|last| last.at_ms);
-        let from = known.map_or(0, |last| {
-            view.histograms.partition_point(|one| one.at_ms <= last)
-        });
-        self.histograms.extend_from_slice(&view.histograms[from..]);
-    }
-}
-
 impl Source for Union<'_> {
     fn select(
         &self,
@@ -54,7 +31,7 @@ impl Source for Union<'_> {
         if let [(only, _, _)] = parts.as_slice() {
             return only.select(select, visit);
         }
-        let mut joined: BTreeMap<Labels, Joined> = BTreeMap::new();
+        let mut joined: BTreeMap<Labels, Columns> = BTreeMap::new();
         for (source, _, _) in parts {
             source.select(select, &mut |view| {
                 joined.entry(view.labels.clone()).or_default().add(view);
@@ -62,13 +39,7 @@ impl Source for Union<'_> {
             })?;
         }
         for (labels, one) in &joined {
-            let view = SeriesView {
-                labels,
-                at_ms: &one.at_ms,
-                values: &one.values,
-                histograms: &one.histograms,
-            };
-            if !visit(view) {
+            if !visit(one.view(labels)) {
                 break;
             }
         }

@@ -14,6 +14,7 @@
 //! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
 //! - [`upgrade`]: upgrades of Mainstay itself under load, with open WebSockets.
 //! - [`shift`]: how soon all workers of a gateway follow a change of shares.
+//! - [`signals`]: memory, processor time and bytes of samples beside Debian's `prometheus`.
 //! - [`spec`]: CPU time of parsing, checking and planning large files.
 //!
 //! What this crate never does: correct a figure. Latencies are microseconds, CPU times nanoseconds.
@@ -27,6 +28,7 @@ pub mod ledger;
 pub mod load;
 pub mod platform;
 pub mod shift;
+pub mod signals;
 pub mod spec;
 pub mod upgrade;
 pub mod upstream;

@@ -3,11 +3,12 @@
 
 use anyhow::{Context, Result, bail};
 use mainstay_bench::{
-    crash, deploys, fleet, footprint, gateway, ledger, shift, spec, upgrade, upstream,
+    crash, deploys, fleet, footprint, gateway, ledger, shift, signals, spec, upgrade, upstream,
 };
 use mainstay_gateway_io::Config;
+use mainstay_signals_io::Settings;
 
-const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | spec [ROUNDS]";
+const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -99,7 +100,27 @@ fn main() -> Result<()> {
             let report = spec::measure(usize::try_from(number(1, 40)?)?)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
-        // What `gateway` and `shift` start.
+        Some("signals") => {
+            let plan = signals::Plan {
+                targets: usize::try_from(number(1, 6)?)?,
+                every_ms: number(2, 15_000)?,
+                seconds: number(3, 120)?,
+                peer: number(4, 1)? == 1,
+            };
+            let own = std::env::current_exe()?;
+            let own = own.to_str().context("the path is not UTF-8")?;
+            let report = signals::measure(plan, &[own, "signals-process"])?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        }
+        // What `gateway`, `shift` and `signals` start.
+        Some("signals-process") => {
+            let place = |at: usize| arguments.get(at).context("a path is missing");
+            let settings = Settings {
+                folder: place(1)?.into(),
+                socket: place(2)?.into(),
+            };
+            mainstay_signals_io::run(&settings, Box::new(|_, _| ()))?;
+        }
         Some("upstream") => {
             let port = u16::try_from(number(1, 0)?)?;
             upstream::serve(([127, 0, 0, 1], port).into())?;

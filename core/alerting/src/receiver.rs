@@ -1,0 +1,156 @@
+//! Receivers and their channels, as data; `io/notify-io` speaks to them.
+
+use crate::template::Template;
+use std::fmt;
+
+/// Something that is not shown: a password, a token, an address that holds one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The value itself, as imported configurations write it.
+    Inline(String),
+    /// The file that holds it.
+    File(String),
+    /// Its name in the platform's secrets.
+    Named(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => out.write_str("Inline(…)"),
+            Self::File(file) => write!(out, "File({file:?})"),
+            Self::Named(name) => write!(out, "Named({name:?})"),
+        }
+    }
+}
+
+/// Who is told, over one channel or more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receiver {
+    /// Its name.
+    pub name: String,
+    /// Over what; none says nothing.
+    pub channels: Vec<Channel>,
+}
+
+/// One way to tell somebody.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    /// Over what.
+    pub kind: ChannelKind,
+    /// Whether the end of an alert is told.
+    pub send_resolved: bool,
+    /// The title instead of the usual one.
+    pub title: Option<Template>,
+    /// The text instead of the usual one.
+    pub text: Option<Template>,
+}
+
+/// Over what a message goes, and what that needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChannelKind {
+    /// Mail.
+    Email(Email),
+    /// A Slack webhook, or its API with an application's token.
+    Slack {
+        /// The address; the API's where a token is given.
+        url: Secret,
+        /// An application's token.
+        token: Option<Secret>,
+        /// The channel; webhooks know theirs.
+        channel: String,
+    },
+    /// `PagerDuty` Events v2.
+    PagerDuty {
+        /// The integration's key.
+        routing_key: Secret,
+        /// The address of the events.
+        url: String,
+    },
+    /// A Discord webhook.
+    Discord {
+        /// The address.
+        url: Secret,
+    },
+    /// A Telegram bot.
+    Telegram {
+        /// The bot's token.
+        token: Secret,
+        /// The chat.
+        chat: String,
+        /// The thread within the chat.
+        thread: Option<String>,
+        /// The address of the API.
+        url: String,
+    },
+    /// JSON by POST.
+    Webhook(Webhook),
+    /// A program, with the message as JSON on its input.
+    Command {
+        /// The program and its arguments.
+        arguments: Vec<String>,
+    },
+    /// Whoever is on call.
+    OnCall {
+        /// The rotation.
+        rotation: String,
+    },
+    /// A channel of an imported configuration that Mainstay does not speak.
+    Foreign {
+        /// Its key, such as `opsgenie_configs`.
+        key: String,
+    },
+}
+
+impl ChannelKind {
+    /// Its name, for people and metrics.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Email(_) => "email",
+            Self::Slack { .. } => "slack",
+            Self::PagerDuty { .. } => "pagerduty",
+            Self::Discord { .. } => "discord",
+            Self::Telegram { .. } => "telegram",
+            Self::Webhook(_) => "webhook",
+            Self::Command { .. } => "command",
+            Self::OnCall { .. } => "on-call",
+            Self::Foreign { key } => key,
+        }
+    }
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Email {
+    /// To whom, one address or more.
+    pub to: Vec<String>,
+    /// From whom.
+    pub from: String,
+    /// The server as `host:port`.
+    pub server: String,
+    /// The name said in greeting.
+    pub hello: String,
+    /// The user, where the server asks for one.
+    pub user: String,
+    /// The password.
+    pub password: Option<Secret>,
+    /// Whether TLS begins with the connection; else it is begun by STARTTLS.
+    pub implicit_tls: bool,
+    /// Whether a server without TLS is refused.
+    pub require_tls: bool,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How a webhook is called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// The address.
+    pub url: Secret,
+    /// The key of the signature in `X-Mainstay-Signature`.
+    pub key: Option<Secret>,
+    /// What `Authorization: Bearer` says.
+    pub bearer: Option<Secret>,
+    /// Most alerts of one message; zero is no limit.
+    pub alerts_max: usize,
+}

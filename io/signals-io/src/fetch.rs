@@ -1,0 +1,371 @@
+//! Fetching: one HTTP/1.1 exchange within limits of time and size; redirects are answers like any other.
+
+use crate::config::Place;
+use flate2::read::MultiGzDecoder;
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::net::{IpAddr, SocketAddr};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Longest head of an answer.
+const HEAD_MAX: usize = 32 << 10;
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 << 10;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchFault {
+    /// The name has no address.
+    #[error("`{address}` has no address: {source}")]
+    Name { address: String, source: io::Error },
+    /// The address is one where clouds keep their secrets.
+    #[error("`{address}` is link-local, and not allowed")]
+    LinkLocal { address: IpAddr },
+    /// Nobody answers.
+    #[error("the connection failed: {0}")]
+    Connection(#[from] io::Error),
+    /// The answer is not HTTP.
+    #[error("the answer cannot be read: {why}")]
+    Garbled { why: &'static str },
+    /// The answer is too long.
+    #[error("the answer has more than {limit} bytes")]
+    Long { limit: usize },
+    /// It was not given in time.
+    #[error("no answer within {limit_ms} ms")]
+    Late { limit_ms: u64 },
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    /// Lines of the head, each with its end.
+    pub(crate) fields: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) bytes_max: usize,
+}
+
+/// An answer.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: Vec<u8>,
+    /// Whether the connection can be used again.
+    is_open: bool,
+}
+
+/// A connection to one place.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connection {
+    /// Connects; of several addresses the first that answers is taken.
+    pub(crate) async fn open(place: &Place, link_local: bool) -> Result<Self, FetchFault> {
+        let address = match place {
+            Place::Unix(path) => return Ok(Self::Unix(UnixStream::connect(path).await?)),
+            Place::Tcp(address) => address,
+        };
+        let found = tokio::net::lookup_host(address.as_str()).await;
+        let found = found.map_err(|source| FetchFault::Name {
+            address: address.clone(),
+            source,
+        })?;
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for one in found {
+            if is_link_local(one.ip()) && !link_local {
+                return Err(FetchFault::LinkLocal { address: one.ip() });
+            }
+            match TcpStream::connect(one).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Self::Tcp(stream));
+                }
+                Err(fault) => last = fault,
+            }
+        }
+        Err(FetchFault::Connection(last))
+    }
+
+    /// The peer's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether nothing waits to be read: a peer that closed has something.
+    fn is_idle(&self) -> bool {
+        let mut byte = [0; 1];
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+        };
+        matches!(read, Err(fault) if fault.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    async fn exchange(
+        &mut self,
+        request: &Request<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<Answer, FetchFault> {
+        match self {
+            Self::Tcp(stream) => exchange(stream, request, into).await,
+            Self::Unix(stream) => exchange(stream, request, into).await,
+        }
+    }
+}
+
+/// Whether an address is where clouds answer questions about their machines.
+fn is_link_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(four) => four.is_link_local() || four.is_unspecified(),
+        IpAddr::V6(six) => six.is_unicast_link_local() || six.is_unspecified() || is_metadata(six),
+    }
+}
+
+/// The one address of the kind that is not link-local: `fd00:ec2::254`.
+fn is_metadata(address: std::net::Ipv6Addr) -> bool {
+    address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+}
+
+/// Asks over a connection that is kept where both sides allow it.
+pub(crate) async fn fetch(
+    kept: &mut Option<Connection>,
+    place: &Place,
+    link_local: bool,
+    request: &Request<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<Answer, FetchFault> {
+    let mut connection = match kept.take().filter(Connection::is_idle) {
+        Some(connection) => connection,
+        None => Connection::open(place, link_local).await?,
+    };
+    let answer = connection.exchange(request, buffer).await?;
+    if answer.is_open {
+        *kept = Some(connection);
+    }
+    Ok(answer)
+}
+
+async fn exchange(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &Request<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<Answer, FetchFault> {
+    let Request {
+        method,
+        path,
+        host,
+        fields,
+        ..
+    } = request;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}");
+    if !request.body.is_empty() {
+        // Writing to a text cannot fail.
+        write!(head, "Content-Length: {}\r\n", request.body.len()).ok();
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(request.body).await?;
+    buffer.clear();
+    let head = read_head(stream, buffer).await?;
+    let mut answer = Answer {
+        status: head.status,
+        content_type: head.content_type,
+        body: Vec::new(),
+        is_open: head.is_open,
+    };
+    let limit = request.bytes_max;
+    match head.length {
+        Length::None => {}
+        Length::Known(length) => {
+            if length > limit {
+                return Err(FetchFault::Long { limit });
+            }
+            while buffer.len() < length {
+                more(stream, buffer).await?;
+            }
+            answer.is_open &= buffer.len() == length;
+            buffer.truncate(length);
+        }
+        Length::Chunks => unchunk(stream, buffer, limit).await?,
+        Length::Open => {
+            answer.is_open = false;
+            while some(stream, buffer).await? > 0 {
+                if buffer.len() > limit {
+                    return Err(FetchFault::Long { limit });
+                }
+            }
+        }
+    }
+    answer.body = if head.is_gzip {
+        inflate(buffer, limit)?
+    } else {
+        std::mem::take(buffer)
+    };
+    Ok(answer)
+}
+
+/// How long a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    None,
+    Known(usize),
+    Chunks,
+    Open,
+}
+
+struct Head {
+    status: u16,
+    content_type: String,
+    length: Length,
+    is_gzip: bool,
+    is_open: bool,
+}
+
+/// Reads the head; what follows it stays in the buffer.
+async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> Result<Head, FetchFault> {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; 64];
+        let mut response = httparse::Response::new(&mut fields);
+        let parsed = response.parse(buffer);
+        let parsed = parsed.map_err(|_| FetchFault::Garbled {
+            why: "its head is not HTTP",
+        })?;
+        if let httparse::Status::Complete(end) = parsed {
+            let head = understand(&response)?;
+            let is_interim = (100..200).contains(&head.status);
+            buffer.drain(..end);
+            if is_interim {
+                continue;
+            }
+            return Ok(head);
+        }
+        if buffer.len() > HEAD_MAX {
+            return Err(FetchFault::Garbled {
+                why: "its head is too long",
+            });
+        }
+        more(stream, buffer).await?;
+    }
+}
+
+fn understand(response: &httparse::Response<'_, '_>) -> Result<Head, FetchFault> {
+    let mut head = Head {
+        status: response.code.unwrap_or_default(),
+        content_type: String::new(),
+        length: Length::Open,
+        is_gzip: false,
+        is_open: response.version == Some(1),
+    };
+    for field in response.headers.iter() {
+        let text = String::from_utf8_lossy(field.value);
+        let text = text.trim();
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        if is("content-type") {
+            text.clone_into(&mut head.content_type);
+        } else if is("content-encoding") {
+            head.is_gzip = text.eq_ignore_ascii_case("gzip");
+        } else if is("connection") {
+            head.is_open &= !text.eq_ignore_ascii_case("close");
+        } else if is("transfer-encoding") {
+            head.length = Length::Chunks;
+        } else if is("content-length") && head.length == Length::Open {
+            let length = text.parse().map_err(|_| FetchFault::Garbled {
+                why: "its length is no number",
+            })?;
+            head.length = Length::Known(length);
+        }
+    }
+    if matches!(head.status, 204 | 304) {
+        head.length = Length::None;
+    }
+    Ok(head)
+}
+
+/// Reads some bytes; none at the end.
+async fn some(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> Result<usize, FetchFault> {
+    buffer.reserve(PIECE);
+    Ok(stream.read_buf(buffer).await?)
+}
+
+/// Reads some bytes; the end is a fault.
+async fn more(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> Result<(), FetchFault> {
+    if some(stream, buffer).await? == 0 {
+        return Err(FetchFault::Garbled {
+            why: "it ends too early",
+        });
+    }
+    Ok(())
+}
+
+/// Reads a body in chunks; leaves it without their lengths.
+async fn unchunk(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<(), FetchFault> {
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let (end, size) = match httparse::parse_chunk_size(&buffer[at..]) {
+            Ok(httparse::Status::Complete((end, size))) => (end, size),
+            Ok(httparse::Status::Partial) if buffer.len() - at < 1024 => {
+                more(stream, buffer).await?;
+                continue;
+            }
+            _ => {
+                return Err(FetchFault::Garbled {
+                    why: "a chunk has no length",
+                });
+            }
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size > limit || body.len() + size > limit {
+            return Err(FetchFault::Long { limit });
+        }
+        at += end;
+        while buffer.len() < at + size + 2 {
+            more(stream, buffer).await?;
+        }
+        body.extend_from_slice(&buffer[at..at + size]);
+        buffer.drain(..at + size + 2);
+        at = 0;
+        if size == 0 {
+            *buffer = body;
+            return Ok(());
+        }
+    }
+}
+
+/// Inflates within a limit: what a body says of its length is not asked.
+pub(crate) fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, FetchFault> {
+    let mut out = Vec::new();
+    let mut reader = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
+    let read = reader.read_to_end(&mut out);
+    read.map_err(|_| FetchFault::Garbled {
+        why: "its compression is damaged",
+    })?;
+    if out.len() > limit {
+        return Err(FetchFault::Long { limit });
+    }
+    Ok(out)
+}

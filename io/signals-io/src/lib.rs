@@ -1,0 +1,41 @@
+//! The signals process: collects metrics, keeps them, answers queries, judges rules.
+//!
+//! What this crate never does: write to the terminal, end the process, decide what a platform should look like.
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and times become floats, as metrics are"
+)]
+
+mod answer;
+mod api;
+mod check;
+mod client;
+mod clock;
+mod collect;
+mod config;
+mod fetch;
+mod form;
+mod forward;
+mod ingest;
+mod metadata;
+mod otlp;
+mod own;
+mod place;
+mod process;
+mod query;
+mod remote;
+mod rules;
+mod scrape;
+mod store;
+mod wire;
+
+pub use client::{Client, ClientFault, Reading};
+pub use config::{
+    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Place, Process, Protocol,
+    Remote, Retention, Target, Token,
+};
+pub use process::{Settings, SignalsFault, run};
+pub use rules::{Deliver, Report};
+pub use store::{Bounds, StoreFault};
