@@ -58,6 +58,7 @@ value! {
     Cookie = Kind::Like(&COOKIE);
     Civil = Kind::Like(&CIVIL);
     People = Kind::People;
+    AlertsForm = Kind::Alerts;
     PartOf = Kind::Share;
     Truth = Kind::Truth;
     Size = Kind::Size;
@@ -194,6 +195,10 @@ keys! {
         domains: Option<DomainNames>, default "{}", example "{ shop.example: { to: web } }";
         /// Where the platform listens for requests from outside.
         gateway: Option<GatewayKeys>, default "{}", example "{ http: 8081 }";
+        /// Metrics and rules: what is kept, and files of rules.
+        signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
+        /// Who is told of alerts, and what is set for the rules that come with the platform: the guide says how.
+        alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
         /// What lets a release begin: people who agree, windows, a checklist.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
         /// What differs between copies of the platform, by name: each holds the same keys as the
@@ -216,6 +221,10 @@ keys! {
         domains: Option<DomainNames>, default "{}", example "{ staging.shop.example: { to: web } }";
         /// Changes to the gateway.
         gateway: Option<GatewayKeys>, default "{}", example "{ http: 8081 }";
+        /// Changes to metrics and rules.
+        signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
+        /// Changes to who is told of alerts.
+        alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
         /// Changes to what lets a release begin.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
     }
@@ -260,6 +269,8 @@ keys! {
         health: Option<Either<UrlPath, HealthKeys>>, default "(none: an instance lives while it runs)", example "/healthz";
         /// Readiness: an instance that fails takes no requests. A text is the path of a GET.
         ready: Option<Either<UrlPath, ReadyKeys>>, default "(a connection, for a service with a `port`; else ready while it runs)", example "/ready";
+        /// Where each instance tells its metrics, in the text format of Prometheus. A text is the path.
+        metrics: Option<Either<UrlPath, MetricsKeys>>, default "(none)", example "/metrics";
         /// How many instances run.
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
         /// What one instance may use.
@@ -527,6 +538,32 @@ keys! {
         contains: Option<Text>, default "(anything)", example "<h1>shop</h1>";
         /// How long it is tried again until it passes.
         within: Option<Span<100, HOUR>>, default "10s", example "1m";
+    }
+}
+
+keys! {
+    /// Where metrics are read.
+    MetricsKeys = "`metrics`" {
+        /// Path of the GET.
+        path: Option<UrlPath>, default "/metrics", example "/internal/metrics";
+        /// From one reading to the next.
+        every: Option<Span<SECOND, HOUR>>, default "15s", example "5s";
+    }
+}
+
+keys! {
+    /// Metrics and rules.
+    SignalsKeys = "`signals`" {
+        /// Whether metrics are collected at all.
+        enabled: Option<Truth>, default "true", example "false";
+        /// How long samples are kept.
+        keep: Option<Span<HOUR, {3650 * DAY}>>, default "15d", example "30d";
+        /// Most bytes of samples on disk; the oldest go first.
+        disk: Option<Size>, default "2Gi", example "10Gi";
+        /// Files of rules in the form of Prometheus, relative to the file's folder.
+        rules: Option<Paths>, default "[]", example "[rules.yml]";
+        /// A configuration of Alertmanager whose routes and receivers hold, instead of `alerts`.
+        alertmanager: Option<Paths>, default "[]", example "[alertmanager.yml]";
     }
 }
 

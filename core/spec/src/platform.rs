@@ -2,6 +2,7 @@
 
 use crate::gate::Gates;
 use crate::job::Job;
+use crate::signals::{Metrics, Signals};
 use crate::store::Store;
 use mainstay_atoms::{
     Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Smoke, Stop,
@@ -34,6 +35,9 @@ pub struct Platform {
     /// What lets a release begin.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// Metrics and rules.
+    #[serde(default, skip_serializing_if = "Signals::is_default")]
+    pub signals: Signals,
 }
 
 /// Where the gateway listens for requests from outside.
@@ -64,6 +68,9 @@ pub struct Service {
     pub health: Option<Probe>,
     /// Readiness; a service with a port and no `ready` is asked by a TCP connection.
     pub ready: Option<Probe>,
+    /// Where each instance tells its metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// How many instances.
     pub replicas: u32,
     /// Ceilings of one instance.

@@ -38,6 +38,7 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
             ..Stop::default()
         },
         canary: None,
+        metrics: None,
         blue_green: None,
         recreate: false,
         smoke: BTreeMap::from([("home".into(), home())]),
@@ -118,6 +119,7 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         stores: BTreeMap::new(),
         domains: BTreeMap::from([(host, routes)]),
         gates: Gates::default(),
+        signals: mainstay_spec::Signals::default(),
     };
     Contents {
         platform,

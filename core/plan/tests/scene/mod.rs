@@ -565,6 +565,7 @@ fn plain() -> Service {
         needs: vec![],
         inject: BTreeMap::new(),
         canary: None,
+        metrics: None,
         blue_green: None,
         recreate: false,
         smoke: BTreeMap::new(),
@@ -607,6 +608,7 @@ pub(crate) fn contents(
             stores: BTreeMap::new(),
             domains: domains.into_iter().collect(),
             gates: Gates::default(),
+            signals: mainstay_spec::Signals::default(),
         },
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn platform(
     walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
     let gates = walk.gates(&fields);
+    let signals = walk.signals(&fields);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
@@ -51,6 +52,7 @@ pub(crate) fn platform(
         stores: stores?,
         domains: domains?,
         gates: gates?,
+        signals: signals?,
     })
 }
 

@@ -14,6 +14,7 @@ mod probe;
 mod program;
 mod rolling;
 mod service;
+mod signals;
 mod smoke;
 mod store;
 mod value;
