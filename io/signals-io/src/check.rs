@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::collect::{Page, Sink, ticks};
 use crate::config::{Check, CheckKind, Place};
-use crate::fetch::{Answer, FetchFault, Request, fetch};
+use crate::fetch::{Answer, Connection, FetchFault, Request};
 use crate::scrape::Ground;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -48,7 +48,7 @@ async fn probe(kind: &CheckKind, page: &mut Page) -> bool {
             status,
             contains,
         } => {
-            let Ok(answer) = ask(place, host, path).await else {
+            let Ok(answer) = ask(place, host, path, page).await else {
                 return false;
             };
             page.kind("probe_http_status_code", "gauge");
@@ -80,10 +80,10 @@ async fn probe(kind: &CheckKind, page: &mut Page) -> bool {
     }
 }
 
-async fn ask(place: &Place, host: &str, path: &str) -> Result<Answer, FetchFault> {
+async fn ask(place: &Place, host: &str, path: &str, page: &mut Page) -> Result<Answer, FetchFault> {
     let host = match place {
         _ if !host.is_empty() => host,
-        Place::Tcp(address) => address,
+        Place::Tcp(address) | Place::Tls(address) => address,
         Place::Unix(_) => "localhost",
     };
     let request = Request {
@@ -94,5 +94,10 @@ async fn ask(place: &Place, host: &str, path: &str) -> Result<Answer, FetchFault
         body: &[],
         bytes_max: ANSWER_MAX,
     };
-    fetch(&mut None, place, false, &request, &mut Vec::new()).await
+    let mut connection = Connection::open(place, false).await?;
+    if let Some(end) = connection.certificate_end() {
+        page.kind("probe_ssl_earliest_cert_expiry", "gauge");
+        page.put("probe_ssl_earliest_cert_expiry", &[], end as f64);
+    }
+    connection.exchange(&request, &mut Vec::new()).await
 }

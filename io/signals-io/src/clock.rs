@@ -1,5 +1,6 @@
 //! Clocks: civil time for samples, monotonic time for waits, and whether the first can be believed.
 
+use mainstay_alerting::Clocks;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
@@ -7,6 +8,22 @@ pub(crate) fn wall_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Milliseconds on a clock that only goes forward, also in sleep, and begins anew with the machine.
+pub(crate) fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
+/// What the clocks show, and which start of the machine this is.
+pub(crate) fn clocks() -> Clocks {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    Clocks {
+        wall_ms: wall_ms(),
+        monotonic_ms: monotonic_ms(),
+        boot: boot.unwrap_or_default().trim().to_owned(),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct File {
 pub enum Place {
     /// `host:port`.
     Tcp(String),
+    /// `host:port`, by TLS.
+    Tls(String),
     /// A unix socket.
     Unix(PathBuf),
 }
@@ -116,7 +118,7 @@ impl Target {
     pub fn instance(&self) -> String {
         match &self.place {
             _ if !self.instance.is_empty() => self.instance.clone(),
-            Place::Tcp(address) => address.clone(),
+            Place::Tcp(address) | Place::Tls(address) => address.clone(),
             Place::Unix(path) => path.display().to_string(),
         }
     }
@@ -134,6 +136,7 @@ impl Target {
     pub fn url(&self) -> String {
         match &self.place {
             Place::Tcp(address) => format!("http://{address}{}", self.path),
+            Place::Tls(address) => format!("https://{address}{}", self.path),
             Place::Unix(path) => format!("unix://{}{}", path.display(), self.path),
         }
     }
@@ -339,6 +342,9 @@ pub struct Remote {
     pub name: String,
     /// `host:port`.
     pub address: String,
+    /// Whether by TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// The path.
     pub path: String,
     /// How samples are written.

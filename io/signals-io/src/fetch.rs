@@ -1,12 +1,14 @@
 //! Fetching: one HTTP/1.1 exchange within limits of time and size; redirects are answers like any other.
 
 use crate::config::Place;
+use crate::tls;
 use flate2::read::MultiGzDecoder;
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 /// Longest head of an answer.
 const HEAD_MAX: usize = 32 << 10;
@@ -63,6 +65,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) enum Connection {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
@@ -71,7 +74,7 @@ impl Connection {
     pub(crate) async fn open(place: &Place, link_local: bool) -> Result<Self, FetchFault> {
         let address = match place {
             Place::Unix(path) => return Ok(Self::Unix(UnixStream::connect(path).await?)),
-            Place::Tcp(address) => address,
+            Place::Tcp(address) | Place::Tls(address) => address,
         };
         let found = tokio::net::lookup_host(address.as_str()).await;
         let found = found.map_err(|source| FetchFault::Name {
@@ -86,7 +89,14 @@ impl Connection {
             match TcpStream::connect(one).await {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    return Ok(Self::Tcp(stream));
+                    if matches!(place, Place::Tcp(_)) {
+                        return Ok(Self::Tcp(stream));
+                    }
+                    let host = address
+                        .rsplit_once(':')
+                        .map_or(address.as_str(), |pair| pair.0);
+                    let host = host.trim_start_matches('[').trim_end_matches(']');
+                    return Ok(Self::Tls(Box::new(tls::begin(stream, host).await?)));
                 }
                 Err(fault) => last = fault,
             }
@@ -98,7 +108,16 @@ impl Connection {
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// When the first of the peer's certificates ends, in seconds since 1970.
+    pub(crate) fn certificate_end(&self) -> Option<i64> {
+        match self {
+            Self::Tls(stream) => tls::earliest_end(stream),
+            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 
@@ -107,18 +126,22 @@ impl Connection {
         let mut byte = [0; 1];
         let read = match self {
             Self::Tcp(stream) => stream.try_read(&mut byte),
+            // What waits may be of the protocol; a peer that closed is found out by asking.
+            Self::Tls(_) => return false,
             Self::Unix(stream) => stream.try_read(&mut byte),
         };
         matches!(read, Err(fault) if fault.kind() == io::ErrorKind::WouldBlock)
     }
 
-    async fn exchange(
+    /// Asks one question.
+    pub(crate) async fn exchange(
         &mut self,
         request: &Request<'_>,
         into: &mut Vec<u8>,
     ) -> Result<Answer, FetchFault> {
         match self {
             Self::Tcp(stream) => exchange(stream, request, into).await,
+            Self::Tls(stream) => exchange(stream, request, into).await,
             Self::Unix(stream) => exchange(stream, request, into).await,
         }
     }

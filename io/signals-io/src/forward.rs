@@ -170,7 +170,12 @@ impl Forward {
             body,
             bytes_max: 1 << 20,
         };
-        let place = Place::Tcp(self.remote.address.clone());
+        let address = self.remote.address.clone();
+        let place = if self.remote.tls {
+            Place::Tls(address)
+        } else {
+            Place::Tcp(address)
+        };
         let answer = fetch(connection, &place, false, &request, &mut Vec::new()).await?;
         Ok(answer.status)
     }

@@ -29,6 +29,7 @@ mod remote;
 mod rules;
 mod scrape;
 mod store;
+mod tls;
 mod wire;
 
 pub use client::{Client, ClientFault, Reading};

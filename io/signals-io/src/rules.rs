@@ -5,10 +5,11 @@ use crate::config::{Config, File, Limits};
 use crate::query;
 use crate::store::{Live, MOVED, Store, View};
 use mainstay_alerting::{
-    At, Element, FileFault, Group, Notice, Notification, Outcome, Outside, Query, Router, Routing,
-    Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager, read_rules,
+    At, Clocks, Element, FileFault, Group, Notice, Notification, Outcome, Outside, Query, Router,
+    Routing, Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager, read_rules,
 };
 use mainstay_metrics::{Labels, TargetId, Value};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -147,7 +148,8 @@ impl Runner {
 struct Loop {
     table_path: PathBuf,
     router_path: PathBuf,
-    begun: Instant,
+    clocks_path: PathBuf,
+    boot: String,
     timeline: Timeline,
     groups: Vec<(Group, i64)>,
     router: Router,
@@ -155,6 +157,36 @@ struct Loop {
     data: Data,
     shown: Arc<Mutex<Shown>>,
     counts: (u64, u64, u64),
+}
+
+/// What the clocks showed when everything was written down.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    wall_ms: i64,
+    steady_ms: i64,
+    monotonic_ms: u64,
+    boot: String,
+}
+
+impl Kept {
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+
+    fn at(&self) -> At {
+        At {
+            wall_ms: self.wall_ms,
+            steady_ms: self.steady_ms,
+        }
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks {
+            wall_ms: self.wall_ms,
+            monotonic_ms: self.monotonic_ms,
+            boot: self.boot.clone(),
+        }
+    }
 }
 
 /// Where rules read and write.
@@ -217,6 +249,7 @@ impl Loop {
     fn new(folder: &Path, store: Store, rules: Rules, shown: Arc<Mutex<Shown>>) -> Self {
         let table_path = folder.join("alerts.json");
         let router_path = folder.join("router.json");
+        let clocks_path = folder.join("clocks.json");
         let mut groups = rules.groups;
         let table = std::fs::read_to_string(&table_path).ok();
         let table = table.and_then(|text| Table::from_json(&text).ok());
@@ -230,12 +263,26 @@ impl Loop {
             .map(Table::at)
             .max(known.as_ref().map(|known| known.1));
         let router = known.map_or_else(|| Router::new(rules.routing), |known| known.0);
-        let mut timeline = Timeline::begin(clock::wall_ms(), 0, last);
-        let now = timeline.at(clock::wall_ms(), 0);
+        let clocks = clock::clocks();
+        let kept = Kept::read(&clocks_path).map(|kept| (kept.at(), kept.clocks()));
+        // Without a start of the machine to compare, the civil clock says what has passed.
+        let last = kept.or_else(|| {
+            let at = last?;
+            let clocks = Clocks {
+                wall_ms: at.wall_ms,
+                monotonic_ms: 0,
+                boot: String::new(),
+            };
+            Some((at, clocks))
+        });
+        let last = last.as_ref().map(|(at, clocks)| (*at, clocks));
+        let mut timeline = Timeline::begin(&clocks, last);
+        let now = timeline.at(clocks.wall_ms, clocks.monotonic_ms);
         Self {
             table_path,
             router_path,
-            begun: Instant::now(),
+            clocks_path,
+            boot: clocks.boot,
             timeline,
             groups: timed(groups, now),
             router,
@@ -250,8 +297,7 @@ impl Loop {
     }
 
     fn now(&mut self) -> At {
-        let passed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.timeline.at(clock::wall_ms(), passed)
+        self.timeline.at(clock::wall_ms(), clock::monotonic_ms())
     }
 
     fn run(mut self, orders: &Receiver<Order>, mut deliver: Deliver, report: &Report) {
@@ -349,7 +395,15 @@ impl Loop {
     fn keep(&self, now: At) {
         let table = Table::of(self.groups.iter().map(|(group, _)| group), now).to_json();
         let router = self.router.to_json(now);
+        let kept = Kept {
+            wall_ms: now.wall_ms,
+            steady_ms: now.steady_ms,
+            monotonic_ms: clock::monotonic_ms(),
+            boot: self.boot.clone(),
+        };
+        let clocks = serde_json::to_vec(&kept).unwrap_or_default();
         // What cannot be written now is written after the next evaluation.
+        drop(crate::place::replace(&self.clocks_path, &clocks));
         drop(crate::place::replace(&self.table_path, table.as_bytes()));
         drop(crate::place::replace(&self.router_path, router.as_bytes()));
     }

@@ -189,7 +189,7 @@ impl Scrape {
         let seconds = target.timeout_ms as f64 / 1000.0;
         write!(fields, "X-Prometheus-Scrape-Timeout-Seconds: {seconds}\r\n").ok();
         let host = match &target.place {
-            Place::Tcp(address) => address,
+            Place::Tcp(address) | Place::Tls(address) => address,
             Place::Unix(_) => "localhost",
         };
         let request = Request {
@@ -221,7 +221,7 @@ impl Scrape {
 fn is_near(connection: Option<&Connection>, place: &Place) -> bool {
     match place {
         Place::Unix(_) => true,
-        Place::Tcp(address) => {
+        Place::Tcp(address) | Place::Tls(address) => {
             let peer = connection.and_then(Connection::peer);
             let peer = peer.or_else(|| address.parse().ok());
             peer.is_some_and(|peer| peer.ip().is_loopback()) || address.starts_with("localhost:")

@@ -107,6 +107,7 @@ fn what_is_sent_outward_arrives_after_an_outage_too() {
     let remote = Remote {
         name: "far".into(),
         address: address.to_string(),
+        tls: false,
         path: "/api/v1/write".into(),
         protocol: mainstay_signals_io::Protocol::RemoteWrite,
         token_file: Some(near.folder.path().join("token")),

@@ -120,6 +120,18 @@ pub(super) async fn page(place: &Place, user: &str, password_file: Option<&Path>
             Ok(stream) => info(stream, user, password).await,
             Err(_) => None,
         },
+        Place::Tls(address) => {
+            let host = address
+                .rsplit_once(':')
+                .map_or(address.as_str(), |pair| pair.0);
+            match TcpStream::connect(address).await {
+                Ok(stream) => match crate::tls::begin(stream, host).await {
+                    Ok(stream) => info(stream, user, password).await,
+                    Err(_) => None,
+                },
+                Err(_) => None,
+            }
+        }
         Place::Unix(path) => match UnixStream::connect(path).await {
             Ok(stream) => info(stream, user, password).await,
             Err(_) => None,

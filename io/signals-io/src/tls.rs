@@ -1,0 +1,133 @@
+//! TLS to targets, probes and remotes: the system's certificates are trusted, and nothing else.
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Where systems keep the certificates that they trust, the most common first.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+fn trusted() -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(pem) = BUNDLES.iter().find_map(|path| std::fs::read(path).ok()) {
+        let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
+        roots.add_parsable_certificates(found);
+    }
+    if roots.is_empty() {
+        return Err(
+            "no trusted certificates were found; install the package `ca-certificates`".into(),
+        );
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|fault| fault.to_string())?;
+    Ok(Arc::new(
+        config.with_root_certificates(roots).with_no_client_auth(),
+    ))
+}
+
+/// Begins TLS with a host on a connection.
+pub(crate) async fn begin(stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
+    static TRUSTED: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
+    let config = TRUSTED
+        .get_or_init(trusted)
+        .clone()
+        .map_err(io::Error::other)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// When the first of the peer's certificates ends, in seconds since 1970.
+pub(crate) fn earliest_end(stream: &TlsStream<TcpStream>) -> Option<i64> {
+    let certificates = stream.get_ref().1.peer_certificates()?;
+    certificates.iter().filter_map(|one| end_of(one)).min()
+}
+
+/// One element of DER: its tag, its content, and what follows it.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = if *first < 0x80 {
+        (usize::from(*first), rest)
+    } else {
+        let count = usize::from(first & 0x7f);
+        let (digits, rest) = rest.split_at_checked(count)?;
+        if count > 4 {
+            return None;
+        }
+        let length = digits
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        (length, rest)
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*tag, content, rest))
+}
+
+/// `notAfter` of a certificate (RFC 5280, section 4.1), in seconds since 1970.
+fn end_of(certificate: &[u8]) -> Option<i64> {
+    let (_, certificate, _) = element(certificate)?;
+    let (_, mut rest, _) = element(certificate)?;
+    // The version is there or not; serial number, algorithm and issuer come before the validity.
+    if rest.first() == Some(&0xa0) {
+        rest = element(rest)?.2;
+    }
+    for _ in 0..3 {
+        rest = element(rest)?.2;
+    }
+    let (_, validity, _) = element(rest)?;
+    let (_, _, rest) = element(validity)?;
+    let (tag, text, _) = element(rest)?;
+    let text = std::str::from_utf8(text).ok()?;
+    let text = match tag {
+        // Two digits of the year: up to 49 they are of this century.
+        0x17 if text.get(..2)? < "50" => format!("20{text}"),
+        0x17 => format!("19{text}"),
+        _ => text.to_owned(),
+    };
+    let part = |from: usize, to: usize| text.get(from..to);
+    let written = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4)?,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        part(12, 14)?
+    );
+    crate::form::time_ms(&written).map(|milliseconds| milliseconds / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        let put = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
+        let times = [put(0x17, b"250101000000Z"), put(0x17, b"301231235959Z")].concat();
+        let body = [
+            put(0xa0, &[2, 1, 2]),
+            put(2, &[1]),
+            put(0x30, &[]),
+            put(0x30, &[]),
+            put(0x30, &times),
+        ];
+        let certificate = put(0x30, &put(0x30, &body.concat()));
+        assert_eq!(end_of(&certificate), Some(1_924_991_999));
+        for cut in 0..certificate.len() {
+            assert_eq!(end_of(&certificate[..cut]), None);
+        }
+    }
+}
