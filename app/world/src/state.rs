@@ -119,6 +119,21 @@ impl State {
         self.dir.join("logs/control-plane.log")
     }
 
+    /// Where the signals process keeps its things.
+    pub fn signals(&self) -> PathBuf {
+        self.dir.join("signals")
+    }
+
+    /// The socket of the signals process.
+    pub fn signals_socket(&self) -> PathBuf {
+        self.dir.join("run/signals.sock")
+    }
+
+    /// What the signals process says, and why it ended.
+    pub(crate) fn signals_log(&self) -> PathBuf {
+        self.dir.join("logs/signals.log")
+    }
+
     /// The gateway's control socket.
     pub(crate) fn gateway_socket(&self) -> PathBuf {
         self.dir.join("run/gateway.sock")

@@ -30,6 +30,11 @@ impl FileFault {
         }
     }
 
+    /// A mistake that is not at one place of the file.
+    pub fn of(file: &str, message: impl Into<String>) -> Self {
+        Self::new(file, Place { line: 1, column: 1 }, "", message)
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

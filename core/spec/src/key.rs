@@ -554,8 +554,8 @@ keys! {
 keys! {
     /// Metrics and rules.
     SignalsKeys = "`signals`" {
-        /// Whether metrics are collected at all.
-        enabled: Option<Truth>, default "true", example "false";
+        /// Whether metrics of the machine, the gateway and all instances are collected.
+        enabled: Option<Truth>, default "(yes, once the file says `signals`, `alerts` or a service's `metrics`)", example "false";
         /// How long samples are kept.
         keep: Option<Span<HOUR, {3650 * DAY}>>, default "15d", example "30d";
         /// Most bytes of samples on disk; the oldest go first.

@@ -16,7 +16,7 @@ pub struct Metrics {
 /// Metrics and rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signals {
-    /// Whether metrics are collected at all.
+    /// Whether metrics are collected although no service tells any.
     pub enabled: bool,
     /// How long samples are kept.
     pub keep: Duration,
@@ -42,7 +42,7 @@ pub struct Attached {
 impl Default for Signals {
     fn default() -> Self {
         Self {
-            enabled: true,
+            enabled: false,
             keep: Duration::from_hours(15 * 24),
             disk: Bytes(2 << 30),
             rules: vec![],

@@ -1,13 +1,14 @@
 //! The whole configuration: pushed by the control plane, kept on disk, taken whole or not at all.
 
 use crate::store::Bounds;
+use mainstay_alerting::file::AlertsFile;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Everything that the process does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Rises with every change; an older one is refused.
@@ -22,6 +23,10 @@ pub struct Config {
     pub rules: Vec<File>,
     /// Who is told of alerts: a configuration in the form of the field's Alertmanager.
     pub routing: Option<File>,
+    /// The same, and what is set for rules that come with Mainstay, in the short form of the platform's file.
+    pub alerts: Option<AlertsFile>,
+    /// What the platform contains that rules come with.
+    pub parts: Vec<Part>,
     /// Labels of this installation, for alerts and what is sent outward.
     pub external_labels: BTreeMap<String, String>,
     /// The address under which people reach this process, for links in alerts.
@@ -36,6 +41,28 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Who may use the API at that address.
     pub tokens: Vec<Token>,
+}
+
+/// What a platform contains that rules come with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The machine.
+    Host,
+    /// Services behind the gateway.
+    Gateway,
+    /// Services.
+    Service,
+    /// A PostgreSQL server.
+    Postgres,
+    /// A Redis server.
+    Redis,
+    /// Jobs.
+    Job,
+    /// Checks from outside.
+    Check,
+    /// Metrics of services.
+    Metrics,
 }
 
 /// A file that came with the configuration.

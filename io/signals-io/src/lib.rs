@@ -34,7 +34,7 @@ mod wire;
 
 pub use client::{Client, ClientFault, Reading};
 pub use config::{
-    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Place, Process, Protocol,
+    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process, Protocol,
     Remote, Retention, Target, Token,
 };
 pub use process::{Settings, SignalsFault, run};

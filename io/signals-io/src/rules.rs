@@ -1,7 +1,8 @@
 //! Rules: groups at their times, what they record, their alerts, and who is told.
 
 use crate::clock;
-use crate::config::{Config, File, Limits};
+use crate::config::{Config, File, Limits, Part};
+use mainstay_alerting::ready::{Need, Parts, Presets, ready};
 use crate::query;
 use crate::store::{Live, MOVED, Store, View};
 use mainstay_alerting::{
@@ -73,6 +74,23 @@ impl Rules {
                 }
             },
         };
+        let mut presets = Presets::new();
+        let mut routing = routing;
+        if let Some(file) = &config.alerts {
+            match file.compile() {
+                Ok(alerts) => {
+                    presets = alerts.presets;
+                    if config.routing.is_none() {
+                        routing = alerts.routing;
+                    }
+                }
+                Err(more) => faults.extend(more.iter().map(|fault| of_file("alerts", fault))),
+            }
+        }
+        match ready(&parts(config), &presets) {
+            Ok(read) => groups.extend(read.into_iter().map(Group::new)),
+            Err(more) => faults.extend(more.iter().map(|fault| of_file("alerts.preset", fault))),
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -87,6 +105,25 @@ impl Rules {
             limits: config.limits,
         })
     }
+}
+
+fn of_file(file: &str, fault: &impl std::fmt::Display) -> FileFault {
+    FileFault::of(file, fault.to_string())
+}
+
+/// What the rules that come with Mainstay may watch.
+fn parts(config: &Config) -> Parts {
+    let need = |part: &Part| match part {
+        Part::Host => Need::Host,
+        Part::Gateway => Need::Gateway,
+        Part::Service => Need::Service,
+        Part::Postgres => Need::Postgres,
+        Part::Redis => Need::Redis,
+        Part::Job => Need::Job,
+        Part::Check => Need::Check,
+        Part::Metrics => Need::Metrics,
+    };
+    Parts(config.parts.iter().map(need).collect())
 }
 
 /// A routing in which nobody is told.

@@ -42,8 +42,10 @@ impl Walk<'_> {
         let alerts = self.optional(fields, "alerts", Self::alerts);
         let usual = Signals::default();
         let Some(field) = fields.get("signals") else {
+            let alerts = alerts.ok()?;
             return Some(Signals {
-                alerts: alerts.ok()?,
+                enabled: alerts.is_some(),
+                alerts,
                 ..usual
             });
         };
@@ -55,7 +57,7 @@ impl Walk<'_> {
         let rules = self.optional(&inner, "rules", Self::attached);
         let alertmanager = self.optional(&inner, "alertmanager", Self::attached);
         let signals = Signals {
-            enabled: enabled.ok()?.unwrap_or(usual.enabled),
+            enabled: enabled.ok()?.unwrap_or(true),
             keep: keep.ok()?.unwrap_or(usual.keep),
             disk: disk.ok()?.unwrap_or(usual.disk),
             rules: rules.ok()?.unwrap_or_default(),

@@ -1,0 +1,170 @@
+//! What the signals process is to collect: everything that runs, by what serves.
+
+use crate::signals::{Known, KnownRelease};
+use crate::state::State;
+use mainstay_alerting::file::AlertsFile;
+use mainstay_plan::{History, ReleaseRecord, ReleaseState};
+use mainstay_process_io::{InstanceFact, InstanceState};
+use mainstay_signals_io::{
+    Collector, CollectorKind, Config, File, Part, Place, Process, Retention, Target,
+};
+use mainstay_spec::{Attached, Platform, Signals};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// From one reading of what Mainstay itself tells to the next.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// The configuration that follows from what serves and what runs; none: the file asks for no metrics.
+pub(crate) fn config(
+    record: &ReleaseRecord,
+    facts: &[Arc<InstanceFact>],
+    state: &State,
+) -> Option<Config> {
+    let platform = &record.contents.platform;
+    let signals = &platform.signals;
+    let told = platform.services.values().any(|service| service.metrics.is_some());
+    if !signals.enabled && !told {
+        return None;
+    }
+    let running = || {
+        let running = facts.iter();
+        running.filter(|fact| matches!(fact.state, InstanceState::Running))
+    };
+    let mut targets: Vec<Target> = running().filter_map(|fact| target(platform, fact)).collect();
+    targets.push(own(state));
+    let processes = running().filter_map(|fact| process(fact)).collect();
+    Some(Config {
+        targets,
+        collectors: vec![
+            collector("node", CollectorKind::Host),
+            collector("process", CollectorKind::Processes(processes)),
+        ],
+        rules: files(&signals.rules),
+        routing: files(&signals.alertmanager).pop(),
+        alerts: alerts(signals),
+        parts: parts(platform, told),
+        external_labels: BTreeMap::from([
+            ("platform".to_owned(), platform.name.to_string()),
+            ("environment".to_owned(), platform.environment.to_string()),
+        ]),
+        retention: Retention {
+            keep_ms: ms(signals.keep),
+            keep_bytes: signals.disk.0,
+        },
+        ..Config::default()
+    })
+}
+
+/// What messages know of the platform.
+pub(crate) fn known(record: &ReleaseRecord, history: &History) -> Known {
+    let platform = &record.contents.platform;
+    let served = |state: &ReleaseState| matches!(state, ReleaseState::Serving | ReleaseState::Kept);
+    let releases = history.releases.values().rev().filter(|made| served(&made.state));
+    let release = |made: &mainstay_plan::Release| {
+        let changed = record.since.iter();
+        let changed = changed.filter(|(_, since)| **since == made.release);
+        KnownRelease {
+            name: made.release.to_string(),
+            services: changed.map(|(name, _)| name.to_string()).collect(),
+            at_ms: made.at.0,
+        }
+    };
+    Known {
+        place: format!("{}/{}", platform.name, platform.environment),
+        releases: releases.map(release).collect(),
+    }
+}
+
+/// The file's own form; it was judged before it was shipped, and what cannot be read tells nobody.
+fn alerts(signals: &Signals) -> Option<AlertsFile> {
+    let alerts = signals.alerts.clone()?;
+    serde_json::from_value(alerts).ok()
+}
+
+/// What the platform contains that rules come with.
+fn parts(platform: &Platform, told: bool) -> Vec<Part> {
+    let stores = || platform.stores.values();
+    let servers = |name: &str| stores().any(|store| store.server() == Some(name));
+    let rows = [
+        (true, Part::Host),
+        (!platform.domains.is_empty(), Part::Gateway),
+        (!platform.services.is_empty(), Part::Service),
+        (!platform.jobs.is_empty(), Part::Job),
+        (told, Part::Metrics),
+    ];
+    let _later = servers;
+    rows.into_iter().filter(|(there, _)| *there).map(|(_, part)| part).collect()
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn files(attached: &[Attached]) -> Vec<File> {
+    let file = |attached: &Attached| File {
+        name: attached.path.clone(),
+        text: attached.text.clone(),
+    };
+    attached.iter().map(file).collect()
+}
+
+fn collector(job: &str, kind: CollectorKind) -> Collector {
+    Collector {
+        job: job.to_owned(),
+        instance: "localhost".to_owned(),
+        labels: BTreeMap::new(),
+        every_ms: ms(EVERY),
+        kind,
+    }
+}
+
+/// Where an instance tells its metrics, if it does.
+fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
+    let service = platform.services.get(&fact.id.service)?;
+    let metrics = service.metrics.as_ref()?;
+    let address = fact.launch.address?;
+    Some(Target {
+        job: fact.id.service.to_string(),
+        instance: fact.id.to_string(),
+        service: fact.id.service.to_string(),
+        place: Place::Tcp(address.to_string()),
+        path: metrics.path.clone(),
+        labels: BTreeMap::from([
+            ("service".to_owned(), fact.id.service.to_string()),
+            ("release".to_owned(), fact.id.release.to_string()),
+        ]),
+        every_ms: ms(metrics.every),
+        timeout_ms: ms(metrics.every).min(10_000),
+        honor_labels: false,
+        honor_timestamps: true,
+        allow_link_local: false,
+    })
+}
+
+/// What the gateway and the control plane tell.
+fn own(state: &State) -> Target {
+    Target {
+        job: "gateway".to_owned(),
+        instance: "gateway".to_owned(),
+        service: "gateway".to_owned(),
+        place: Place::Unix(state.control_socket()),
+        path: "/v1/metrics".to_owned(),
+        labels: BTreeMap::new(),
+        every_ms: ms(EVERY),
+        timeout_ms: 10_000,
+        honor_labels: true,
+        honor_timestamps: true,
+        allow_link_local: false,
+    }
+}
+
+fn process(fact: &InstanceFact) -> Option<Process> {
+    Some(Process {
+        service: fact.id.service.to_string(),
+        instance: fact.id.to_string(),
+        release: fact.id.release.to_string(),
+        pid: i32::try_from(fact.pid?).ok()?,
+    })
+}
