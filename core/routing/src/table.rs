@@ -1,6 +1,8 @@
 //! The table a gateway serves from: immutable, whole, numbered.
 
-use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share};
+use mainstay_atoms::{
+    Chosen, Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -87,26 +89,6 @@ pub struct Split {
     /// goes to the canary; what it answers to a copy reaches nobody.
     #[serde(default)]
     pub mirror: Share,
-}
-
-/// What marks a request as one for the canary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Chosen {
-    /// A field of the head with exactly this value.
-    Header {
-        /// Of the field, in lower case.
-        name: String,
-        /// Of the field.
-        value: String,
-    },
-    /// A cookie with exactly this value.
-    Cookie {
-        /// Of the cookie.
-        name: String,
-        /// Of the cookie.
-        value: String,
-    },
 }
 
 impl Split {

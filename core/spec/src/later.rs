@@ -100,9 +100,7 @@ later! {
     STORE "backup" "backups", "back the data up with the database's own tool";
     STORE "failover" "standby servers", "take the key away";
     STORE "encrypted" "encryption of stores", "put the state folder on an encrypted disk";
-    DEPLOY "blue_green" "blue-green releases", "use `rolling: { surge: 100% }`, which starts all new instances first";
-    DEPLOY "smoke" "smoke tests", "use `ready:`, which every new instance must pass";
-    DEPLOY "abort_if" "verdicts by metrics", "use `ready:`, which every new instance must pass";
+    DEPLOY "abort_if" "verdicts outside of a canary", "write it under `canary` or `blue_green`";
 }
 
 /// The row of a key that later versions have at this place.

@@ -20,6 +20,7 @@ mod budget;
 mod explain;
 mod extend;
 mod faults;
+mod gate;
 mod job;
 mod key;
 mod kind;
@@ -45,9 +46,12 @@ mod tree;
 mod walk;
 
 pub use explain::{Explanation, Origin, explain, place_of};
+pub use gate::{ChecklistItem, Gates};
 pub use job::{Job, Missed, Overlap};
 pub use parse::parse_file;
-pub use platform::{Amount, Canary, GatewayPorts, Injection, Platform, Rolling, Service};
+pub use platform::{
+    Amount, BlueGreen, Canary, GatewayPorts, Injection, Platform, Rolling, Service,
+};
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
 pub use schema::schema;

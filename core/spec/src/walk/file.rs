@@ -40,6 +40,7 @@ pub(crate) fn platform(
     walk.needs(&known);
     walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
+    let gates = walk.gates(&fields);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
@@ -49,6 +50,7 @@ pub(crate) fn platform(
         jobs: jobs?,
         stores: stores?,
         domains: domains?,
+        gates: gates?,
     })
 }
 

@@ -89,6 +89,9 @@ impl Walk<'_> {
             stop: stop.ok()?.unwrap_or_default(),
             deploy: deploy.rolling,
             canary: deploy.canary,
+            blue_green: deploy.blue_green,
+            recreate: deploy.recreate,
+            smoke: deploy.smoke,
             before: deploy.before,
             after: deploy.after,
         })
