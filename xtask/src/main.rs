@@ -21,8 +21,9 @@ cargo xtask TASK
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), deploys, control, upgrade, upgrade-control, footprint,
-           fleet, ledger, signals (beside prometheus), spec, scale, promql, crash (KILLS SEED: kill -9 at random points)";
+  bench    a benchmark: gateway (beside nginx), gateway-trial, shift, deploys, control, upgrade,
+           upgrade-control, footprint, fleet, ledger, signals (beside prometheus), spec, scale, promql,
+           crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -18,6 +18,9 @@ const QUEUE: usize = 256;
 /// How long a control plane that finds everything stopped waits to be told to bring it back.
 const CALLED: Duration = Duration::from_secs(10);
 
+/// How often signals are told what runs.
+const FOLLOW: Duration = Duration::from_secs(1);
+
 /// How often what nothing needs any more is looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 
@@ -31,6 +34,8 @@ pub(crate) struct Office {
     pub(crate) tails: Tails,
     /// The program that this process is about to become.
     pub(crate) leaving: Option<Leaving>,
+    /// When signals were last told what runs.
+    followed: Option<Instant>,
     leases: Leases,
 }
 
@@ -81,6 +86,7 @@ impl Office {
             options,
             tails: Tails::default(),
             leaving: None,
+            followed: None,
             leases,
         }
     }
@@ -92,7 +98,14 @@ impl Office {
 
     fn tick(&mut self) -> Tick {
         match &mut self.standing {
-            Standing::Working { engine, world } => engine.tick(&mut **world),
+            Standing::Working { engine, world } => {
+                let tick = engine.tick(&mut **world);
+                if self.followed.is_none_or(|at| at.elapsed() >= FOLLOW) {
+                    self.followed = Some(Instant::now());
+                    world.follow_signals(engine.serving_record(), engine.history());
+                }
+                tick
+            }
             Standing::Halted { .. } => Tick {
                 again: LOOK,
                 down: false,

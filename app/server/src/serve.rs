@@ -242,8 +242,10 @@ fn leave(office: Office, down: bool) {
     match office.standing {
         Standing::Working { mut world, .. } => {
             if down {
+                world.signals.end();
                 world.gateway.end();
             } else {
+                world.signals.let_go();
                 world.gateway.let_go();
             }
             world.close();

@@ -42,6 +42,7 @@ impl Office {
                 status.attention.extend(blind);
                 status.attention.extend(world.ledger_faults());
                 status.attention.extend(world.gateway.faults());
+                status.attention.extend(world.signals.fault());
                 status
             }
             Standing::Halted { why, history, .. } => {

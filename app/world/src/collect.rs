@@ -3,15 +3,19 @@
 use crate::signals::{Known, KnownRelease};
 use crate::state::State;
 use mainstay_alerting::file::AlertsFile;
+use mainstay_atoms::Server;
 use mainstay_plan::{History, ReleaseRecord, ReleaseState};
 use mainstay_process_io::{InstanceFact, InstanceState};
 use mainstay_signals_io::{
     Collector, CollectorKind, Config, File, Part, Place, Process, Retention, Target,
 };
-use mainstay_spec::{Attached, Platform, Signals};
+use mainstay_spec::{Attached, Platform, Signals, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The administrator of every store.
+const ADMIN: &str = "mainstay_admin";
 
 /// From one reading of what Mainstay itself tells to the next.
 const EVERY: Duration = Duration::from_secs(15);
@@ -24,7 +28,10 @@ pub(crate) fn config(
 ) -> Option<Config> {
     let platform = &record.contents.platform;
     let signals = &platform.signals;
-    let told = platform.services.values().any(|service| service.metrics.is_some());
+    let told = platform
+        .services
+        .values()
+        .any(|service| service.metrics.is_some());
     if !signals.enabled && !told {
         return None;
     }
@@ -32,15 +39,19 @@ pub(crate) fn config(
         let running = facts.iter();
         running.filter(|fact| matches!(fact.state, InstanceState::Running))
     };
-    let mut targets: Vec<Target> = running().filter_map(|fact| target(platform, fact)).collect();
+    let mut targets: Vec<Target> = running()
+        .filter_map(|fact| target(platform, fact))
+        .collect();
     targets.push(own(state));
     let processes = running().filter_map(|fact| process(fact)).collect();
+    let mut collectors = vec![
+        collector("node", "localhost", CollectorKind::Host),
+        collector("process", "localhost", CollectorKind::Processes(processes)),
+    ];
+    collectors.extend(running().filter_map(|fact| server(platform, fact, state)));
     Some(Config {
         targets,
-        collectors: vec![
-            collector("node", CollectorKind::Host),
-            collector("process", CollectorKind::Processes(processes)),
-        ],
+        collectors,
         rules: files(&signals.rules),
         routing: files(&signals.alertmanager).pop(),
         alerts: alerts(signals),
@@ -61,7 +72,11 @@ pub(crate) fn config(
 pub(crate) fn known(record: &ReleaseRecord, history: &History) -> Known {
     let platform = &record.contents.platform;
     let served = |state: &ReleaseState| matches!(state, ReleaseState::Serving | ReleaseState::Kept);
-    let releases = history.releases.values().rev().filter(|made| served(&made.state));
+    let releases = history
+        .releases
+        .values()
+        .rev()
+        .filter(|made| served(&made.state));
     let release = |made: &mainstay_plan::Release| {
         let changed = record.since.iter();
         let changed = changed.filter(|(_, since)| **since == made.release);
@@ -85,17 +100,26 @@ fn alerts(signals: &Signals) -> Option<AlertsFile> {
 
 /// What the platform contains that rules come with.
 fn parts(platform: &Platform, told: bool) -> Vec<Part> {
-    let stores = || platform.stores.values();
-    let servers = |name: &str| stores().any(|store| store.server() == Some(name));
+    let runs = |wanted: fn(Server) -> bool| {
+        let mut servers = platform.stores.values().filter_map(Store::server);
+        servers.any(wanted)
+    };
     let rows = [
+        (
+            runs(|one| matches!(one, Server::Postgres(_))),
+            Part::Postgres,
+        ),
+        (runs(|one| matches!(one, Server::Redis(_))), Part::Redis),
         (true, Part::Host),
         (!platform.domains.is_empty(), Part::Gateway),
         (!platform.services.is_empty(), Part::Service),
         (!platform.jobs.is_empty(), Part::Job),
         (told, Part::Metrics),
     ];
-    let _later = servers;
-    rows.into_iter().filter(|(there, _)| *there).map(|(_, part)| part).collect()
+    rows.into_iter()
+        .filter(|(there, _)| *there)
+        .map(|(_, part)| part)
+        .collect()
 }
 
 fn ms(time: Duration) -> u64 {
@@ -110,14 +134,43 @@ fn files(attached: &[Attached]) -> Vec<File> {
     attached.iter().map(file).collect()
 }
 
-fn collector(job: &str, kind: CollectorKind) -> Collector {
+fn collector(job: &str, instance: &str, kind: CollectorKind) -> Collector {
     Collector {
         job: job.to_owned(),
-        instance: "localhost".to_owned(),
+        instance: instance.to_owned(),
         labels: BTreeMap::new(),
         every_ms: ms(EVERY),
         kind,
     }
+}
+
+/// The server of a store, asked as its administrator: PostgreSQL knows the user of this process, Redis a password.
+fn server(platform: &Platform, fact: &InstanceFact, state: &State) -> Option<Collector> {
+    let name = &fact.id.service;
+    let store = platform.stores.get(name)?;
+    let address = fact.launch.address?;
+    let (job, kind) = match store.server()? {
+        Server::Postgres(_) => {
+            let data = state.stores().join(name.as_str()).join("data");
+            let (data, port) = (data.display(), address.port());
+            let connection =
+                format!("host='{data}' port={port} user={ADMIN} dbname=postgres connect_timeout=5");
+            let kind = CollectorKind::Postgres {
+                connection,
+                password_file: None,
+            };
+            ("postgres", kind)
+        }
+        Server::Redis(_) => {
+            let kind = CollectorKind::Redis {
+                place: Place::Tcp(address.to_string()),
+                user: ADMIN.to_owned(),
+                password_file: Some(state.secrets().join(format!("{name}.{ADMIN}"))),
+            };
+            ("redis", kind)
+        }
+    };
+    Some(collector(job, name.as_str(), kind))
 }
 
 /// Where an instance tells its metrics, if it does.

@@ -10,6 +10,7 @@
 mod answer;
 mod blob;
 mod clock;
+mod collect;
 mod durable;
 mod failpoint;
 mod gateway;
@@ -21,6 +22,7 @@ mod port;
 mod program;
 mod real;
 mod schema;
+mod signals;
 mod state;
 mod store;
 mod succession;
@@ -37,6 +39,7 @@ pub use mainstay_ledger_io::{
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
+pub use mainstay_signals_io::Client as SignalsClient;
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
 pub use open::{Halted, OpenedWorld, WorldFault, check, open, resume};
 pub use program::{
@@ -45,6 +48,7 @@ pub use program::{
 };
 pub use real::RealWorld;
 pub use schema::{SCHEMA, SchemaFault, check as check_schema};
+pub use signals::{SignalsKeeper, signals};
 pub use state::{ANCHORS, INSTALLED, State, is_installed};
 pub use store::Obstacle;
 

@@ -3,8 +3,9 @@
 use crate::blob::Blobs;
 use crate::failpoint::{Failpoints, Point};
 use crate::gateway::Keeper;
+use crate::signals::SignalsKeeper;
 use crate::state::State;
-use crate::{answer, clock, port};
+use crate::{answer, clock, collect, port};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
 use mainstay_faults::chain;
@@ -42,6 +43,9 @@ pub struct RealWorld {
     artifacts: mainstay_process_io::Artifacts,
     /// The gateway, kept alive.
     pub gateway: Keeper,
+    /// The signals process, kept alive where the file asks for metrics.
+    pub signals: SignalsKeeper,
+    state: State,
     pub(crate) stores: Stores,
     pub(crate) secrets: Arc<dyn Secrets>,
     ledger: Ledger,
@@ -80,6 +84,8 @@ impl RealWorld {
             smoker: Smoker::default(),
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
+            signals: SignalsKeeper::start(binary, state),
+            state: state.clone(),
             ledger,
             failpoints: Failpoints::new(state.dir()),
             blobs: Blobs::new(state.plans()),
@@ -143,6 +149,13 @@ impl RealWorld {
 
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// Lets signals collect what runs now, by what serves.
+    pub fn follow_signals(&self, record: Option<&ReleaseRecord>, history: &History) {
+        let Some(record) = record else { return };
+        let config = collect::config(record, &self.facts, &self.state);
+        self.signals.follow(config, collect::known(record, history));
     }
 
     /// The ledger, to be closed at the end.

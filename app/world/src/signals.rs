@@ -28,7 +28,7 @@ const RELEASES: usize = 20;
 
 /// What messages know of the platform, kept beside the process's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub(crate) struct Known {
     /// The platform and environment.
     pub place: String,
     /// Releases that served, the newest first.
@@ -37,7 +37,7 @@ pub struct Known {
 
 /// One release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownRelease {
+pub(crate) struct KnownRelease {
     /// `v42`.
     pub name: String,
     /// The services that it changed.
@@ -185,7 +185,10 @@ impl Watch {
         }
         let wanted = config.clone();
         config.generation = now.generation + 1;
-        let done = self.client.configure(&config).map_err(|fault| fault.to_string());
+        let done = self
+            .client
+            .configure(&config)
+            .map_err(|fault| fault.to_string());
         // What is refused is refused again: it is told, and tried when something else is wanted.
         self.given = Some(wanted);
         done
@@ -236,9 +239,12 @@ pub fn signals(state: &State) -> Result<(), SignalsFault> {
         .name("notify".into())
         .spawn(move || hand_over(&state, &queue))
         .map_err(start)?;
-    mainstay_signals_io::run(&settings, Box::new(move |notification, report| {
-        deliver(&messages, notification, report);
-    }))
+    mainstay_signals_io::run(
+        &settings,
+        Box::new(move |notification, report| {
+            deliver(&messages, notification, report);
+        }),
+    )
 }
 
 fn deliver(
@@ -253,7 +259,14 @@ fn deliver(
         Err(TrySendError::Disconnected(_)) => "nobody hands messages over",
     };
     let why = why.into();
-    report.done(id, Outcome::Failed { why, maybe_accepted: false, wait_ms: None });
+    report.done(
+        id,
+        Outcome::Failed {
+            why,
+            maybe_accepted: false,
+            wait_ms: None,
+        },
+    );
 }
 
 /// Hands messages over, one after the other.
@@ -272,7 +285,9 @@ fn hand_over(state: &State, queue: &Receiver<(Notification, Report)>) {
                 let message = Message::of(&notification, &surroundings(state), At::both(now));
                 notifier.send(&notification, &message).outcome
             }
-            Err(fault) => Outcome::Refused { why: fault.to_string() },
+            Err(fault) => Outcome::Refused {
+                why: fault.to_string(),
+            },
         };
         report.done(notification.id, outcome);
     }

@@ -17,8 +17,8 @@ pub enum Admission {
 /// What one worker knows of the health of one instance from the traffic it sent there.
 ///
 /// A connection that cannot be made ejects at once, the fifth failed answer (5xx) in a row ejects too.
-/// An ejection lasts 1 s, doubling up to 30 s while probes fail. When the time is over, one probe goes
-/// through; its success forgets everything. At most n − 1 of n instances are set aside: whoever picks
+/// An ejection lasts 1 s, doubling up to 30 s while probes fail; what fails meanwhile was begun before and
+/// lengthens nothing. When the time is over, one probe goes through; its success forgets everything. At most n − 1 of n instances are set aside: whoever picks
 /// must take any instance when none is admitted ([`Admission::Ejected`] by all means none is).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outlier {
@@ -44,6 +44,11 @@ impl Outlier {
             (Some(_), Some(since)) if now.since(since) < PROBE => Admission::Ejected,
             (Some(_), _) => Admission::Probe,
         }
+    }
+
+    /// Whether it failed again when it was tried after it had been set aside: not a trouble that passed.
+    pub fn is_confirmed(&self) -> bool {
+        self.ejections > 1
     }
 
     /// It was picked; a probe is under way if it was admitted as one.
@@ -72,6 +77,9 @@ impl Outlier {
     }
 
     fn eject(&mut self, now: Moment) {
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
         let length = BASE.saturating_mul(1 << self.ejections.min(5)).min(LONGEST);
         self.ejections = self.ejections.saturating_add(1);
         self.until = Some(now.after(length));
@@ -94,6 +102,24 @@ mod tests {
         assert_eq!(outlier.admission(Moment(1001)), Admission::Ejected);
         outlier.succeeded();
         assert_eq!(outlier.admission(Moment(1002)), Admission::Open);
+    }
+
+    #[test]
+    fn what_was_under_way_when_it_was_set_aside_lengthens_nothing() {
+        let mut outlier = Outlier::default();
+        for at in [0, 1, 2, 999] {
+            outlier.unreachable(Moment(at));
+            outlier.failed(Moment(at));
+        }
+        assert_eq!(outlier.admission(Moment(1000)), Admission::Probe);
+        assert!(!outlier.is_confirmed());
+        outlier.picked(Moment(1000));
+        outlier.failed(Moment(1001));
+        assert!(outlier.is_confirmed());
+        assert_eq!(outlier.admission(Moment(3000)), Admission::Ejected);
+        assert_eq!(outlier.admission(Moment(3001)), Admission::Probe);
+        outlier.succeeded();
+        assert!(!outlier.is_confirmed());
     }
 
     #[test]

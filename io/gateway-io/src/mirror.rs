@@ -68,7 +68,7 @@ pub(crate) fn send(
         series: upstream.series(label, Asker::Mirror, worker),
         ticket: Ticket::of_copy(&upstream),
         outgoing: Outgoing::new(head(), Upload::Kept(Bytes::new()), bodiless),
-        _seat: seat,
+        seat,
     };
     drop(tokio::task::spawn_local(copy.run()));
 }
@@ -79,7 +79,7 @@ struct Mirrored {
     ticket: Ticket,
     series: Arc<Series>,
     outgoing: Outgoing,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Mirrored {
@@ -100,6 +100,8 @@ impl Mirrored {
         if status.is_server_error() {
             upstream.traffic.failures.add(1);
         }
+        // Whoever sees it counted sees that it is over.
+        drop((self.ticket, self.seat));
         self.series.record(status.as_u16(), begun.elapsed());
     }
 

@@ -57,8 +57,9 @@ impl Pool {
     }
 
     /// Picks an instance that has not left and was not tried; one set aside only when no other is left. A side
-    /// whose turn it is and of which nobody is admitted leaves the request to the others; that counts as a failed
-    /// attempt of it, so that a release that is set aside is not judged by silence.
+    /// whose turn it is and of which nobody is admitted leaves the request to the others. Once it has failed again
+    /// when it was tried, that counts as a failed attempt of it: a release that is set aside is not judged by silence,
+    /// nor by a trouble that passed.
     pub(crate) fn pick(
         &self,
         worker: &Worker,
@@ -93,15 +94,18 @@ impl Pool {
         let found = order.iter().find_map(admitted);
         let picked = found.or_else(|| order.iter().find_map(anyone))?;
         if tried.is_empty() && !of(side)(&picked) {
-            let missed = self
-                .members
-                .iter()
-                .find(|one| of(side)(one) && !one.has_left());
-            if let Some(missed) = missed {
-                missed.traffic.failures.add(1);
-            }
+            self.miss(of(side));
         }
         Some(picked)
+    }
+
+    /// A request of theirs went to others.
+    fn miss(&self, ours: impl Fn(&Upstream) -> bool) {
+        let failing =
+            |one: &&Rc<Upstream>| ours(one) && !one.has_left() && one.outlier().is_confirmed();
+        if let Some(missed) = self.members.iter().find(failing) {
+            missed.traffic.failures.add(1);
+        }
     }
 
     fn pick_of(

@@ -198,7 +198,8 @@ pub struct InstanceStatus {
     /// Requests of clients sent to it so far.
     pub requests: u64,
     /// Attempts that failed so far, copies among them: no connection, no answer, or a 5xx; and while it and all others
-    /// of its side of a trial were set aside, requests of that side that went to the others.
+    /// of its side of a trial were set aside, and it had failed again since, requests of that side that went to the
+    /// others.
     pub failures: u64,
 }
 

@@ -34,8 +34,8 @@ mod wire;
 
 pub use client::{Client, ClientFault, Reading};
 pub use config::{
-    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process, Protocol,
-    Remote, Retention, Target, Token,
+    Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process,
+    Protocol, Remote, Retention, Target, Token,
 };
 pub use process::{Settings, SignalsFault, run};
 pub use rules::{Deliver, Report};

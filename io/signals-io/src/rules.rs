@@ -2,9 +2,9 @@
 
 use crate::clock;
 use crate::config::{Config, File, Limits, Part};
-use mainstay_alerting::ready::{Need, Parts, Presets, ready};
 use crate::query;
 use crate::store::{Live, MOVED, Store, View};
+use mainstay_alerting::ready::{Need, Parts, Presets, ready};
 use mainstay_alerting::{
     At, Clocks, Element, FileFault, Group, Notice, Notification, Outcome, Outside, Query, Router,
     Routing, Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager, read_rules,

@@ -14,7 +14,7 @@ pub(crate) const BIG: usize = 20_000_000;
 const TWICE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntwice";
 
 /// Paths: `/slow` waits for [`Instance::release`]; `/die` closes without an answer, `/die-once` only the
-/// first time; `/500` fails; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
+/// first time; `/500` fails, `/500-at-first` five times; `/ws` grants an upgrade and echoes; `/events` sends one event and waits;
 /// `/half` breaks off its answer; `/chunks` and `/to-the-end` have no length; `/big` is [`BIG`]; `/two-lengths` has two; `/leave` closes
 /// behind its answer, and does not say so;
 /// `/interim` hints first; `/twice` answers twice at once; `/early` answers 413 at the head of a request and
@@ -144,6 +144,9 @@ impl Shared {
             }
             "/die" => None,
             "/die-once" if self.deaths.fetch_add(1, SeqCst) == 0 => None,
+            "/500-at-first" if self.deaths.fetch_add(1, SeqCst) < 5 => {
+                self.say(stream, "500 Internal Server Error")
+            }
             "/500" => self.say(stream, "500 Internal Server Error"),
             "/half" => {
                 stream
