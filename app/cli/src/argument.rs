@@ -132,6 +132,29 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: Option<JobAction>,
     },
+    /// Ask the metrics in PromQL
+    Query {
+        /// Such as `sum by (service) (rate(gateway_requests_total[5m]))`
+        query: String,
+        /// Over so much time until now, drawn as a plot
+        #[arg(long, value_name = "DURATION")]
+        range: Option<String>,
+    },
+    /// Alerts: what fires; silence, rules, a test message
+    Alerts {
+        #[command(subcommand)]
+        action: Option<AlertsAction>,
+    },
+    /// The signals process: its address for other tools, its data
+    Signals {
+        #[command(subcommand)]
+        action: SignalsAction,
+    },
+    /// Run rule tests in the form of promtool
+    Test {
+        #[command(subcommand)]
+        action: TestAction,
+    },
     /// Give or list secrets, such as the address of a store that somebody else runs
     Secret {
         #[command(subcommand)]
@@ -251,6 +274,52 @@ pub(crate) enum TokenAction {
     Revoke {
         /// The name
         name: String,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AlertsAction {
+    /// Tell nobody of an alert for a while
+    Silence {
+        /// The alert's name
+        alert: String,
+        /// How long, such as `2h`
+        lasts: String,
+        /// Why, for those who look
+        #[arg(long)]
+        why: String,
+    },
+    /// End a silence
+    Unsilence {
+        /// Its id, as `alerts` shows it
+        id: String,
+    },
+    /// Rules that come with Mainstay: which run here, and what each answers
+    Rules,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum SignalsAction {
+    /// An address with a token that reads for fifteen minutes, for promtool and its like
+    Url,
+    /// All samples in the text format
+    Export {
+        /// Which series
+        #[arg(default_value = "{__name__=~\".+\"}")]
+        matcher: String,
+    },
+    /// Run the process (started by the control plane)
+    #[command(hide = true)]
+    Serve,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TestAction {
+    /// Rule tests: `tests`, `rule_files`, `input_series`
+    Rules {
+        /// Files of tests
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
 }
 

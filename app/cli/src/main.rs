@@ -5,6 +5,7 @@
 //! and an exit code. Data goes to stdout, talk to stderr. A file of `command/` is one command.
 
 mod argument;
+mod attach;
 mod client;
 mod command;
 mod context;
@@ -15,7 +16,7 @@ mod prepare;
 mod show;
 mod terminal;
 
-use argument::{Arguments, Command};
+use argument::{Arguments, Command, TestAction};
 use clap::Parser as _;
 use failure::Failure;
 use mainstay_faults::Exit;
@@ -96,6 +97,12 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Ledger { action } => command::ledger::run(arguments, &action),
         Command::Doctor => command::doctor::run(arguments),
         Command::Jobs { action } => command::jobs::run(arguments, action.as_ref()),
+        Command::Query { query, range } => command::query::run(arguments, &query, range.as_deref()),
+        Command::Alerts { action } => command::alerts::run(arguments, action.as_ref()),
+        Command::Signals { action } => command::signals::run(arguments, &action),
+        Command::Test {
+            action: TestAction::Rules { files },
+        } => command::test::rules(arguments, &files),
         Command::Secret { action } => command::secret::run(arguments, &action),
         Command::Down { delete_data } => command::down::run(arguments, delete_data.as_deref()),
         Command::Install { dry_run, root } => {

@@ -1,6 +1,7 @@
 //! From a checked file to contents that can be shipped: `build` is run, artifacts are stored.
 
 use crate::argument::Arguments;
+use crate::attach::attach;
 use crate::context::{self, Place, PlatformFile};
 use crate::failure::Failure;
 use crate::terminal;
@@ -59,6 +60,7 @@ pub(crate) fn prepare_with(
         artifacts.insert(program.name.clone(), digest);
     }
     let mut platform = resolved.platform.clone();
+    attach(&file, &resolved, &mut platform)?;
     for service in platform.services.values_mut() {
         service.build = None;
     }

@@ -11,6 +11,7 @@ use mainstay_signals_io::{
 };
 use mainstay_spec::{Attached, Platform, Signals, Store};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub(crate) fn config(
     Some(Config {
         targets,
         collectors,
+        listen: signals.port.map(|port| (Ipv4Addr::LOCALHOST, port).into()),
         rules: files(&signals.rules),
         routing: files(&signals.alertmanager).pop(),
         alerts: alerts(signals),

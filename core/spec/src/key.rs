@@ -560,6 +560,9 @@ keys! {
         keep: Option<Span<HOUR, {3650 * DAY}>>, default "15d", example "30d";
         /// Most bytes of samples on disk; the oldest go first.
         disk: Option<Size>, default "2Gi", example "10Gi";
+        /// Port on loopback under which other tools ask for metrics, with a token; `mainstay signals url` says
+        /// how. Without one only the local user asks, by a unix socket.
+        port: Option<Whole<1, 65535>>, default "(none)", example "9090";
         /// Files of rules in the form of Prometheus, relative to the file's folder.
         rules: Option<Paths>, default "[]", example "[rules.yml]";
         /// A configuration of Alertmanager whose routes and receivers hold, instead of `alerts`.

@@ -22,6 +22,8 @@ pub struct Signals {
     pub keep: Duration,
     /// Most bytes of samples on disk.
     pub disk: Bytes,
+    /// Port on loopback under which other tools ask.
+    pub port: Option<u16>,
     /// Files of rules in the form of Prometheus.
     pub rules: Vec<Attached>,
     /// Configurations of Alertmanager; at most one.
@@ -45,6 +47,7 @@ impl Default for Signals {
             enabled: false,
             keep: Duration::from_hours(15 * 24),
             disk: Bytes(2 << 30),
+            port: None,
             rules: vec![],
             alertmanager: vec![],
             alerts: None,

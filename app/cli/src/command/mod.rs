@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod alerts;
 pub(crate) mod apply;
 pub(crate) mod approve;
 pub(crate) mod check;
@@ -18,13 +19,16 @@ pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod plan;
+pub(crate) mod query;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod signals;
 pub(crate) mod status;
 pub(crate) mod steer;
+pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod upgrade;

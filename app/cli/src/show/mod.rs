@@ -2,6 +2,7 @@
 
 pub(crate) mod ledger;
 pub(crate) mod plan;
+pub(crate) mod plot;
 pub(crate) mod progress;
 pub(crate) mod status;
 pub(crate) mod table;

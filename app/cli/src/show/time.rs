@@ -52,6 +52,16 @@ pub(crate) fn lasted(milliseconds: u64) -> String {
     }
 }
 
+/// The time of day of a moment in seconds since 1970, to the minute.
+pub(crate) fn of_day(seconds: f64) -> String {
+    let duration = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(0);
+    timestamp(milliseconds)
+        .to_zoned(TimeZone::system())
+        .strftime("%H:%M")
+        .to_string()
+}
+
 /// The time of day, to the millisecond.
 pub(crate) fn clock(milliseconds: u64) -> String {
     timestamp(milliseconds)

@@ -115,7 +115,7 @@ impl Walk<'_> {
         }
     }
 
-    fn port(&mut self, field: &Field<'_, '_>) -> Option<u16> {
+    pub(super) fn port(&mut self, field: &Field<'_, '_>) -> Option<u16> {
         u16::try_from(self.whole(field)?).ok()
     }
 

@@ -54,12 +54,14 @@ impl Walk<'_> {
         let enabled = self.optional(&inner, "enabled", Self::boolean);
         let keep = self.optional(&inner, "keep", Self::duration);
         let disk = self.optional(&inner, "disk", Self::bytes);
+        let port = self.optional(&inner, "port", Self::port);
         let rules = self.optional(&inner, "rules", Self::attached);
         let alertmanager = self.optional(&inner, "alertmanager", Self::attached);
         let signals = Signals {
             enabled: enabled.ok()?.unwrap_or(true),
             keep: keep.ok()?.unwrap_or(usual.keep),
             disk: disk.ok()?.unwrap_or(usual.disk),
+            port: port.ok()?,
             rules: rules.ok()?.unwrap_or_default(),
             alertmanager: alertmanager.ok()?.unwrap_or_default(),
             alerts: alerts.ok()?,

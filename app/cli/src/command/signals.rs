@@ -1,0 +1,111 @@
+//! `signals url`, `signals export`, and the process itself.
+
+use crate::argument::{Arguments, SignalsAction};
+use crate::failure::Failure;
+use crate::{context, terminal};
+use mainstay_faults::{Exit, chain};
+use mainstay_world::SignalsClient;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Longest wait for an answer: a query has half a minute.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+pub(crate) fn run(arguments: &Arguments, action: &SignalsAction) -> Result<Exit, Failure> {
+    match action {
+        SignalsAction::Serve => {
+            let state = context::place(arguments)?.state();
+            mainstay_world::signals(&state)
+                .map_err(|fault| Failure::operator("signals", chain(&fault)))?;
+            Ok(Exit::Done)
+        }
+        SignalsAction::Url => url(arguments),
+        SignalsAction::Export { matcher } => {
+            let client = client(arguments)?;
+            let path = format!("/v1/export?match[]={}", encoded(matcher));
+            let (status, body) = asked(&client, "GET", &path, &[])?;
+            if status != 200 {
+                return Err(refused(&body));
+            }
+            terminal::say_out(&String::from_utf8_lossy(&body));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn url(arguments: &Arguments) -> Result<Exit, Failure> {
+    let client = client(arguments)?;
+    let config: Value = ask(&client, "GET", "/v1/config", &[])?;
+    let Some(address) = config["listen"].as_str() else {
+        let message = "signals listens on its unix socket alone";
+        return Err(Failure::you("signals", message)
+            .hint("give it a port: `signals: { port: 9090 }`, and deploy"));
+    };
+    let lent: Value = ask(&client, "POST", "/v1/token", &[])?;
+    let token = lent["token"].as_str().unwrap_or_default();
+    let url = format!("http://token:{token}@{address}");
+    if arguments.json {
+        terminal::json(&serde_json::json!({ "url": url, "lasts_s": 900 }));
+    } else {
+        terminal::say_out(&url);
+    }
+    Ok(Exit::Done)
+}
+
+/// The way to the signals process of this place.
+pub(crate) fn client(arguments: &Arguments) -> Result<SignalsClient, Failure> {
+    let place = context::place(arguments)?;
+    Ok(SignalsClient::new(
+        &place.state().signals_socket(),
+        PATIENCE,
+    ))
+}
+
+fn asked(
+    client: &SignalsClient,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<(u16, Vec<u8>), Failure> {
+    client.ask(method, path, body).map_err(|fault| {
+        Failure::operator("signals", fault.to_string()).hint(
+            "metrics are collected once the file says `signals: {}` and a release with it serves; \
+             `mainstay status` says how it stands",
+        )
+    })
+}
+
+fn refused(body: &[u8]) -> Failure {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let why = answer["error"]
+        .as_str()
+        .unwrap_or("it failed without a reason");
+    Failure::you("signals", why.to_owned())
+}
+
+/// One question; what the answer holds.
+pub(crate) fn ask(
+    client: &SignalsClient,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Value, Failure> {
+    let (status, bytes) = asked(client, method, path, body)?;
+    if status != 200 {
+        return Err(refused(&bytes));
+    }
+    serde_json::from_slice(&bytes).map_err(|fault| {
+        Failure::operator("signals", format!("its answer cannot be read: {fault}"))
+    })
+}
+
+/// As part of a query string.
+pub(crate) fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
