@@ -63,13 +63,15 @@ impl Store {
         let mut live = self.live();
         live.ready()?;
         let groups = live.head.group_ids();
-        let Some((first_ms, last_ms)) = live.head.span() else {
+        let Some((_, last_ms)) = live.head.span() else {
             return Ok(());
         };
         if now_ms < last_ms - BACK_MS {
             return live.freeze(i64::MIN);
         }
-        let end_ms = (first_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS;
+        // By when it was opened, not by its samples: others may send old ones.
+        let opened_ms = *live.opened_ms.get_or_insert(now_ms);
+        let end_ms = (opened_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS;
         live.closing = now_ms >= end_ms;
         let due: Vec<GroupId> = groups
             .into_iter()
@@ -235,6 +237,7 @@ impl Live {
         }
         self.epoch = next;
         self.closing = false;
+        self.opened_ms = None;
         Ok(())
     }
 }

@@ -100,6 +100,7 @@ fn live(folder: &Path, bounds: Bounds) -> io::Result<Live> {
         counts: Counts::default(),
         bounds,
         closing: false,
+        opened_ms: None,
     })
 }
 
