@@ -273,7 +273,7 @@ fn old_samples_of_senders_neither_close_windows_nor_hold_the_journal() {
     let store = open(folder.path());
     let now = BEGIN + HOUR;
     store.keep(now, true).unwrap();
-    let mut send = |at_ms: i64| {
+    let send = |at_ms: i64| {
         let mut live = store.live();
         let target = live.target("pushed", "pushed");
         let seat = live.seat(target, &labels(1), true).unwrap();
