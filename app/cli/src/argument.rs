@@ -81,6 +81,21 @@ pub(crate) enum Command {
     Pause,
     /// Let the release on trial go on
     Resume,
+    /// Agree to what the release that waits contains; without a release, show it
+    Approve {
+        /// Which, such as `v42`
+        release: Option<ReleaseNumber>,
+    },
+    /// The checklist of the release that waits: show it, answer it
+    Checklist {
+        #[command(subcommand)]
+        action: Option<ChecklistAction>,
+    },
+    /// Tokens: names under which people and machines may act
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
     /// Ship the last failed or aborted release again
     Retry,
     /// Show or lift holds on releases that were taken back
@@ -89,7 +104,11 @@ pub(crate) enum Command {
         action: HoldAction,
     },
     /// How the platform stands
-    Status,
+    Status {
+        /// Go on looking: redrawn on a terminal, a line a change in a pipe, until Ctrl-C
+        #[arg(short, long)]
+        watch: bool,
+    },
     /// Why a service or an instance is as it is
     Why {
         /// A service or an instance, such as `web` or `web.v42.1`; else the whole
@@ -203,6 +222,36 @@ pub(crate) enum SecretAction {
     },
     /// Names of what is kept; never the values
     List,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ChecklistAction {
+    /// Say that an item is fine
+    Tick {
+        /// Which
+        item: String,
+    },
+    /// Run the commands that answer items
+    Run {
+        /// Only this one
+        item: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a token, shown this once; whoever shows it in `MAINSTAY_TOKEN` acts under the name
+    Make {
+        /// The name
+        name: String,
+    },
+    /// Names of the tokens
+    List,
+    /// Let nobody act under a name any longer
+    Revoke {
+        /// The name
+        name: String,
+    },
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -209,9 +209,12 @@ async fn exchange(
         .await
         .map_err(text)?;
     let connection = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
+    let mut request = Request::builder().method(method).uri(path);
+    // Read where it is used, and nowhere else: it is a secret.
+    if let Ok(token) = std::env::var("MAINSTAY_TOKEN") {
+        request = request.header("authorization", format!("Bearer {}", token.trim()));
+    }
+    let request = request
         .header("host", "mainstay")
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)))

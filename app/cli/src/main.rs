@@ -77,9 +77,13 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         Command::Pause => command::steer::order(arguments, "pause", &()),
         Command::Resume => command::steer::order(arguments, "resume", &()),
+        Command::Approve { release } => command::approve::run(arguments, release),
+        Command::Checklist { action } => command::checklist::run(arguments, action.as_ref()),
+        Command::Token { action } => command::token::run(arguments, &action),
         Command::Retry => command::steer::retry(arguments),
         Command::Hold { action } => command::hold::run(arguments, &action),
-        Command::Status => command::status::run(arguments),
+        Command::Status { watch: true } => command::status::watch(arguments),
+        Command::Status { watch: false } => command::status::run(arguments),
         Command::Why { subject } => command::why::run(arguments, subject.as_deref()),
         Command::History => command::history::run(arguments),
         Command::Logs {

@@ -50,6 +50,22 @@ pub(crate) fn draw(text: &str) {
     );
 }
 
+/// Draws lines over the `drawn` ones that stand there; how many stand there now.
+pub(crate) fn redraw(text: &str, drawn: usize) -> usize {
+    let cut = |line: &str| line.chars().take(100).collect::<String>();
+    let body: Vec<String> = text
+        .lines()
+        .map(|line| format!("\u{1b}[2K{}\n", cut(line)))
+        .collect();
+    let up = if drawn > 0 {
+        format!("\u{1b}[{drawn}A")
+    } else {
+        String::new()
+    };
+    draw(&format!("{up}{}\u{1b}[J", body.concat()));
+    body.len()
+}
+
 /// A line that somebody types as the answer; none where nobody can be asked.
 pub(crate) fn ask(question: &str) -> Option<String> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {

@@ -11,8 +11,9 @@ use mainstay_atoms::{
 };
 use mainstay_plan::{
     Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, Target, Wait, check, decide,
+    ReleaseRecord, ReleaseState, Target, Wait, check, decide,
 };
+use mainstay_rollout::gate::Gate;
 use std::time::Duration;
 
 /// How soon to look again while something moves, and while nothing does.
@@ -108,11 +109,10 @@ impl Engine {
         let moving = record(history.moving, world)?.zip(history.moving);
         let moving = moving.map(|(record, release)| {
             let made = &history.releases[&release];
-            let pace = if made.of.is_some() {
-                Pace::AtOnce
-            } else {
-                Pace::Rolling
-            };
+            // What once served comes back at once; what failed and is tried again earns its place as before.
+            let of = made.of.and_then(|of| history.releases.get(&of));
+            let back = of.is_some_and(|of| !matches!(of.state, ReleaseState::Ended { .. }));
+            let pace = if back { Pace::AtOnce } else { Pace::Rolling };
             Moving {
                 release,
                 record,
@@ -219,7 +219,10 @@ impl Engine {
             return Ok(self.waits.iter().any(|(wait, _)| {
                 !matches!(
                     wait,
-                    Wait::Restart { .. } | Wait::Frozen { .. } | Wait::Trial { .. }
+                    Wait::Restart { .. }
+                        | Wait::Frozen { .. }
+                        | Wait::Trial { .. }
+                        | Wait::Gate { .. }
                 )
             }));
         }
@@ -249,7 +252,7 @@ impl Engine {
         let moving = self.moving.take();
         let plan = match &moving {
             _ if self.history.down => self.plan(None, Purpose::Down, &Actor::itself(), world),
-            Some(ship) => match self.plan_moving(ship, world) {
+            Some(ship) => match self.next_of(ship, world) {
                 Ok(Some(plan)) => plan,
                 Ok(None) => return Ok(true),
                 Err(fault) => {
@@ -267,7 +270,9 @@ impl Engine {
             return Ok(false);
         }
         let by = plan.by.clone();
-        let record = self.moving.as_ref().map(|moving| moving.record.clone());
+        let moving = self.moving.as_ref();
+        let moving = moving.filter(|moving| plan.release == Some(moving.release));
+        let record = moving.map(|moving| moving.record.clone());
         let record = record.or_else(|| self.serving.clone());
         let notes = self.notes(&plan, record.as_ref(), world);
         if notes.is_empty() {
@@ -276,6 +281,21 @@ impl Engine {
         }
         self.refused(&plan, &notes, world)?;
         Ok(false)
+    }
+
+    /// The next plan of the release that moves, or of what serves while that one waits at its gates.
+    fn next_of(
+        &mut self,
+        moving: &Moving,
+        world: &mut impl World,
+    ) -> Result<Option<Plan>, RecordFault> {
+        let (_, wall) = world.now();
+        match self.gate(moving, wall) {
+            Gate::Shut(missing) if !self.history.begun => {
+                Ok(Some(self.at_gate(moving, &missing, world)))
+            }
+            gate => self.plan_moving(moving, &gate, world),
+        }
     }
 
     fn heal(&mut self, world: &mut impl World) -> Plan {
@@ -346,7 +366,8 @@ impl Engine {
             }],
             now,
         );
-        if let (Some(release), Some(_)) = (plan.release, &self.moving) {
+        let moving = self.moving.as_ref().map(|moving| moving.release);
+        if let Some(release) = plan.release.filter(|release| moving == Some(*release)) {
             let end = ReleaseEnd::Failed { why: seen.clone() };
             self.record(world, &plan.by, vec![Event::ReleaseEnded { release, end }])?;
             let failure = Failure::Effect {

@@ -11,19 +11,26 @@
 
 mod answer;
 mod engine;
+mod flip;
+mod gate;
 mod job;
 mod lease;
 mod look;
+mod measure;
 mod order;
 mod progress;
 mod request;
 mod trial;
+mod view;
 mod wait;
 mod world;
 
 pub use answer::Phase;
 pub use engine::{Engine, StartFault, Tick};
+pub use gate::{AtGate, ItemRow};
 pub use lease::{Lease, LeaseFault, Leases, TERM};
+pub use measure::MetricView;
 pub use progress::{Happening, Progress};
 pub use request::{Refusal, Ship, Shipped};
+pub use view::TrialView;
 pub use world::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};

@@ -6,6 +6,7 @@ use mainstay_atoms::{Actor, Digest, Generation, PlanId, ReleaseNumber, ServiceNa
 use mainstay_plan::{
     Contents, Event, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd, ReleaseRecord, ReleaseState,
 };
+use mainstay_rollout::gate::{Gate, Rejected};
 use serde::{Deserialize, Serialize};
 
 /// Contents to be released.
@@ -78,6 +79,54 @@ pub enum Refusal {
     NoTrial {
         /// The release that moves.
         release: ReleaseNumber,
+    },
+    /// The release that moves is another, or contains something else than what was shown.
+    #[error("{asked} as it was shown is not what waits; {moving} does")]
+    OtherRecord {
+        /// What was asked for.
+        asked: ReleaseNumber,
+        /// The release that moves.
+        moving: ReleaseNumber,
+    },
+    /// The release has passed its gates.
+    #[error("{release} has passed its gates")]
+    Begun {
+        /// Which.
+        release: ReleaseNumber,
+    },
+    /// The environment asks for no approvals.
+    #[error("{release} needs no approvals")]
+    NoApprovals {
+        /// Which.
+        release: ReleaseNumber,
+    },
+    /// The approval would not count.
+    #[error("an approval of {by} does not count: {by} {why}")]
+    NotCounted {
+        /// Who gave it.
+        by: Actor,
+        /// Why.
+        why: Rejected,
+    },
+    /// No such item.
+    #[error("the checklist has no item `{item}`")]
+    UnknownItem {
+        /// What was asked for.
+        item: String,
+        /// The items that it has.
+        known: Vec<String>,
+    },
+    /// A saved plan would go round the gates.
+    #[error("the release may not begin yet: {missing}")]
+    Gate {
+        /// What is missing.
+        missing: String,
+    },
+    /// No such token.
+    #[error("there is no token `{name}`")]
+    NoToken {
+        /// What was asked for.
+        name: String,
     },
     /// There is nothing to go back to.
     #[error("there is no earlier release that served other contents")]
@@ -422,10 +471,36 @@ impl Engine {
         if !notes.is_empty() {
             return Err(Refusal::Unsound(notes));
         }
+        let missing = self.gate_before(number, &record, by, world);
+        if !missing.is_empty() {
+            let missing = missing.join("; ");
+            return Err(Refusal::Gate { missing });
+        }
         let reason = format!("saved plan {}", plan.id());
         let shipped = self.release(Making::rolling(record.contents, None, reason), by, world)?;
         self.begin_plan(plan, by, world).map_err(Refusal::Record)?;
         Ok(shipped)
+    }
+
+    /// What a release that is about to be made would wait for.
+    fn gate_before(
+        &self,
+        release: ReleaseNumber,
+        record: &ReleaseRecord,
+        by: &Actor,
+        world: &impl World,
+    ) -> Vec<String> {
+        let moving = crate::engine::Moving {
+            release,
+            record: record.clone(),
+            pace: Pace::Rolling,
+            by: by.clone(),
+        };
+        let (_, now) = world.now();
+        match self.gate_fresh(&moving, now) {
+            Gate::Open => vec![],
+            Gate::Shut(missing) => missing.iter().map(|one| one.tell(now)).collect(),
+        }
     }
 
     fn still_fits(&self, plan: &Plan, contents: &Contents) -> Result<(), Refusal> {

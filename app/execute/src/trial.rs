@@ -1,6 +1,7 @@
-//! Releases on trial: what the gateway counted becomes a verdict, and the verdict the next share.
+//! Releases on trial: each look takes them further, and says what is wanted of their services.
 
 use crate::engine::{Engine, Moving};
+use crate::measure::Judging;
 use crate::request::Refusal;
 use crate::world::{Evidence, RecordFault, World};
 use mainstay_atoms::{Actor, Fact, InstanceId, Moment, ReleaseNumber, ServiceName, Share};
@@ -8,30 +9,35 @@ use mainstay_plan::{
     Event, Failure, Goal, Pace, Plan, Purpose, ReleaseEnd, ReleaseRecord, Target, Trial, Wait,
 };
 use mainstay_rollout::canary::{self, Act, Attempt, Count, Order, Phase, Served, Side, State};
-use mainstay_rollout::{
-    Baseline, Board, Held, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict, Weights,
-};
-use mainstay_spec::Canary;
+use mainstay_rollout::gate::Gate;
+use mainstay_rollout::{Baseline, Condition, Held, Verdict, Weights, blue_green};
+use mainstay_routing::Split;
+use mainstay_spec::{BlueGreen, Canary};
+use mainstay_workload::Instance;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What is known of trials beside what the ledger holds: how long each step held, and the evidence so far.
 #[derive(Default)]
 pub(crate) struct Trials {
     states: BTreeMap<ServiceName, State>,
-    judging: BTreeMap<ServiceName, Judging>,
+    pub(crate) flips: BTreeMap<ServiceName, blue_green::State>,
+    pub(crate) judging: BTreeMap<ServiceName, Judging>,
 }
 
-/// One step's metrics.
-struct Judging {
-    attempt: Attempt,
-    rules: RunRules,
-    run: Run,
-    began: Moment,
-    /// What was counted at the last look.
-    last: Board,
-    /// What came since the step began: of the canary, and of what it is compared with.
-    own: Tally,
-    beside: Tally,
+impl Trials {
+    /// The state of a canary.
+    pub(crate) fn state(&self, name: &ServiceName) -> Option<&State> {
+        self.states.get(name)
+    }
+}
+
+/// What a look at the trials is made with.
+pub(crate) struct Look<'a> {
+    /// What was ordered since one last moved.
+    pub(crate) orders: &'a [Order],
+    /// Nothing goes on for now.
+    pub(crate) frozen: bool,
 }
 
 /// What a look at the trials came to.
@@ -43,19 +49,48 @@ enum Looked {
 }
 
 /// A service on trial.
-struct Subject<'a> {
-    name: &'a ServiceName,
-    canary: &'a Canary,
+pub(crate) struct Subject<'a> {
+    pub(crate) name: &'a ServiceName,
+    pub(crate) way: Way<'a>,
     /// The release of its new instances, and of those that serve.
-    new: ReleaseNumber,
-    old: ReleaseNumber,
+    pub(crate) new: ReleaseNumber,
+    pub(crate) old: ReleaseNumber,
     /// How many there are of each, in whole.
-    replicas: u32,
+    pub(crate) replicas: u32,
     old_replicas: u32,
+    /// How long instances may take to become ready.
+    pub(crate) deadline: Duration,
+}
+
+/// How a service is on trial.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// Step by step.
+    Canary(&'a Canary),
+    /// At once.
+    BlueGreen(&'a BlueGreen),
+}
+
+/// How a trial stands after a look.
+pub(crate) struct Stand {
+    /// What is wanted of the service.
+    pub(crate) goal: Goal,
+    /// Why the release goes back, if it does.
+    pub(crate) worse: Option<String>,
+    /// It was judged good.
+    pub(crate) done: bool,
 }
 
 impl Subject<'_> {
-    fn is_new(&self, id: &InstanceId) -> bool {
+    /// Its conditions, how often they are measured, and the fewest requests that say anything.
+    pub(crate) fn judged_by(&self) -> (&[Condition], Duration, u64) {
+        match self.way {
+            Way::Canary(way) => (&way.abort_if, way.every, way.least),
+            Way::BlueGreen(way) => (&way.abort_if, way.every, way.least),
+        }
+    }
+
+    pub(crate) fn is_new(&self, id: &InstanceId) -> bool {
         id.service == *self.name && id.release == self.new
     }
 
@@ -65,42 +100,25 @@ impl Subject<'_> {
     }
 
     /// What the canary is compared with.
-    fn is_compared(&self, id: &InstanceId) -> bool {
+    pub(crate) fn is_compared(&self, id: &InstanceId) -> bool {
+        let Way::Canary(way) = self.way else {
+            return false;
+        };
         let old = id.service == *self.name && id.release == self.old;
-        old && (id.ordinal > self.old_replicas) == (self.canary.baseline == Baseline::SameAge)
+        old && (id.ordinal > self.old_replicas) == (way.baseline == Baseline::SameAge)
     }
 
-    fn wanted(&self, moving: &Moving) -> canary::Wanted {
-        let services = &moving.record.contents.platform.services;
-        let deadline = services
-            .get(self.name)
-            .map(|service| service.deploy.deadline);
+    fn wanted(&self, way: &Canary) -> canary::Wanted {
         canary::Wanted {
-            release: moving.release,
+            release: self.new,
             stable: Some(self.old),
             instances: self.replicas,
-            stages: self.canary.steps.clone(),
-            baseline: self.canary.baseline,
-            patience: self.canary.patience,
-            bake: self.canary.bake,
-            deadline: deadline.unwrap_or_default(),
+            stages: way.steps.clone(),
+            baseline: way.baseline,
+            patience: way.patience,
+            bake: way.bake,
+            deadline: self.deadline,
         }
-    }
-
-    fn rules(&self) -> RunRules {
-        let rule = |condition: &mainstay_rollout::Condition| {
-            let judged = Judged {
-                abort_if: Some(condition.clone()),
-                pass_if: None,
-            };
-            let mut rules = MetricRules::new(judged);
-            rules.interval = Some(self.canary.every);
-            if condition.metric.by_request() {
-                rules.min_samples = self.canary.least;
-            }
-            (condition.to_string(), rules)
-        };
-        self.canary.abort_if.iter().map(rule).collect()
     }
 }
 
@@ -112,17 +130,19 @@ fn subjects<'a>(
 ) -> Vec<Subject<'a>> {
     let services = record.contents.platform.services.iter();
     let subject = |(name, service): (&'a ServiceName, &'a mainstay_spec::Service)| {
-        let canary = service.canary.as_ref()?;
+        let canary = service.canary.as_ref().map(Way::Canary);
+        let way = canary.or_else(|| service.blue_green.as_ref().map(Way::BlueGreen))?;
         let before = serving.contents.platform.services.get(name)?;
         let changes = record.since.get(name) == Some(&release);
         let shared = before.port.is_some() && before.replicas > 0 && service.replicas > 0;
         (changes && shared).then(|| Subject {
             name,
-            canary,
+            way,
             new: release,
             old: serving.since.get(name).copied().unwrap_or(stable),
             replicas: service.replicas,
             old_replicas: before.replicas,
+            deadline: service.deploy.deadline,
         })
     };
     services.filter_map(subject).collect()
@@ -133,10 +153,11 @@ impl Engine {
     pub(crate) fn plan_moving(
         &mut self,
         moving: &Moving,
+        gate: &Gate,
         world: &mut impl World,
     ) -> Result<Option<Plan>, RecordFault> {
         let (goals, waits) = if moving.pace == Pace::Rolling {
-            match self.judge_trials(moving, world)? {
+            match self.judge_trials(moving, gate, world)? {
                 Looked::Goals(goals, waits) => (goals, waits),
                 Looked::Failed => return Ok(None),
             }
@@ -183,6 +204,7 @@ impl Engine {
     fn judge_trials(
         &mut self,
         moving: &Moving,
+        gate: &Gate,
         world: &mut impl World,
     ) -> Result<Looked, RecordFault> {
         let serving = self.serving.clone().zip(self.history.serving);
@@ -193,14 +215,31 @@ impl Engine {
         let (mut goals, mut waits) = (BTreeMap::new(), Vec::new());
         let mut done = true;
         let orders = self.history.orders.clone();
+        let (_, wall) = world.now();
+        let frozen = match gate {
+            Gate::Shut(missing) if !subjects.is_empty() => {
+                waits.extend(crate::gate::waits(moving.release, missing, wall));
+                true
+            }
+            _ => false,
+        };
+        let look = Look {
+            orders: &orders,
+            frozen,
+        };
         for subject in &subjects {
-            let (goal, state) = self.look_at(subject, moving, &orders, &mut waits, world)?;
-            if let Phase::Aborting { why } = &state.phase {
-                self.worse(moving, subject.name, &why.to_string(), world)?;
+            let stand = match subject.way {
+                Way::Canary(way) => self.look_at((subject, way), &look, &mut waits, world)?,
+                Way::BlueGreen(way) => {
+                    self.look_at_flip((subject, way), &look, &mut waits, world)?
+                }
+            };
+            if let Some(why) = stand.worse {
+                self.worse(moving, subject.name, &why, world)?;
                 return Ok(Looked::Failed);
             }
-            done &= state.phase == Phase::Done;
-            goals.insert(subject.name.clone(), goal);
+            done &= stand.done;
+            goals.insert(subject.name.clone(), stand.goal);
         }
         if done {
             // Together they come to serve.
@@ -215,10 +254,15 @@ impl Engine {
         let subjects = serving
             .map(|(serving, stable)| subjects(moving.release, &moving.record, (stable, serving)));
         let goal = |subject: Subject<'_>| {
-            let wanted = subject.wanted(moving);
-            let observed = self.seen_of(&subject, None, &[]);
-            let decision = canary::decide(&wanted, &observed, None, Moment(0));
-            (subject.name.clone(), goal(&subject, &observed, &decision))
+            let goal = match subject.way {
+                Way::Canary(way) => {
+                    let observed = self.seen_of(&subject, None, &[]);
+                    let decision = canary::decide(&subject.wanted(way), &observed, None, Moment(0));
+                    goal(&subject, &observed, &decision)
+                }
+                Way::BlueGreen(_) => crate::flip::goal(&subject, &blue_green::Phase::Starting),
+            };
+            (subject.name.clone(), goal)
         };
         subjects.into_iter().flatten().map(goal).collect()
     }
@@ -226,22 +270,37 @@ impl Engine {
     /// The state of one trial, taken further, and what it wants.
     fn look_at(
         &mut self,
-        subject: &Subject<'_>,
-        moving: &Moving,
-        orders: &[Order],
+        (subject, way): (&Subject<'_>, &Canary),
+        look: &Look<'_>,
         waits: &mut Vec<Wait>,
         world: &mut impl World,
-    ) -> Result<(Goal, State), RecordFault> {
+    ) -> Result<Stand, RecordFault> {
         let (now, _) = world.now();
-        let wanted = subject.wanted(moving);
+        let wanted = subject.wanted(way);
         let before = self.trial_state(subject.name, wanted.release);
-        let verdict = before
-            .as_ref()
-            .and_then(|state| self.measure(subject, state, wanted.stages.all().len(), world));
-        let observed = self.seen_of(subject, verdict, orders);
-        let decision = canary::decide(&wanted, &observed, before.clone(), now);
+        let steps = wanted.stages.all().len();
+        let verdict = match before.as_ref().map(|state| (state.number, &state.phase)) {
+            Some((
+                number,
+                Phase::Stage {
+                    stage,
+                    judged: true,
+                    ..
+                },
+            )) => {
+                let stage = *stage;
+                // With all of the traffic at the canary there is nothing beside it any longer.
+                self.measure(subject, Attempt { number, stage }, stage < steps, world)
+            }
+            _ => None,
+        };
+        let observed = self.seen_of(subject, verdict, look.orders);
+        // In a freeze no time passes for it; what fails goes back all the same.
+        let stood = before.as_ref().filter(|_| look.frozen);
+        let at = stood.map_or(now, |state| state.looked);
+        let decision = canary::decide(&wanted, &observed, before.clone(), at);
         let state = decision.state.clone();
-        if before.is_none_or(|before| moved(&before, &state)) || !orders.is_empty() {
+        if before.is_none_or(|before| moved(&before, &state)) || !look.orders.is_empty() {
             let event = Event::Canary {
                 service: subject.name.clone(),
                 state: Box::new(state.clone()),
@@ -262,7 +321,14 @@ impl Engine {
             stands: stands.clone(),
             seen: wait.to_string(),
         }));
-        Ok((goal, state))
+        Ok(Stand {
+            goal,
+            done: state.phase == Phase::Done,
+            worse: match &state.phase {
+                Phase::Aborting { why } => Some(why.to_string()),
+                _ => None,
+            },
+        })
     }
 
     fn trial_state(&self, name: &ServiceName, release: ReleaseNumber) -> Option<State> {
@@ -278,26 +344,11 @@ impl Engine {
         verdict: Option<(Attempt, Verdict)>,
         orders: &[Order],
     ) -> canary::Observed {
-        let seen = self.seen.as_ref();
-        let instances = seen.map_or(&[][..], |seen| seen.instances.as_slice());
-        let alive = || instances.iter().filter(|one| one.runs() && one.live);
-        let count = |ours: &dyn Fn(&InstanceId) -> bool| {
-            alive()
-                .filter(|one| ours(&one.id))
-                .fold(Count::default(), |sum, one| Count {
-                    running: sum.running + 1,
-                    ready: sum.ready + u32::from(one.ready_since().is_some()),
-                })
-        };
-        let of_service = alive().filter(|one| one.id.service == *subject.name);
-        let attempts = &self.history.attempts;
-        let looping = attempts
-            .iter()
-            .find(|(id, attempts)| subject.is_new(id) && attempts.looping);
+        let of_service = self.alive().filter(|one| one.id.service == *subject.name);
         canary::Observed {
-            canary: count(&|id| subject.is_new(id)),
-            baseline: count(&|id| subject.is_fresh(id)),
-            broken: looping.map(|(id, _)| format!("{id} keeps ending")),
+            canary: self.count(|id| subject.is_new(id)),
+            baseline: self.count(|id| subject.is_fresh(id)),
+            broken: self.broken(subject),
             gateway: self.served(subject),
             verdict,
             running: of_service
@@ -308,8 +359,29 @@ impl Engine {
         }
     }
 
+    fn alive(&self) -> impl Iterator<Item = &Instance> {
+        let instances = self.seen.iter().flat_map(|seen| &seen.instances);
+        instances.filter(|one| one.runs() && one.live)
+    }
+
+    /// How many of these run and are ready.
+    pub(crate) fn count(&self, ours: impl Fn(&InstanceId) -> bool) -> Count {
+        let ours = self.alive().filter(|one| ours(&one.id));
+        ours.fold(Count::default(), |sum, one| Count {
+            running: sum.running + 1,
+            ready: sum.ready + u32::from(one.ready_since().is_some()),
+        })
+    }
+
+    /// Why the new instances of a service cannot become ready, when it is certain.
+    pub(crate) fn broken(&self, subject: &Subject<'_>) -> Option<String> {
+        let mut attempts = self.history.attempts.iter();
+        let looping = attempts.find(|(id, attempts)| subject.is_new(id) && attempts.looping);
+        looping.map(|(id, _)| format!("{id} keeps ending"))
+    }
+
     /// The shares that every worker of the gateway serves by.
-    fn served(&self, subject: &Subject<'_>) -> Fact<Served> {
+    pub(crate) fn served(&self, subject: &Subject<'_>) -> Fact<Served> {
         let table = &self.history.table;
         let seen = self.seen.as_ref().map(|seen| &seen.gateway);
         let (value, at) = match seen {
@@ -327,13 +399,12 @@ impl Engine {
             let reason = format!("it serves table {}", value.generation);
             return Fact::Missing { reason };
         }
-        let split = table.pools.get(subject.name).and_then(|pool| pool.split);
+        let split = table
+            .pools
+            .get(subject.name)
+            .and_then(|pool| pool.split.as_ref());
         let served = split.filter(|split| split.release == subject.new);
-        let weights = served.map_or(Weights::STABLE, |split| Weights {
-            stable: Share(WHOLE.saturating_sub(split.canary.0 + split.baseline.0)),
-            baseline: split.baseline,
-            canary: split.canary,
-        });
+        let weights = served.map_or(Weights::STABLE, weights);
         Fact::Known {
             value: Served {
                 release: subject.new,
@@ -341,61 +412,6 @@ impl Engine {
             },
             at,
         }
-    }
-
-    /// Takes the measurements that are due; the verdict of the step so far.
-    fn measure(
-        &mut self,
-        subject: &Subject<'_>,
-        state: &State,
-        steps: usize,
-        world: &mut impl World,
-    ) -> Option<(Attempt, Verdict)> {
-        let Phase::Stage {
-            stage,
-            judged: true,
-            ..
-        } = state.phase
-        else {
-            return None;
-        };
-        let (now, _) = world.now();
-        let attempt = Attempt {
-            number: state.number,
-            stage,
-        };
-        let known = self.trials.judging.remove(subject.name);
-        let judging = match known {
-            Some(judging) if judging.attempt == attempt => Some(judging),
-            before => begin(subject, attempt, before.as_ref(), now, world),
-        };
-        let mut judging = judging?;
-        let due: Vec<String> = judging.run.due(now).map(str::to_owned).collect();
-        if let (false, Some(board)) = (due.is_empty(), world.board()) {
-            let came = board.since(&judging.last);
-            let of = |ours: &dyn Fn(&InstanceId) -> bool| came.sum(subject.name, ours);
-            judging.own.merge(&of(&|id| subject.is_new(id)));
-            judging.beside.merge(&of(&|id| subject.is_compared(id)));
-            judging.last = board;
-            // With all of the traffic at the canary there is nothing beside it any longer.
-            let beside = (stage < steps).then_some(&judging.beside);
-            let over = now.since(judging.began);
-            for name in due {
-                let condition = judging.rules.get(&name);
-                let condition = condition.and_then(|rules| rules.judged.abort_if.clone());
-                let Some(metric) = condition.map(|condition| condition.metric) else {
-                    continue;
-                };
-                let sight = Sight {
-                    own: judging.own.reading(&metric, over),
-                    baseline: beside.map(|beside| beside.reading(&metric, over)),
-                };
-                judging.run.take(&judging.rules, &name, &sight, now);
-            }
-        }
-        let verdict = judging.run.verdict(&judging.rules);
-        self.trials.judging.insert(subject.name.clone(), judging);
-        Some((attempt, verdict))
     }
 
     /// The release is worse than the one before: it goes back.
@@ -431,7 +447,7 @@ impl Engine {
         world: &mut impl World,
     ) -> Result<ReleaseNumber, Refusal> {
         let release = self.history.moving.ok_or(Refusal::Idle)?;
-        if self.history.trials.is_empty() {
+        if self.history.trials.is_empty() && self.history.flips.is_empty() {
             return Err(Refusal::NoTrial { release });
         }
         self.record(world, by, vec![Event::CanaryOrdered { order }])
@@ -440,7 +456,17 @@ impl Engine {
     }
 }
 
-const WHOLE: u64 = 10_000;
+/// A split as shares of the whole.
+pub(crate) fn weights(split: &Split) -> Weights {
+    Weights {
+        stable: Share(WHOLE.saturating_sub(split.canary.0 + split.baseline.0)),
+        baseline: split.baseline,
+        canary: split.canary,
+    }
+}
+
+/// All of the traffic.
+pub(crate) const WHOLE: u64 = 10_000;
 
 /// What a decision wants to run and to be served, whatever runs now.
 fn goal(subject: &Subject<'_>, observed: &canary::Observed, decision: &canary::Decision) -> Goal {
@@ -470,31 +496,6 @@ fn goal(subject: &Subject<'_>, observed: &canary::Observed, decision: &canary::D
         }
     }
     goal
-}
-
-/// The metrics of a step; none while the gateway does not say what it counted so far.
-fn begin(
-    subject: &Subject<'_>,
-    attempt: Attempt,
-    before: Option<&Judging>,
-    now: Moment,
-    world: &mut impl World,
-) -> Option<Judging> {
-    let rules = subject.rules();
-    // Evidence of the steps before goes on, that of an earlier try does not.
-    let before_run = before.filter(|before| before.attempt.number == attempt.number);
-    Some(Judging {
-        attempt,
-        run: match before_run {
-            Some(before) => before.run.step(&rules, now),
-            None => Run::new(&rules, now),
-        },
-        rules,
-        began: now,
-        last: world.board()?,
-        own: Tally::default(),
-        beside: Tally::default(),
-    })
 }
 
 /// Whether a state differs in more than how long it held.

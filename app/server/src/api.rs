@@ -1,7 +1,7 @@
 //! What travels over the API, version 1. The CLI prints the same types with `--json`.
 
 use crate::shape;
-use mainstay_atoms::{InstanceId, ReleaseNumber, ServiceName, Wall};
+use mainstay_atoms::{Digest, InstanceId, ReleaseNumber, ServiceName, Wall};
 use mainstay_execute::{Evidence, Happening, Phase};
 use mainstay_plan::{Change, Contents, Failure, Plan, ReleaseState, Wait};
 use schemars::JsonSchema;
@@ -85,6 +85,52 @@ pub struct Status {
     pub waits: Vec<Waiting>,
     /// When the serving release was made, in milliseconds since 1970.
     pub since_ms: Option<u64>,
+    /// Services of the release that moves that are on trial.
+    #[serde(default)]
+    pub trials: Vec<TrialStatus>,
+}
+
+/// One service on trial, of [`Status`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialStatus {
+    /// Which.
+    #[schemars(with = "String")]
+    pub service: ServiceName,
+    /// The release on trial.
+    #[schemars(with = "shape::Release")]
+    pub release: ReleaseNumber,
+    /// The release that serves.
+    #[schemars(with = "Option<shape::Release>")]
+    pub stable: Option<ReleaseNumber>,
+    /// Where it stands, in words.
+    pub stands: String,
+    /// Shares of the traffic, in hundredths of a percent.
+    pub canary: u64,
+    /// Of fresh instances of the release that serves.
+    pub baseline: u64,
+    /// Which step, from 1.
+    pub step: Option<usize>,
+    /// Of how many; the last one is all of the traffic.
+    pub steps: Option<usize>,
+    /// How long the step was held, in milliseconds.
+    pub held_ms: Option<u64>,
+    /// How long it is to be held at least.
+    pub hold_ms: Option<u64>,
+    /// What it is judged by.
+    pub metrics: Vec<TrialMetric>,
+}
+
+/// One condition of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrialMetric {
+    /// `error_rate > 1%`.
+    pub condition: String,
+    /// `successful`, `inconclusive`, `error` or `failed`.
+    pub grade: String,
+    /// The last figures, in words.
+    pub seen: String,
+    /// The last values in the base unit of the metric (shares of 1, seconds), oldest first.
+    pub points: Vec<f64>,
 }
 
 /// One store of [`Status`].
@@ -398,6 +444,91 @@ pub struct LeaseGiven {
     pub token: u64,
     /// It lasts so long unless renewed, in milliseconds.
     pub for_ms: u64,
+}
+
+/// How the release that moves stands at its gates: answer of `GET /v1/gate`, `POST /v1/approve` and
+/// `POST /v1/checklist/{item}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GateView {
+    /// Which.
+    #[schemars(with = "shape::Release")]
+    pub release: ReleaseNumber,
+    /// Digest of its stored record: all that it contains. An approval names it.
+    #[schemars(with = "shape::Digest")]
+    pub record: Digest,
+    /// Who made it.
+    pub author: String,
+    /// What changes, in a few words.
+    pub reason: String,
+    /// Who agreed so far.
+    pub approved: Vec<String>,
+    /// What is missing, in words; nothing: it may begin or go on.
+    pub missing: Vec<String>,
+    /// Its checklist.
+    pub items: Vec<GateItem>,
+}
+
+/// One item of a checklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GateItem {
+    /// Its name.
+    pub item: String,
+    /// The command that answers it; none: a person does.
+    pub run: Option<Vec<String>>,
+    /// Longest run of the command, in milliseconds.
+    pub timeout_ms: u64,
+    /// Who answered it last.
+    pub by: Option<String>,
+    /// When, in milliseconds since 1970.
+    pub at: Option<u64>,
+    /// Why that answer is none, in words.
+    pub fault: Option<String>,
+}
+
+/// Body of `POST /v1/approve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveAsked {
+    /// Which release.
+    #[schemars(with = "shape::Release")]
+    pub release: ReleaseNumber,
+    /// What was shown of it.
+    #[schemars(with = "shape::Digest")]
+    pub record: Digest,
+}
+
+/// Body of `POST /v1/checklist/{item}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TickAsked {
+    /// Which release.
+    #[schemars(with = "shape::Release")]
+    pub release: ReleaseNumber,
+    /// What was shown of it.
+    #[schemars(with = "shape::Digest")]
+    pub record: Digest,
+    /// What the item's command said that failed; none: it is fine.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub fault: Option<String>,
+}
+
+/// Body of `POST /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenAsked {
+    /// The name under which whoever shows the token acts.
+    #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$"))]
+    pub name: String,
+}
+
+/// Answer of `POST /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenMade {
+    /// The name.
+    pub name: String,
+    /// The token, shown this once: only its digest is kept.
+    pub token: String,
 }
 
 /// One hold of `GET /v1/holds`.

@@ -15,6 +15,7 @@ mod actor;
 pub mod api;
 mod brought;
 mod desk;
+mod gate;
 mod job;
 mod ledger;
 mod limit;

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 const DESCRIPTION: &str = "Spoken in HTTP/1.1 over the unix socket `STATE/ENV/run/control.sock`; the peer's uid \
-says who asks. Heads of up to 64 KiB within 10 seconds, bodies of up to 8 MiB within 30, 256 connections at a time; one \
+says who asks, or a token in `authorization: Bearer TOKEN` does. Heads of up to 64 KiB within 10 seconds, bodies of up to 8 MiB within 30, 256 connections at a time; one \
 user's changes (POST, DELETE) 100 at once and 50 a second from then on.";
 
 struct Operation {
@@ -65,12 +65,13 @@ fn responses(operation: &Operation, asks: bool, problem: &Value) -> Value {
     };
     let changes = operation.method != "get";
     let fixed = matches!(operation.path, "/v1/version" | "/v1/openapi.json");
-    let refusals: [(bool, &str, &str); 12] = [
+    let refusals: [(bool, &str, &str); 13] = [
         (
             asks || operation.body.is_some(),
             "400",
             "what was sent cannot be read",
         ),
+        (true, "401", "a token was shown that nobody knows"),
         (asks || changes, "404", "there is no such thing"),
         (
             operation.body.is_some(),
@@ -137,6 +138,8 @@ fn parameters(path: &str) -> Vec<Value> {
             "release" => (RELEASE, "v1"),
             "job" if path.ends_with("/runs") => (NAME, "digest"),
             "job" => (SUBJECT, "digest"),
+            "item" => (NAME, "backup"),
+            "name" => ("^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$", "ann"),
             _ => (SUBJECT, "web"),
         };
         let schema = json!({ "type": "string", "pattern": pattern });
@@ -171,6 +174,7 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 fn operations(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let mut operations = looking(generator);
     operations.extend(steering(generator));
+    operations.extend(gating(generator));
     operations
 }
 
@@ -268,6 +272,50 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "/v1/holds",
             "Releases that nothing ships again by itself",
             rows(&of::<api::HoldRow>(generator)),
+        ),
+    ]
+}
+
+/// What people say to a release that waits, and who they are.
+fn gating(generator: &mut SchemaGenerator) -> Vec<Operation> {
+    let view = of::<api::GateView>(generator);
+    let post = |path, summary, body, answer| operation(("post", path), summary, body, answer);
+    vec![
+        operation(
+            ("get", "/v1/gate"),
+            "How the release that moves stands at its gates; null when none moves",
+            None,
+            of::<Option<api::GateView>>(generator),
+        ),
+        operation(
+            ("get", "/v1/tokens"),
+            "Names under which somebody may act who shows a token",
+            None,
+            json!({ "type": "array", "items": { "type": "string" } }),
+        ),
+        post(
+            "/v1/approve",
+            "Agree to what the release that waits contains",
+            Some(of::<api::ApproveAsked>(generator)),
+            view.clone(),
+        ),
+        post(
+            "/v1/checklist/{item}",
+            "Answer an item of the checklist of the release that waits",
+            Some(of::<api::TickAsked>(generator)),
+            view.clone(),
+        ),
+        post(
+            "/v1/tokens",
+            "Let somebody act under a name who shows the token that is answered",
+            Some(of::<api::TokenAsked>(generator)),
+            of::<api::TokenMade>(generator),
+        ),
+        operation(
+            ("delete", "/v1/tokens/{name}"),
+            "Let nobody act under a name any longer",
+            None,
+            json!({ "type": "null" }),
         ),
     ]
 }

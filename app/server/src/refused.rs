@@ -115,6 +115,36 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             Some("`mainstay deploy` ships the file".into()),
             1,
         ),
+        Refusal::OtherRecord { .. } | Refusal::Begun { .. } | Refusal::NoApprovals { .. } => (
+            StatusCode::CONFLICT,
+            "gate",
+            Some("`mainstay approve` without a release shows what waits".into()),
+            1,
+        ),
+        Refusal::NotCounted { .. } => (
+            StatusCode::CONFLICT,
+            "not_counted",
+            Some("another person has to approve; `mainstay status` says who is missing".into()),
+            4,
+        ),
+        Refusal::Gate { .. } => (
+            StatusCode::CONFLICT,
+            "gate",
+            Some("`mainstay deploy` makes the release, which then waits at its gates".into()),
+            4,
+        ),
+        Refusal::UnknownItem { known, .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_item",
+            Some(format!("its items: {}", known.join(", "))),
+            1,
+        ),
+        Refusal::NoToken { .. } => (
+            StatusCode::NOT_FOUND,
+            "token",
+            Some("`mainstay token list` names them".into()),
+            1,
+        ),
         Refusal::Moved { .. } => (
             StatusCode::CONFLICT,
             "moved",

@@ -7,9 +7,9 @@ use crate::api::{
 };
 use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
-use crate::ledger;
 use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
+use crate::{gate, ledger};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -51,6 +51,11 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/retry", post(retry))
         .route("/v1/holds", get(holds))
         .route("/v1/holds/{release}", delete(lift))
+        .route("/v1/gate", get(gate::gate))
+        .route("/v1/approve", post(gate::approve))
+        .route("/v1/checklist/{item}", post(gate::tick))
+        .route("/v1/tokens", get(gate::tokens).post(gate::make_token))
+        .route("/v1/tokens/{name}", delete(gate::revoke_token))
         .route("/v1/leases", post(lease))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job))
@@ -74,6 +79,7 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
             problem(code, "method", message, None, 1)
         })
         .layer(from_fn_with_state(limits, limit))
+        .layer(from_fn_with_state(desk.clone(), gate::speaker))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(desk)
 }
@@ -81,7 +87,7 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
 pub(crate) type Answered<T> = Result<Json<T>, Answer>;
 
 /// Asks the engine; a halted ledger refuses with its reason.
-async fn working<T: Send + 'static>(
+pub(crate) async fn working<T: Send + 'static>(
     desk: &Desk,
     question: impl FnOnce(&mut Engine, &mut RealWorld) -> Result<T, Answer> + Send + 'static,
 ) -> Answered<T> {

@@ -2,7 +2,7 @@
 
 use crate::api::{
     Failed, HistoryRow, HoldRow, InstanceStatus, Moved, Progress, ServiceStatus, Status,
-    StoreStatus, Traffic, Waiting, Why,
+    StoreStatus, Traffic, TrialMetric, TrialStatus, Waiting, Why,
 };
 use crate::desk::{Office, Standing};
 use mainstay_atoms::{InstanceId, Moment, ReleaseNumber, ServiceName, span};
@@ -59,6 +59,7 @@ impl Office {
                     attention: vec![why.clone()],
                     waits: vec![],
                     since_ms: serving.map(|made| made.at.0),
+                    trials: vec![],
                 }
             }
         }
@@ -120,6 +121,29 @@ fn row(made: &mainstay_plan::Release, history: &History) -> HistoryRow {
     }
 }
 
+fn trial(view: mainstay_execute::TrialView) -> TrialStatus {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let metric = |metric: mainstay_execute::MetricView| TrialMetric {
+        condition: metric.condition,
+        grade: metric.grade.to_string(),
+        seen: metric.seen,
+        points: metric.points,
+    };
+    TrialStatus {
+        service: view.service,
+        release: view.release,
+        stable: view.stable,
+        stands: view.stands,
+        canary: view.weights.canary.0,
+        baseline: view.weights.baseline.0,
+        step: view.step.map(|(at, _)| at),
+        steps: view.step.map(|(_, of)| of),
+        held_ms: view.held.map(|(held, _)| ms(held)),
+        hold_ms: view.held.map(|(_, hold)| ms(hold)),
+        metrics: view.metrics.into_iter().map(metric).collect(),
+    }
+}
+
 fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &str) -> Status {
     let history = engine.history();
     let record = engine.serving_record().or_else(|| engine.moving_record());
@@ -141,6 +165,7 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
         since_ms: release
             .and_then(|number| history.releases.get(&number))
             .map(|made| made.at.0),
+        trials: engine.trials().into_iter().map(trial).collect(),
     };
     if let Some(record) = record {
         let names = record.contents.platform.services.keys();

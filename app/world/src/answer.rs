@@ -19,24 +19,7 @@ pub(crate) fn line(probe: &ProbeFact) -> String {
     } else {
         String::new()
     };
-    format!("{} from {}{times}", short(answer), side.request)
-}
-
-fn short(answer: &Answer) -> String {
-    match answer {
-        Answer::Status { code, .. } => code.to_string(),
-        Answer::Connected => "a connection".into(),
-        Answer::Exit {
-            code: Some(code), ..
-        } => format!("exit {code}"),
-        Answer::Exit { code: None, .. } => "ended by a signal".into(),
-        Answer::Refused => "connection refused".into(),
-        Answer::TimedOut { after } => {
-            format!("no answer within {}", mainstay_atoms::span::format(*after))
-        }
-        Answer::Failed { why } => why.clone(),
-        Answer::NotAsked { why } => format!("not asked: {why}"),
-    }
+    format!("{} from {}{times}", answer, side.request)
 }
 
 /// Request, count and the last answer with what it said, a line each.
@@ -63,7 +46,7 @@ pub(crate) fn evidence(probe: &ProbeFact) -> Vec<String> {
         _ => "",
     };
     let mut lines = text.lines();
-    let start = format!("{} {}", short(answer), lines.next().unwrap_or_default());
+    let start = format!("{} {}", answer, lines.next().unwrap_or_default());
     let cut = |line: &str| line.chars().take(LINE).collect::<String>();
     std::iter::once(first)
         .chain(std::iter::once(cut(start.trim_end())))

@@ -13,7 +13,7 @@ use mainstay_ledger_io::{Draft, Ledger};
 use mainstay_plan::{History, PORTS, ReleaseRecord, Serving, Step};
 use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
-    Runtime, StartFault, StopFault, Watched,
+    Runtime, Smoked, Smoker, StartFault, StopFault, Watched,
 };
 use mainstay_rollout::Board;
 use mainstay_store_io::{FileSecrets, Secrets, Stores};
@@ -38,6 +38,7 @@ const LINES: usize = 30;
 pub struct RealWorld {
     runtime: Runtime,
     prober: Prober,
+    smoker: Smoker,
     artifacts: mainstay_process_io::Artifacts,
     /// The gateway, kept alive.
     pub gateway: Keeper,
@@ -76,6 +77,7 @@ impl RealWorld {
             secrets,
             runtime,
             prober: Prober::new(state.dir(), binary)?,
+            smoker: Smoker::default(),
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             ledger,
@@ -119,6 +121,17 @@ impl RealWorld {
                 .map_err(|fault| EffectFault::Later(chain(&fault))),
             Step::Prepare { order } => self.prepare(order),
             Step::Provision { order } => self.provision(order),
+            Step::Smoke {
+                instance,
+                generation,
+                address,
+                tests,
+            } => match self.smoker.ask((instance, *generation), *address, tests) {
+                Ok(Smoked::Passed) => Ok(()),
+                Ok(Smoked::Asking) => Err(EffectFault::Later("its answers are waited for".into())),
+                Ok(Smoked::Failed(why)) => Err(EffectFault::Never(why)),
+                Err(fault) => Err(EffectFault::Later(fault.to_string())),
+            },
             Step::AwaitReady { .. }
             | Step::AwaitRun { .. }
             | Step::AwaitAcknowledged { .. }

@@ -8,6 +8,7 @@
 //! What this crate never does: read a clock, a file, the network or the environment. It serialises
 //! (serde) because its values stand unchanged in plans, ledger entries and the API.
 
+mod chosen;
 mod digest;
 pub mod histogram;
 mod id;
@@ -16,15 +17,18 @@ mod name;
 mod probe;
 mod quantity;
 mod schedule;
+mod smoke;
 pub mod span;
 mod time;
 
+pub use chosen::Chosen;
 pub use digest::{Digest, DigestFault};
 pub use id::{Actor, Epoch, Generation, IdFault, InstanceId, PlanId, ReleaseNumber};
 pub use launch::{Cause, JobRun, Launch, Role, Server, Size, Stop, Told};
 pub use name::{EnvironmentName, HostName, MachineName, NameFault, PlatformName, ServiceName};
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
-pub use schedule::{Schedule, ScheduleFault};
+pub use schedule::{Schedule, ScheduleFault, civil};
 pub use span::SpanFault;
+pub use smoke::{SMOKE_BYTES, Smoke};
 pub use time::{Fact, Moment, Wall};

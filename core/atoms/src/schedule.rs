@@ -87,6 +87,21 @@ impl Schedule {
     }
 }
 
+/// A day or a minute of a zone's civil time as a moment: `2026-12-24` (its first moment) or `2026-12-24 18:00`.
+/// One that clocks skip is the first that they show after it, one that they show twice the earlier.
+pub fn civil(text: &str, zone_name: &str) -> Option<Wall> {
+    let text = text.trim();
+    let at = match text.len() {
+        10 => text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0),
+        16 => text.parse::<jiff::civil::DateTime>().ok()?,
+        _ => return None,
+    };
+    let zoned = at.to_zoned(zone(zone_name)?).ok()?;
+    u64::try_from(zoned.timestamp().as_millisecond())
+        .ok()
+        .map(Wall)
+}
+
 /// The library's message as ours read: one sentence, lower case, no final stop.
 fn said(fault: &CronError) -> String {
     match fault {
@@ -167,6 +182,18 @@ mod tests {
             times("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
             [wall("2026-10-25T00:30:00Z"), wall("2026-10-26T01:30:00Z")]
         );
+    }
+
+    #[test]
+    fn a_civil_day_begins_in_its_zone() {
+        let berlin = "Europe/Berlin";
+        assert_eq!(civil("2026-12-24", berlin), Some(wall("2026-12-23T23:00:00Z")));
+        assert_eq!(civil("2026-12-24 18:00", "UTC"), Some(wall("2026-12-24T18:00:00Z")));
+        assert_eq!(civil("2026-03-29 02:30", berlin), Some(wall("2026-03-29T01:30:00Z")));
+        for wrong in ["", "2026-12", "2026-02-30", "24.12.2026", "2026-12-24 25:00", "2026-12-24T18:00:00Z"] {
+            assert_eq!(civil(wrong, berlin), None, "{wrong}");
+        }
+        assert_eq!(civil("2026-12-24", "Europe/Nowhere"), None);
     }
 
     #[test]

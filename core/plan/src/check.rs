@@ -3,8 +3,8 @@
 //! not hide another.
 
 use crate::step::{Plan, Publish, Purpose, Step};
-use crate::{Observed, ReleaseRecord};
-use mainstay_atoms::{Digest, Generation, InstanceId, Role, ServiceName};
+use crate::{Observed, ReleaseRecord, Serving};
+use mainstay_atoms::{Digest, Generation, InstanceId, ReleaseNumber, Role, ServiceName};
 use mainstay_routing::{Pool, Side, Split};
 use mainstay_spec::Amount;
 use serde::Serialize;
@@ -67,6 +67,8 @@ struct Model<'a> {
     quiet_floors: BTreeMap<ServiceName, usize>,
     ceilings: BTreeMap<ServiceName, usize>,
     served: bool,
+    /// Services whose requests are shared among the sides of a trial.
+    shared: BTreeSet<ServiceName>,
     /// Stores that this plan has prepared.
     prepared: BTreeSet<ServiceName>,
     /// Stores that this plan provisions further on.
@@ -94,6 +96,22 @@ pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -
     model.at = None;
     model.end();
     model.notes
+}
+
+fn shared(serving: &Serving) -> BTreeSet<ServiceName> {
+    let pools = serving.pools.iter();
+    let shared = pools.filter(|(_, pool)| pool.split.is_some());
+    shared.map(|(name, _)| name.clone()).collect()
+}
+
+/// The release whose trial is over without success: nobody misses its instances.
+fn over(
+    serving: &Serving,
+    name: &ServiceName,
+    wanted: Option<&ReleaseNumber>,
+) -> Option<ReleaseNumber> {
+    let split = serving.pools.get(name)?.split.as_ref()?;
+    (Some(&split.release) != wanted).then_some(split.release)
 }
 
 impl<'a> Model<'a> {
@@ -135,18 +153,19 @@ impl<'a> Model<'a> {
             quiet_floors: BTreeMap::new(),
             ceilings: BTreeMap::new(),
             served: false,
+            shared: shared(&observed.serving),
             prepared: BTreeSet::new(),
             closed: store::provisioned(plan),
             succeeded: store::succeeded(plan, observed),
             at: None,
             notes: Vec::new(),
         };
-        model.bounds();
+        model.bounds(&observed.serving);
         model
     }
 
     /// Fewest in the table and most alive, per service of the release.
-    fn bounds(&mut self) {
+    fn bounds(&mut self, serving: &Serving) {
         let Some(record) = self.record else { return };
         for (name, service) in &record.contents.platform.services {
             let wanted = service.replicas as usize;
@@ -157,9 +176,11 @@ impl<'a> Model<'a> {
                     exact / 10_000 + usize::from(up && !exact.is_multiple_of(10_000))
                 }
             };
+            let over = over(serving, name, record.since.get(name));
             let ready = self.table.get(name).map_or(0, |pool| {
                 pool.iter()
                     .filter(|run| self.runs.get(*run).is_some_and(|one| one.ready))
+                    .filter(|(id, _)| Some(id.release) != over)
                     .count()
             });
             let alive = self.alive(name);
@@ -170,16 +191,19 @@ impl<'a> Model<'a> {
             if surge + missing == 0 {
                 surge = 1;
             }
-            let floor = wanted.saturating_sub(missing);
+            let floor = if service.recreate {
+                0
+            } else {
+                wanted.saturating_sub(missing)
+            };
             self.floors.insert(name.clone(), floor.min(ready));
             if service.port.is_none() {
                 let floor = floor.min(self.quiet_ready(name));
                 self.quiet_floors.insert(name.clone(), floor);
             }
-            // The way back may double what runs; on trial there are two sides and fresh ones of the old.
+            // The way back may double what runs.
             let most = match self.plan.purpose {
                 Purpose::Rollback | Purpose::Return => alive + wanted,
-                Purpose::Trial => alive + 2 * wanted,
                 _ => (wanted + surge).max(alive),
             };
             self.ceilings.insert(name.clone(), most);
@@ -191,6 +215,25 @@ impl<'a> Model<'a> {
             .iter()
             .filter(|((id, _), one)| id.service == *service && one.alive)
             .count()
+    }
+
+    /// Instances of a release that is on trial with this service, and its number.
+    fn tried(&self, service: &ServiceName) -> Option<(usize, ReleaseNumber)> {
+        let record = self
+            .record
+            .filter(|_| self.plan.purpose == Purpose::Trial)?;
+        let wanted = record.contents.platform.services.get(service)?;
+        let shared = |step: &Step| match step {
+            Step::Publish(publish) => publish
+                .pools
+                .get(service)
+                .is_some_and(|pool| pool.as_ref().is_some_and(|pool| pool.split.is_some())),
+            _ => false,
+        };
+        let way = wanted.canary.is_some() || wanted.blue_green.is_some();
+        let tried = way || self.plan.steps.iter().any(shared);
+        let release = record.since.get(service).filter(|_| tried)?;
+        Some((wanted.replicas as usize, *release))
     }
 
     /// Ready runs of a service without a port that nobody asked to stop.
@@ -231,6 +274,14 @@ impl<'a> Model<'a> {
             } => match self.runs.get_mut(&(instance.clone(), *generation)) {
                 Some(one) if one.alive => one.ready = true,
                 _ => self.note("known", format!("{instance} is awaited and does not run")),
+            },
+            Step::Smoke {
+                instance,
+                generation,
+                ..
+            } => match self.runs.get(&(instance.clone(), *generation)) {
+                Some(one) if one.alive && one.ready => {}
+                _ => self.note("smoke", format!("{instance} is asked before it is ready")),
             },
             Step::Publish(publish) => self.publish(publish),
             Step::AwaitAcknowledged { generation, .. } => {
@@ -290,6 +341,23 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What cannot overlap starts when no run with other contents is left.
+    fn alone(&mut self, launch: &mainstay_atoms::Launch) {
+        let services = self.record.map(|record| &record.contents.platform.services);
+        let service = services.and_then(|services| services.get(&launch.instance.service));
+        if !service.is_some_and(|service| service.recreate) {
+            return;
+        }
+        let other = self.runs.iter().find(|((id, _), one)| {
+            let same = id.service == launch.instance.service;
+            same && one.alive && one.contents != Some(launch.contents)
+        });
+        if let Some(((other, _), _)) = other {
+            let message = format!("{} starts beside {other}", launch.instance);
+            self.note("alone", message);
+        }
+    }
+
     fn start(&mut self, launch: &mainstay_atoms::Launch) {
         // A run of a job has an id of its own, so its generation fences nobody.
         if launch.job.is_none() {
@@ -317,6 +385,7 @@ impl<'a> Model<'a> {
         if launch.server.is_some() {
             self.server(launch);
         }
+        self.alone(launch);
         self.told(launch);
         self.comes_after(launch);
         let known = Known {
@@ -328,7 +397,17 @@ impl<'a> Model<'a> {
         };
         self.runs.insert((id.clone(), launch.generation), known);
         let most = self.ceilings.get(&id.service).copied();
-        if most.is_some_and(|most| self.alive(&id.service) > most) {
+        let (most, found) = match self.tried(&id.service) {
+            // The side that serves is as large as its own release says, so only the new one is counted.
+            Some((wanted, release)) => {
+                let ours = |((other, _), one): &(&Run, &Known)| {
+                    other.service == id.service && other.release == release && one.alive
+                };
+                (Some(wanted), self.runs.iter().filter(ours).count())
+            }
+            None => (most, self.alive(&id.service)),
+        };
+        if most.is_some_and(|most| found > most) {
             let message = format!("{} has more instances than its rules allow", id.service);
             self.note("surge", message);
         }
@@ -350,6 +429,11 @@ impl<'a> Model<'a> {
                 .and_then(|pool| Some((pool, pool.split.as_ref()?)))
             {
                 self.split(service, pool, split);
+            }
+            if pool.as_ref().is_some_and(|pool| pool.split.is_some()) {
+                self.shared.insert(service.clone());
+            } else {
+                self.shared.remove(service);
             }
             match pool {
                 Some(_) => self.table.insert(service.clone(), runs),
@@ -397,10 +481,6 @@ impl<'a> Model<'a> {
                 let message = format!("{service} gives requests to a {side:?} that is not there");
                 self.note("shares", message);
             }
-        }
-        if self.plan.purpose == Purpose::Deploy {
-            let message = format!("{service} is still on trial when its release is to serve");
-            self.note("shares", message);
         }
     }
 
@@ -492,6 +572,10 @@ impl<'a> Model<'a> {
     }
 
     fn serve(&mut self, release: mainstay_atoms::ReleaseNumber) {
+        for service in self.shared.clone() {
+            let message = format!("{service} is still on trial when its release is to serve");
+            self.note("shares", message);
+        }
         let moves = matches!(
             self.plan.purpose,
             Purpose::Deploy | Purpose::Rollback | Purpose::Return

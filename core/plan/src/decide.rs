@@ -5,11 +5,11 @@ use crate::place::{Place, add, count, in_order, missing, ready, room, rules, unr
 use crate::report::{Report, ServiceLine, StoreAction, StoreLine, Wait};
 use crate::serving::Routes;
 use crate::step::Step;
-use crate::trial::{Goal, Trial};
+use crate::trial::{Goal, Trial, present};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
-use mainstay_rollout::{Counts, Turn, all_at_once, rolling};
-use mainstay_routing::{Backend, Pool};
+use mainstay_rollout::{Counts, Turn, all_at_once, recreate, rolling};
+use mainstay_routing::{Backend, Pool, Side};
 use mainstay_workload::{Census, Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -109,6 +109,8 @@ impl Decider<'_> {
     fn run(&mut self, target: Target<'_>) {
         let places = self.places(target);
         let routes = Routes::of(&target.record.contents);
+        // What serves has passed them.
+        self.draft.smoke = !target.serves;
         if !target.serves {
             self.await_runs(target);
         }
@@ -184,20 +186,27 @@ impl Decider<'_> {
         let behind = !self.gateway_follows();
         let mut pools: BTreeMap<ServiceName, Option<Pool>> = BTreeMap::new();
         for (name, pool) in &self.observed.serving.pools {
-            let backends = pool
-                .backends
-                .iter()
-                .filter(|one| self.ready(one))
-                .cloned()
-                .collect();
-            pools.insert(
-                name.clone(),
-                Some(Pool {
-                    streams: pool.streams,
-                    backends,
-                    split: pool.split,
-                }),
-            );
+            let place = places.iter().find(|place| place.name == *name);
+            let since = place.map(|place| place.wanted.since);
+            // A trial that is over without success: its release leaves at once, and nothing is shared any more.
+            let over = pool
+                .split
+                .as_ref()
+                .filter(|split| Some(split.release) != since);
+            let canary = |one: &Backend| over.is_some_and(|split| split.side(one) == Side::Canary);
+            let tried = pool.backends.iter().filter(|one| canary(one));
+            let tried = tried.map(|one| (one.instance.clone(), one.generation));
+            self.draft.tried.extend(tried);
+            let backends = pool.backends.iter();
+            let backends = backends.filter(|one| self.ready(one) && !canary(one));
+            let backends: Vec<Backend> = backends.cloned().collect();
+            let split = pool.split.clone().filter(|_| over.is_none());
+            let pool = Pool {
+                streams: pool.streams,
+                split: split.map(|split| present(split, &backends)),
+                backends,
+            };
+            pools.insert(name.clone(), Some(pool));
         }
         for place in places {
             // A canary that is ready takes its share, and no more, from the table that gives it one.
@@ -274,7 +283,9 @@ impl Decider<'_> {
             return;
         }
         self.draft.retire(&place.census.dead, false);
-        if target.serves && !replaced {
+        // What cannot overlap leaves first, whoever it serves.
+        let alone = place.service.recreate && !place.census.old.is_empty();
+        if target.serves && !replaced && !alone {
             self.heal(place, places, target);
         } else {
             self.roll(place, target);
@@ -341,12 +352,23 @@ impl Decider<'_> {
     /// Turn by turn: start, ready, table, acknowledged, drained, stopped.
     fn roll(&mut self, place: &Place<'_>, target: Target<'_>) {
         let counts = self.counts(place);
+        let kept = &place.census.kept;
+        let whole =
+            counts.old_ready + counts.old_unready == 0 && counts.kept >= place.wanted.replicas;
+        if target.trial.is_some() && whole && kept.iter().all(|one| self.serves(one)) {
+            // It has come as far as it can while others are on trial, and is not asked again at every look.
+            return;
+        }
         let mut leaving = self.leaving(place);
         let mut missing = missing(place).into_iter();
         self.await_kept(place);
-        let turns = rolling(rules(place), counts);
+        let turns = if place.service.recreate {
+            recreate(place.wanted.replicas, counts)
+        } else {
+            rolling(rules(place), counts)
+        };
         let replaces = turns.iter().any(|turn| turn.start > 0);
-        if replaces && !target.serves {
+        if replaces && !target.serves && target.pace == Pace::Rolling {
             self.around(target, &place.service.before, Cause::Before);
         }
         let mut least = counts.kept + counts.old_ready;
@@ -463,7 +485,12 @@ impl Decider<'_> {
     /// The way back: everything starts, everything becomes ready, one table, then all old ones leave.
     fn replace_at_once(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
         let mut rounds = Vec::new();
-        for place in places {
+        let (alone, together): (Vec<_>, Vec<_>) =
+            places.iter().partition(|place| place.service.recreate);
+        for place in alone {
+            self.converge(place, places, target);
+        }
+        for place in together.iter().copied() {
             self.wait_for(&place.census);
             self.draft.retire(&place.census.dead, false);
             let counts = self.counts(place);
@@ -505,7 +532,7 @@ impl Decider<'_> {
                 ..wide
             }),
         );
-        for place in places {
+        for place in together {
             self.draft.retire(&place.census.old, true);
             self.draft.clear(&place.census.old);
             self.draft.clear(&place.census.leftover);

@@ -10,6 +10,7 @@ use mainstay_routing::{Backend, Pool};
 use mainstay_spec::Service;
 use mainstay_workload::Instance;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Without a readiness probe an instance counts as ready once it has run so long.
@@ -27,6 +28,10 @@ pub(crate) struct Draft<'a> {
     pub(crate) steps: Vec<Step>,
     /// Drains and stops that come after the release serves.
     tail: Vec<Step>,
+    /// Runs that took traffic on a trial that is over without success.
+    pub(crate) tried: BTreeSet<(InstanceId, Generation)>,
+    /// New instances have to pass the smoke tests of their service.
+    pub(crate) smoke: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -53,6 +58,8 @@ impl<'a> Draft<'a> {
             serving: observed.serving.clone(),
             steps: Vec::new(),
             tail: Vec::new(),
+            tried: BTreeSet::new(),
+            smoke: false,
         }
     }
 
@@ -137,6 +144,31 @@ impl<'a> Draft<'a> {
             stays,
             within,
         });
+        let address = self.address(id, generation);
+        if let (true, false, Some(address)) = (self.smoke, service.smoke.is_empty(), address) {
+            self.steps.push(Step::Smoke {
+                instance: id.clone(),
+                generation,
+                address,
+                tests: service.smoke.clone(),
+            });
+        }
+    }
+
+    /// Where a run listens that is seen or that the plan starts.
+    fn address(&self, id: &InstanceId, generation: Generation) -> Option<SocketAddr> {
+        let seen = self.observed.run(id, generation);
+        let started = || {
+            self.steps.iter().rev().find_map(|step| match step {
+                Step::Start { launch }
+                    if launch.instance == *id && launch.generation == generation =>
+                {
+                    launch.address
+                }
+                _ => None,
+            })
+        };
+        seen.and_then(|one| one.address).or_else(started)
     }
 
     /// Publishes these pools and routes, if they differ from what was published last, and waits for
@@ -216,11 +248,11 @@ impl<'a> Draft<'a> {
             }));
     }
 
-    /// Whether the run takes traffic in what was observed.
+    /// Whether the run takes traffic in what was observed, and not only on a trial that is over.
     pub(crate) fn in_table(&self, instance: &Instance) -> bool {
-        self.observed
-            .serving
-            .serves(&instance.id, instance.generation)
+        let served = &self.observed.serving;
+        let tried = (instance.id.clone(), instance.generation);
+        served.serves(&instance.id, instance.generation) && !self.tried.contains(&tried)
     }
 
     pub(crate) fn finish(mut self) -> Vec<Step> {

@@ -4,7 +4,7 @@ use crate::judge::Failure;
 use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
 use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName};
-use mainstay_rollout::{Weights, canary};
+use mainstay_rollout::{Weights, blue_green, canary};
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,43 @@ pub enum Event {
         /// The shares that it is to have.
         weights: Weights,
     },
+    /// The blue-green release of a service has come to another phase.
+    BlueGreen {
+        /// Which.
+        service: ServiceName,
+        /// Where it stands.
+        state: Box<blue_green::State>,
+    },
+    /// Somebody agrees to what the release that moves contains.
+    Approved {
+        /// Which.
+        release: ReleaseNumber,
+        /// Its stored record: what was shown to whoever agrees.
+        record: Digest,
+    },
+    /// An item of the checklist was answered for the release that moves.
+    Ticked {
+        /// Which.
+        release: ReleaseNumber,
+        /// Its stored record.
+        record: Digest,
+        /// The item.
+        item: String,
+        /// What the command said that failed; none: it is fine.
+        fault: Option<String>,
+    },
+    /// Somebody may act under this name from here on, with a secret of which the digest is known.
+    TokenMade {
+        /// The name.
+        name: String,
+        /// SHA-256 of the token.
+        hash: Digest,
+    },
+    /// Nobody may any longer.
+    TokenRevoked {
+        /// The name.
+        name: String,
+    },
     /// Somebody ordered something of the releases that are on trial.
     CanaryOrdered {
         /// What.
@@ -213,6 +250,11 @@ impl Event {
             Self::UpgradeBegun { .. } => (16, "upgrade_begun"),
             Self::Canary { .. } => (17, "canary"),
             Self::CanaryOrdered { .. } => (18, "canary_ordered"),
+            Self::BlueGreen { .. } => (19, "blue_green"),
+            Self::Approved { .. } => (20, "approved"),
+            Self::Ticked { .. } => (21, "ticked"),
+            Self::TokenMade { .. } => (22, "token_made"),
+            Self::TokenRevoked { .. } => (23, "token_revoked"),
         }
     }
 

@@ -8,7 +8,8 @@ use crate::store::order_digest;
 use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall,
 };
-use mainstay_rollout::canary;
+use mainstay_rollout::gate::{Approval, Tick};
+use mainstay_rollout::{blue_green, canary};
 use mainstay_workload::{Attempts, Exit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -49,8 +50,18 @@ pub struct History {
     pub jobs: BTreeMap<ServiceName, Runs>,
     /// Services of the release that moves and that are on trial.
     pub trials: BTreeMap<ServiceName, canary::State>,
+    /// Its services that are blue-green.
+    pub flips: BTreeMap<ServiceName, blue_green::State>,
     /// What was ordered of them since one last moved.
     pub orders: Vec<canary::Order>,
+    /// It has passed its gates: a plan of it was recorded.
+    pub begun: bool,
+    /// Who agreed to it.
+    pub approvals: Vec<Approval>,
+    /// How the items of its checklist were answered.
+    pub ticks: Vec<Tick>,
+    /// Names under which somebody may act, with the digest of a secret.
+    pub tokens: BTreeMap<String, Digest>,
     /// What was done since a release last came to serve, and cannot be undone.
     pub one_way: Option<Frozen>,
     /// Releases up to this number may have been made by entries that are gone.
@@ -157,6 +168,7 @@ impl History {
                 release,
                 ..
             } => {
+                self.begun |= release.is_some() && *release == self.moving;
                 self.last_plan = Some(*plan);
                 self.recent_plans.push_back(*plan);
                 if self.recent_plans.len() > RECENT_PLANS {
@@ -177,7 +189,30 @@ impl History {
                 self.trials.insert(service.clone(), (**state).clone());
                 self.orders.clear();
             }
+            Event::BlueGreen { service, state } => {
+                self.flips.insert(service.clone(), (**state).clone());
+                self.orders.clear();
+            }
             Event::CanaryOrdered { order } => self.orders.push(*order),
+            Event::Approved { record, .. } => self.approvals.push(Approval {
+                by: by.clone(),
+                plan: *record,
+                at,
+            }),
+            Event::Ticked {
+                record,
+                item,
+                fault,
+                ..
+            } => self.ticks.push(Tick {
+                item: item.clone(),
+                plan: *record,
+                by: by.clone(),
+                at,
+                fault: fault.clone(),
+            }),
+            Event::TokenMade { name, hash } => drop(self.tokens.insert(name.clone(), *hash)),
+            Event::TokenRevoked { name } => drop(self.tokens.remove(name)),
             Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
@@ -276,7 +311,11 @@ impl History {
         self.releases.insert(*release, made);
         self.moving = Some(*release);
         self.trials.clear();
+        self.flips.clear();
         self.orders.clear();
+        self.begun = false;
+        self.approvals.clear();
+        self.ticks.clear();
     }
 
     fn begun(&mut self, index: usize, step: &Step, by: &Actor, at: Wall) {

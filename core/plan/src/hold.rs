@@ -11,8 +11,13 @@ impl Decider<'_> {
     pub(crate) fn hold(&mut self, places: &[Place<'_>], target: Target<'_>) {
         self.hold_stores(target);
         for place in places {
+            if place.service.recreate && !place.census.old.is_empty() {
+                // It cannot run beside what a person decides about.
+                continue;
+            }
             let ended = place.census.missing.iter();
-            let ended = ended.filter(|id| self.has_ended(id)).take(room(place));
+            let ended = ended.filter(|id| self.any_ended(|one| one == *id));
+            let ended = ended.take(room(place));
             let ended: Vec<InstanceId> = ended.cloned().collect();
             for id in ended {
                 self.start(target, &id);
@@ -29,18 +34,21 @@ impl Decider<'_> {
                 continue;
             };
             let replaced = !census.old.is_empty() || !census.dead.is_empty();
-            let away = census.kept.is_empty() || !self.observed.stores.contains_key(name);
-            if away && !replaced {
+            // One that somebody stopped waits, as everything does, for the person who decides.
+            let ended = census.kept.is_empty() && self.any_ended(|id| id.service == *name);
+            let shut = !census.kept.is_empty() && !self.observed.stores.contains_key(name);
+            if (ended || shut) && !replaced {
                 self.server(target, order, false);
             }
         }
     }
 
-    fn has_ended(&self, id: &InstanceId) -> bool {
+    /// Whether one of these ended by itself.
+    fn any_ended(&self, ours: impl Fn(&InstanceId) -> bool) -> bool {
         let mut seen = self.observed.instances.iter();
         seen.any(|one| {
             let by_itself = matches!(&one.running, Running::Ended { exit, .. } if !exit.asked);
-            one.id == *id && by_itself
+            ours(&one.id) && by_itself
         })
     }
 }

@@ -206,7 +206,7 @@ impl Lane<'_> {
         }
         let last = schedule.last(self.wall)?;
         let missed = self.wall > later(last, LATE);
-        let new = last > handled(job, runs);
+        let new = last > handled(job, runs, self.wall);
         let wanted = new && !(missed && job.missed == Missed::Skip);
         wanted.then(|| run_of(job, Cause::Schedule, 1, Some(last)))
     }
@@ -259,10 +259,12 @@ fn later(at: Wall, wait: Duration) -> Wall {
     Wall(at.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Times of the schedule up to here have had their run, or are not to have one.
-fn handled(job: &Job, runs: &Runs) -> Wall {
+/// Times of the schedule up to here have had their run, or are not to have one. A run that ended later than
+/// now did so by a clock that was ahead, and stood in the way of nothing that is still to come.
+fn handled(job: &Job, runs: &Runs, now: Wall) -> Wall {
     let handled = runs.due.unwrap_or_default().max(runs.since);
-    match (job.overlap, runs.kept.iter().filter_map(over).max()) {
+    let over = runs.kept.iter().filter_map(over).filter(|at| *at <= now);
+    match (job.overlap, over.max()) {
         // What came due while it ran is skipped.
         (Overlap::Forbid, Some(over)) => handled.max(over),
         _ => handled,
@@ -347,10 +349,24 @@ mod tests {
             ..Exit::default()
         };
         let forbid = job(Overlap::Forbid);
-        assert_eq!(handled(&forbid, &ran(ok)), Wall(15 * MINUTE));
-        assert_eq!(handled(&forbid, &ran(cut_off)), Wall(10 * MINUTE));
+        let now = Wall(60 * MINUTE);
+        assert_eq!(handled(&forbid, &ran(ok), now), Wall(15 * MINUTE));
+        assert_eq!(handled(&forbid, &ran(cut_off), now), Wall(10 * MINUTE));
         let queue = job(Overlap::Queue);
-        assert_eq!(handled(&queue, &ran(ok)), Wall(10 * MINUTE));
+        assert_eq!(handled(&queue, &ran(ok), now), Wall(10 * MINUTE));
+    }
+
+    #[test]
+    fn a_run_under_a_clock_that_was_ahead_is_in_the_way_of_nothing_that_comes_after() {
+        let mut runs = ran(Exit::default());
+        runs.due = Some(Wall(2 * MINUTE));
+        let forbid = job(Overlap::Forbid);
+        // The clock was set back to minute 4 after the run.
+        assert_eq!(handled(&forbid, &runs, Wall(4 * MINUTE)), Wall(2 * MINUTE));
+        assert_eq!(
+            handled(&forbid, &runs, Wall(16 * MINUTE)),
+            Wall(15 * MINUTE)
+        );
     }
 
     #[test]
@@ -385,6 +401,9 @@ mod tests {
         let mut runs = ran(Exit::default());
         // The clock was set back while it ran.
         runs.kept[0].end.as_mut().unwrap().at = Wall(2 * MINUTE);
-        assert_eq!(handled(&job(Overlap::Forbid), &runs), Wall(10 * MINUTE));
+        assert_eq!(
+            handled(&job(Overlap::Forbid), &runs, Wall(60 * MINUTE)),
+            Wall(10 * MINUTE)
+        );
     }
 }

@@ -180,6 +180,7 @@ pub fn judge(step: &Step, observed: &Observed, began: Moment, now: Moment) -> Ju
             ..
         } => judge_run(observed, instance, *succeeds, now.since(began) >= *within),
         Step::Start { .. }
+        | Step::Smoke { .. }
         | Step::Publish(_)
         | Step::Stop { .. }
         | Step::Clear { .. }

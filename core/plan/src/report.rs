@@ -67,6 +67,13 @@ pub enum Wait {
         /// The job that did it.
         job: ServiceName,
     },
+    /// A release may not begin, or go on, yet.
+    Gate {
+        /// Which.
+        release: ReleaseNumber,
+        /// What is missing: `1 of 2 approvals`.
+        missing: String,
+    },
     /// A service is on trial.
     Trial {
         /// Which.
@@ -108,6 +115,7 @@ impl Wait {
             Self::Needs { .. }
             | Self::Frozen { .. }
             | Self::Trial { .. }
+            | Self::Gate { .. }
             | Self::Gateway { .. }
             | Self::Effect { .. }
             | Self::Ledger { .. } => None,
@@ -155,6 +163,7 @@ impl fmt::Display for Wait {
                 out,
                 "a person: `{job}` of {release} cannot be undone, so nothing goes back by itself"
             ),
+            Self::Gate { release, missing } => write!(out, "{missing}, for {release}"),
             Self::Trial {
                 service,
                 stands,

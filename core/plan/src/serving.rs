@@ -54,11 +54,18 @@ impl Routes {
             .into_iter()
             .filter_map(|name| local_address(platform, &name).map(|at| (name, at)))
             .collect();
-        let domains = platform
+        let mut domains: BTreeMap<HostName, Vec<Route>> = platform
             .domains
             .iter()
             .map(|(host, routes)| (host.clone(), routes.iter().map(route).collect()))
             .collect();
+        // Outside of a trial a preview shows what serves.
+        for (name, service) in &platform.services {
+            let preview = service.blue_green.as_ref();
+            if let Some(host) = preview.and_then(|way| way.preview.clone()) {
+                domains.insert(host, vec![route((&"/".to_owned(), name))]);
+            }
+        }
         Self {
             public,
             local,

@@ -3,13 +3,15 @@
 use crate::report::Report;
 use crate::serving::Routes;
 use mainstay_atoms::{
-    Actor, Digest, Generation, InstanceId, Launch, PlanId, ReleaseNumber, ServiceName, Stop, Wall,
+    Actor, Digest, Generation, InstanceId, Launch, PlanId, ReleaseNumber, ServiceName, Smoke, Stop,
+    Wall,
 };
 use mainstay_routing::Pool;
 use mainstay_spec::StoreOrder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One thing to do or to wait for. Every step is idempotent: it is keyed by an id and a generation,
@@ -32,6 +34,17 @@ pub enum Step {
         stays: Duration,
         /// Longest wait; then the step fails.
         within: Duration,
+    },
+    /// Asks a ready run for the pages that say whether it does its work; one that fails fails the step.
+    Smoke {
+        /// Which instance.
+        instance: InstanceId,
+        /// Which run.
+        generation: Generation,
+        /// Where it listens.
+        address: SocketAddr,
+        /// What is asked, by name.
+        tests: BTreeMap<String, Smoke>,
     },
     /// Tells the gateways who takes traffic.
     Publish(Publish),
@@ -133,6 +146,7 @@ impl Step {
         match self {
             Self::Start { launch } => Some(&launch.instance),
             Self::AwaitReady { instance, .. }
+            | Self::Smoke { instance, .. }
             | Self::AwaitDrained { instance, .. }
             | Self::Stop { instance, .. }
             | Self::AwaitStopped { instance, .. }
@@ -156,6 +170,12 @@ impl fmt::Display for Step {
                 None => write!(out, "start {}", launch.instance),
             },
             Self::AwaitReady { instance, .. } => write!(out, "wait until {instance} is ready"),
+            Self::Smoke {
+                instance, tests, ..
+            } => {
+                let names: Vec<&str> = tests.keys().map(String::as_str).collect();
+                write!(out, "ask {instance} for {}", names.join(", "))
+            }
             Self::Publish(publish) => {
                 write!(out, "publish table {}", publish.generation)?;
                 for (service, pool) in &publish.pools {
@@ -170,6 +190,15 @@ impl fmt::Display for Step {
                         names.join(" ")
                     };
                     write!(out, ", {service} → {names}")?;
+                    let split = pool.as_ref().and_then(|pool| pool.split.as_ref());
+                    if let Some(split) = split {
+                        let (canary, baseline) = (split.canary, split.baseline);
+                        write!(out, " ({} {canary}", split.release)?;
+                        if baseline.0 > 0 {
+                            write!(out, ", fresh {baseline}")?;
+                        }
+                        out.write_str(")")?;
+                    }
                 }
                 if publish.routes.is_some() {
                     out.write_str(", routes")

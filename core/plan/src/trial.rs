@@ -6,9 +6,10 @@ use crate::ReleaseRecord;
 use crate::decide::{Decider, Target};
 use crate::draft::Started;
 use crate::place::{Place, add, count, ready};
+use crate::serving::Routes;
 use mainstay_atoms::{Cause, ReleaseNumber, ServiceName, Share};
 use mainstay_rollout::Weights;
-use mainstay_routing::{Pool, Split};
+use mainstay_routing::{Backend, Pool, Route, Side, Split};
 use mainstay_workload::{Instance, Wanted, census};
 use std::collections::BTreeMap;
 
@@ -90,15 +91,7 @@ impl Decider<'_> {
         let mut pool = Pool {
             streams: place.service.stop.streams,
             backends: vec![],
-            split: Some(Split {
-                release: place.wanted.since,
-                canary: goal.weights.canary,
-                baseline: goal.weights.baseline,
-                fresh_above: wanted.replicas - goal.baseline,
-                sticky: false,
-                chosen: vec![],
-                mirror: Share::default(),
-            }),
+            split: Some(split(place, goal, wanted.replicas - goal.baseline)),
         };
         // Those of the canary were awaited just now.
         place.census.kept.iter().for_each(|one| add(&mut pool, one));
@@ -108,8 +101,10 @@ impl Decider<'_> {
         pool.backends
             .extend(started.iter().filter_map(|one| one.backend.clone()));
         pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
+        pool.split = pool.split.map(|split| present(split, &pool.backends));
+        let routes = self.preview(place);
         self.draft
-            .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), None);
+            .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), routes);
         let neither = |ours: &[Instance], theirs: &[Instance]| -> Vec<Instance> {
             let both = ours.iter().filter(|one| theirs.contains(one));
             both.cloned().collect()
@@ -121,5 +116,45 @@ impl Decider<'_> {
             .clear(&neither(&place.census.leftover, &stable.leftover));
         let starts = count(&started) + count(&stable.missing);
         self.line(place, starts, count(&leaving), ready(&stable.kept));
+    }
+
+    /// The routes of now, with the host under which the release is looked at before it has the traffic.
+    fn preview(&self, place: &Place<'_>) -> Option<Routes> {
+        let host = place.service.blue_green.as_ref()?.preview.clone()?;
+        let mut routes = self.draft.serving.routes.clone();
+        let route = Route {
+            prefix: "/".into(),
+            service: place.name.clone(),
+            only: Some(place.wanted.since),
+        };
+        routes.domains.insert(host, vec![route]);
+        Some(routes)
+    }
+}
+
+/// A side of which nobody is there has no share: it is given back once somebody is.
+pub(crate) fn present(mut split: Split, backends: &[Backend]) -> Split {
+    let there = |side: Side| backends.iter().any(|one| split.side(one) == side);
+    let (canary, baseline) = (there(Side::Canary), there(Side::Baseline));
+    if !canary {
+        split.canary = Share::default();
+    }
+    if !baseline {
+        split.baseline = Share::default();
+    }
+    split
+}
+
+/// How the requests of a service are shared.
+fn split(place: &Place<'_>, goal: &Goal, fresh_above: u32) -> Split {
+    let canary = place.service.canary.as_ref();
+    Split {
+        release: place.wanted.since,
+        canary: goal.weights.canary,
+        baseline: goal.weights.baseline,
+        fresh_above,
+        sticky: canary.is_some_and(|canary| canary.sticky),
+        chosen: canary.map_or_else(Vec::new, |canary| canary.chosen.clone()),
+        mirror: canary.map_or(Share::default(), |canary| canary.mirror),
     }
 }

@@ -2,6 +2,7 @@
 
 mod scene;
 
+use mainstay_atoms::{ReleaseNumber, Share};
 use mainstay_plan::{Plan, Purpose, Step};
 use scene::Scene;
 use std::collections::BTreeSet;
@@ -20,6 +21,27 @@ const QUIET: &str = "deploy v2 over v1
 serves worker x1 quiet version=1
 wants worker x1 quiet version=2
 seen worker.v1.1 ready";
+
+/// A release on trial beside one of two instances.
+const TRIAL: &str = "deploy v2 over v1
+serves web x2 version=1
+wants web x2 version=2
+trial web canary=1 baseline=1 shares=5%/5%
+seen web.v1.1 ready in
+seen web.v1.2 ready in
+seen web.v1.3 ready";
+
+/// One that cannot overlap.
+const ALONE: &str = "deploy v2 over v1
+serves web x1 version=1
+wants web x1 version=2 recreate
+seen web.v1.1 ready in";
+
+/// One whose pages are asked for.
+const SMOKE: &str = "deploy v2 over v1
+serves web x1 version=1
+wants web x1 version=2 smoke
+seen web.v1.1 ready in";
 
 /// Name, scene, what breaks it, and the rule that objects.
 type Broken = (&'static str, &'static str, fn(&mut Plan), &'static str);
@@ -270,6 +292,41 @@ const BROKEN: &[Broken] = &[
         |plan| plan.purpose = Purpose::Heal,
         "serve",
     ),
+    (
+        "more than all of the traffic",
+        TRIAL,
+        |plan| splits(plan).for_each(|split| split.canary = Share(9_900)),
+        "shares",
+    ),
+    (
+        "traffic for a release that has no instance",
+        TRIAL,
+        |plan| splits(plan).for_each(|split| split.release.0 = 9),
+        "shares",
+    ),
+    (
+        "a release on trial that is to serve",
+        TRIAL,
+        |plan| {
+            plan.purpose = Purpose::Deploy;
+            plan.steps.push(Step::Serve {
+                release: ReleaseNumber(2),
+            });
+        },
+        "shares",
+    ),
+    (
+        "a start beside what cannot overlap",
+        ALONE,
+        |plan| front(plan, |step| matches!(step, Step::Start { .. })),
+        "alone",
+    ),
+    (
+        "pages asked for before it is ready",
+        SMOKE,
+        |plan| front(plan, |step| matches!(step, Step::Smoke { .. })),
+        "smoke",
+    ),
 ];
 
 #[test]
@@ -294,6 +351,7 @@ fn every_broken_plan_is_refused_by_its_rule() {
     let all = BTreeSet::from([
         "acknowledged",
         "address",
+        "alone",
         "clear",
         "drain",
         "floor",
@@ -304,6 +362,8 @@ fn every_broken_plan_is_refused_by_its_rule() {
         "ready",
         "routes",
         "serve",
+        "shares",
+        "smoke",
         "stop",
         "stopped",
         "surge",
@@ -328,6 +388,11 @@ fn publications(plan: &mut Plan) -> impl Iterator<Item = &mut mainstay_plan::Pub
 fn backends(plan: &mut Plan) -> impl Iterator<Item = &mut mainstay_routing::Backend> {
     let pools = publications(plan).flat_map(|publish| publish.pools.values_mut());
     pools.flatten().flat_map(|pool| &mut pool.backends)
+}
+
+fn splits(plan: &mut Plan) -> impl Iterator<Item = &mut mainstay_routing::Split> {
+    let pools = publications(plan).flat_map(|publish| publish.pools.values_mut());
+    pools.flatten().filter_map(|pool| pool.split.as_mut())
 }
 
 fn front(plan: &mut Plan, which: fn(&Step) -> bool) {

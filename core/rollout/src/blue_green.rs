@@ -102,6 +102,24 @@ pub enum Phase {
     Done,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => out.write_str("green starts"),
+            Self::Preview => out.write_str("green is looked at before it has the traffic"),
+            Self::Paused(why) => write!(out, "green stands still before it has the traffic: {why}"),
+            Self::Flipped => out.write_str("green is looked at with all of the traffic"),
+            Self::Doubted(why) => write!(out, "green stands still with all of the traffic: {why}"),
+            Self::Warm => out.write_str("green was judged good, blue stays warm"),
+            Self::Leaving => out.write_str("blue leaves"),
+            Self::Back(why) => write!(out, "green gives the traffic back: {why}"),
+            Self::Stopping(why) => write!(out, "green stops: {why}"),
+            Self::Aborted(why) => write!(out, "green is gone: {why}"),
+            Self::Done => out.write_str("green serves"),
+        }
+    }
+}
+
 /// The state; it serialises, and is all that is needed to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {

@@ -203,6 +203,15 @@ impl Sight {
 }
 
 impl Reading {
+    /// As a number in the base unit of its metric, where there is one.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Self::Counts { of: 0, .. } | Self::Nothing | Self::Trouble(_) => None,
+            Self::Counts { hits, of } => Some(ratio(*hits, *of)),
+            Self::Sampled { value, .. } | Self::Number(value) => Some(*value),
+        }
+    }
+
     fn shown(&self, metric: &Metric) -> String {
         match self {
             Self::Counts { of: 0, .. } => "no requests".into(),

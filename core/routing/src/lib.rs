@@ -7,6 +7,8 @@
 //!   matched and forwarded.
 //! - [`balance::pick`], [`Outlier`], [`retry::decide`] and [`Budget`] choose an instance, set a failing
 //!   one aside, and say whether a failed attempt may be made again.
+//! - [`Split::at`] says which side of a release on trial answers, [`Place`] keeps a client on its side, and
+//!   [`cookie`] reads where it says its place.
 //! - [`Frames`] finds the frame boundaries of a WebSocket, so that a close frame can be put between two.
 //! - [`histogram`] places a latency in a bucket.
 //!
@@ -20,12 +22,14 @@
 pub mod balance;
 mod budget;
 mod chunk;
+pub mod cookie;
 mod field;
 mod frame;
 mod head;
 mod host;
 mod outlier;
 pub mod path;
+mod place;
 mod refuse;
 pub mod retry;
 mod router;
@@ -36,10 +40,12 @@ mod table;
 pub use budget::Budget;
 pub use frame::Frames;
 pub use host::{Host, HostFault};
+pub use mainstay_atoms::Chosen;
 pub use mainstay_atoms::histogram;
 pub use outlier::{Admission, Outlier};
+pub use place::Place;
 pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};
 pub use scanner::{Scan, Scanner, Then};
-pub use share::next_place;
-pub use table::{Backend, Chosen, Listener, Pool, Route, Side, Split, Table};
+pub use share::{is_within, next_place};
+pub use table::{Backend, Listener, Pool, Route, Side, Split, Table};

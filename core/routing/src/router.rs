@@ -1,7 +1,7 @@
 //! A table, compiled for look-ups.
 
 use crate::{Host, Table, path};
-use mainstay_atoms::ServiceName;
+use mainstay_atoms::{ReleaseNumber, ServiceName};
 use std::collections::HashMap;
 
 /// One route, as an answer.
@@ -13,6 +13,8 @@ pub struct Match {
     pub prefix: String,
     /// Who answers.
     pub service: ServiceName,
+    /// Only instances of this release answer, if any.
+    pub only: Option<ReleaseNumber>,
 }
 
 /// Host → longest path prefix → route. Routes are numbered; a number is valid for its own router.
@@ -36,6 +38,7 @@ impl Router {
                     label: format!("{host}{}", route.prefix),
                     prefix: route.prefix.clone(),
                     service: route.service.clone(),
+                    only: route.only,
                 });
             }
             numbers.sort_by_key(|number| std::cmp::Reverse(router.routes[*number].prefix.len()));

@@ -5,21 +5,32 @@
 //! Knuth, "The Art of Computer Programming" 3, §6.4). Of 10,000 requests the share that a side gets is off by
 //! some hundredths of a point, where drawn places would be off by half a point.
 
-use crate::{Side, Split};
+use crate::{Chosen, Side, Split};
+use mainstay_atoms::Share;
 
 /// The golden section of 2⁶⁴, odd.
-const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(crate) const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The place after this one; any number is a good beginning.
 pub fn next_place(place: u64) -> u64 {
     place.wrapping_add(STEP)
 }
 
+/// Which of the 10,000 parts of a circle a place on it lies in, 0 to 2⁶⁴.
+fn part(place: u64) -> u64 {
+    u64::try_from((u128::from(place) * 10_000) >> 64).unwrap_or(u64::MAX)
+}
+
+/// Whether a place lies within the first `share` of the circle.
+pub fn is_within(share: Share, place: u64) -> bool {
+    part(place) < share.0
+}
+
 impl Split {
     /// The side of a place, 0 to 2⁶⁴: the canary's is at the beginning, so that none who has come to it leaves it
     /// while its share grows.
     pub fn at(&self, place: u64) -> Side {
-        let at = u64::try_from((u128::from(place) * 10_000) >> 64).unwrap_or(u64::MAX);
+        let at = part(place);
         if at < self.canary.0 {
             Side::Canary
         } else if at < self.canary.0.saturating_add(self.baseline.0) {
@@ -28,11 +39,37 @@ impl Split {
             Side::Stable
         }
     }
+
+    /// Whether a request is one for the canary, whatever its share is. `has_field` and `has_cookie` say whether
+    /// the request has a field or cookie of that name with exactly that value.
+    pub fn chooses(
+        &self,
+        has_field: impl Fn(&str, &str) -> bool,
+        has_cookie: impl Fn(&str, &str) -> bool,
+    ) -> bool {
+        self.chosen.iter().any(|chosen| match chosen {
+            Chosen::Header { name, value } => has_field(name, value),
+            Chosen::Cookie { name, value } => has_cookie(name, value),
+        })
+    }
+}
+
+impl Side {
+    /// Who answers a request of this side: it, and when nobody of it can, those who serve before those who are
+    /// on trial.
+    pub fn order(self) -> [Self; 3] {
+        match self {
+            Self::Stable => [Self::Stable, Self::Baseline, Self::Canary],
+            Self::Baseline => [Self::Baseline, Self::Stable, Self::Canary],
+            Self::Canary => [Self::Canary, Self::Stable, Self::Baseline],
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Place;
     use mainstay_atoms::{ReleaseNumber, Share};
     use proptest::prelude::*;
 
@@ -45,6 +82,46 @@ mod tests {
             sticky: false,
             chosen: vec![],
             mirror: Share::default(),
+        }
+    }
+
+    #[test]
+    fn a_chosen_request_has_a_field_or_a_cookie() {
+        let mut split = split(0, 0);
+        let text = |text: &str| text.to_owned();
+        split.chosen = vec![
+            Chosen::Header {
+                name: text("x-beta"),
+                value: text("1"),
+            },
+            Chosen::Cookie {
+                name: text("beta"),
+                value: text("yes"),
+            },
+        ];
+        let is = |wanted: (&'static str, &'static str)| {
+            move |name: &str, value: &str| (name, value) == wanted
+        };
+        let none = ("", "");
+        assert!(split.chooses(is(("x-beta", "1")), is(none)));
+        assert!(split.chooses(is(none), is(("beta", "yes"))));
+        for (field, cookie) in [
+            (none, none),
+            (("x-beta", "2"), ("beta", "no")),
+            (("beta", "yes"), ("x-beta", "1")),
+        ] {
+            assert!(!split.chooses(is(field), is(cookie)));
+        }
+    }
+
+    #[test]
+    fn everybody_answers_in_the_end_and_the_own_side_first() {
+        for side in [Side::Stable, Side::Baseline, Side::Canary] {
+            let order = side.order();
+            assert_eq!(order[0], side);
+            for other in [Side::Stable, Side::Baseline, Side::Canary] {
+                assert!(order.contains(&other));
+            }
         }
     }
 
@@ -83,6 +160,66 @@ mod tests {
                     prop_assert_eq!(split(canary, 0).at(place), Side::Canary);
                 }
             }
+        }
+
+        #[test]
+        fn a_share_of_copies_is_kept_too(share in 0_u64..=10_000, beginning in any::<u64>()) {
+            let mut place = beginning;
+            let mut within = 0_u32;
+            for _ in 0..10_000 {
+                place = next_place(place);
+                within += u32::from(is_within(Share(share), place));
+            }
+            let wanted = u32::try_from(share).unwrap();
+            prop_assert!(within.abs_diff(wanted) <= 10, "{} of {}", within, wanted);
+        }
+
+        /// A client's place says its side as exactly as a request's: of all 65,536 places a side gets its share,
+        /// to one place at each of its ends, and fresh places fill it within half a point.
+        #[test]
+        fn clients_who_stay_are_shared_out_as_requests_are(
+            canary in 0_u64..=10_000,
+            release in any::<u64>(),
+            beginning in any::<u64>(),
+        ) {
+            let mut split = split(canary, (10_000 - canary) / 2);
+            split.release = ReleaseNumber(release);
+            let side = |place: Place| split.at(place.position(split.release));
+            let all = (0..=u16::MAX).filter(|place| side(Place(*place)) == Side::Canary).count();
+            let exact = usize::try_from(canary * 65_536 / 10_000).unwrap();
+            prop_assert!(all.abs_diff(exact) <= 1, "{} of {}", all, exact);
+            let (mut position, mut fresh) = (beginning, 0_u64);
+            for _ in 0..10_000 {
+                position = next_place(position);
+                fresh += u64::from(side(Place::at(position, split.release)) == Side::Canary);
+            }
+            prop_assert!(fresh.abs_diff(canary) <= 50, "{} of {}", fresh, canary);
+        }
+
+        #[test]
+        fn nobody_who_stays_leaves_a_canary_that_grows(
+            place in any::<u16>(),
+            release in any::<u64>(),
+            steps in prop::collection::btree_set(0_u64..=10_000, 1..8),
+        ) {
+            let mut on = false;
+            for canary in steps {
+                let mut split = split(canary, (10_000 - canary) / 3);
+                split.release = ReleaseNumber(release);
+                let now = split.at(Place(place).position(split.release)) == Side::Canary;
+                prop_assert!(now || !on, "left at {}", canary);
+                on = now;
+            }
+        }
+
+        #[test]
+        fn shares_out_of_bounds_break_nothing(
+            canary in any::<u64>(),
+            baseline in any::<u64>(),
+            place in any::<u64>(),
+        ) {
+            let side = split(canary, baseline).at(place);
+            prop_assert!(canary > 0 || side != Side::Canary);
         }
 
         #[test]

@@ -1,6 +1,8 @@
 //! The table a gateway serves from: immutable, whole, numbered.
 
-use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share};
+use mainstay_atoms::{
+    Chosen, Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -89,26 +91,6 @@ pub struct Split {
     pub mirror: Share,
 }
 
-/// What marks a request as one for the canary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Chosen {
-    /// A field of the head with exactly this value.
-    Header {
-        /// Of the field, in lower case.
-        name: String,
-        /// Of the field.
-        value: String,
-    },
-    /// A cookie with exactly this value.
-    Cookie {
-        /// Of the cookie.
-        name: String,
-        /// Of the cookie.
-        value: String,
-    },
-}
-
 impl Split {
     /// Which side an instance is on.
     pub fn side(&self, backend: &Backend) -> Side {
@@ -144,4 +126,61 @@ pub struct Backend {
     pub release: ReleaseNumber,
     /// Where it listens.
     pub address: SocketAddr,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = r#"{"epoch":1,"generation":7,"listeners":[{"kind":"public","address":"127.0.0.1:80"}],
+        "domains":{"localhost":[{"prefix":"/","service":"web"}]},
+        "services":{"web":{"streams":{"secs":30,"nanos":0},"backends":[],
+        "split":{"release":"v2","canary":500,"baseline":0,"fresh_above":2}}}}"#;
+
+    fn split(table: &Table) -> &Split {
+        let pool = table.services.values().next().unwrap();
+        pool.split.as_ref().unwrap()
+    }
+
+    #[test]
+    fn a_table_from_before_there_were_stays_choices_and_copies_loads() {
+        let table: Table = serde_json::from_str(OLD).unwrap();
+        let split = split(&table);
+        assert_eq!((split.canary, split.mirror), (Share(500), Share(0)));
+        assert!(!split.sticky && split.chosen.is_empty());
+        assert_eq!(table.domains.values().next().unwrap()[0].only, None);
+        let even_older = OLD.replace(
+            r#""split":{"release":"v2","canary":500,"baseline":0,"fresh_above":2}"#,
+            r#""more":[]"#,
+        );
+        let table: Table = serde_json::from_str(&even_older).unwrap();
+        assert_eq!(table.services.values().next().unwrap().split, None);
+    }
+
+    #[test]
+    fn what_a_trial_says_comes_back_as_it_was() {
+        let mut table: Table = serde_json::from_str(OLD).unwrap();
+        for routes in table.domains.values_mut() {
+            routes[0].only = Some(ReleaseNumber(2));
+        }
+        for pool in table.services.values_mut() {
+            let split = pool.split.as_mut().unwrap();
+            split.sticky = true;
+            split.mirror = Share(1000);
+            let (name, value) = ("x-beta".into(), "1".into());
+            split.chosen = vec![
+                Chosen::Header { name, value },
+                Chosen::Cookie {
+                    name: "beta".into(),
+                    value: String::new(),
+                },
+            ];
+        }
+        let text = serde_json::to_string(&table).unwrap();
+        assert!(
+            text.contains(r#"{"header":{"name":"x-beta","value":"1"}}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Table>(&text).unwrap(), table);
+    }
 }

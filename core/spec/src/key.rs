@@ -1,6 +1,6 @@
 //! The keys of this version, each with its meaning: the table itself.
 
-use crate::kind::Kind;
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
@@ -52,7 +52,14 @@ value! {
     Text = Kind::Text;
     True = Kind::True;
     Signal = Kind::Signal;
-    Rolling = Kind::Rolling;
+    Way = Kind::Way;
+    Host = Kind::Like(&HOST);
+    Header = Kind::Like(&HEADER);
+    Cookie = Kind::Like(&COOKIE);
+    Civil = Kind::Like(&CIVIL);
+    People = Kind::People;
+    AlertsForm = Kind::Alerts;
+    PartOf = Kind::Share;
     Truth = Kind::Truth;
     Size = Kind::Size;
     Cron = Kind::Cron;
@@ -63,6 +70,7 @@ value! {
     Extensions = Kind::Extensions;
     Steps = Kind::Steps;
     Conditions = Kind::Conditions;
+    FlipWord = Kind::Word(&["auto", "manual"]);
     BaselineWord = Kind::Word(&["same_age", "stable"]);
     StoreWord = Kind::Word(&["sqlite", "volume"]);
     OverlapWord = Kind::Word(&["forbid", "queue", "replace"]);
@@ -158,6 +166,14 @@ names! {
         keys "^[a-z0-9-]+(\\.[a-z0-9-]+)*$", of DomainKeys;
     RouteNames = "route", "PREFIX", open true,
         keys "^/[^?#%]*$", of Either<Service, RouteKeys>;
+    SmokeNames = "smoke test", "NAME", open false,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of SmokeKeys;
+    WindowNames = "window", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of WindowKeys;
+    FreezeNames = "freeze", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FreezeKeys;
+    ChecklistNames = "item", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of ChecklistKeys;
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
@@ -179,6 +195,12 @@ keys! {
         domains: Option<DomainNames>, default "{}", example "{ shop.example: { to: web } }";
         /// Where the platform listens for requests from outside.
         gateway: Option<GatewayKeys>, default "{}", example "{ http: 8081 }";
+        /// Metrics and rules: what is kept, and files of rules.
+        signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
+        /// Who is told of alerts, and what is set for the rules that come with the platform: the guide says how.
+        alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
+        /// What lets a release begin: people who agree, windows, a checklist.
+        gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
         /// What differs between copies of the platform, by name: each holds the same keys as the
         /// file and is laid over it. Maps merge, lists replace, `null` deletes.
         environments: Option<EnvironmentNames>, default "(one environment, `default`)", example "{ staging: {} }";
@@ -199,6 +221,12 @@ keys! {
         domains: Option<DomainNames>, default "{}", example "{ staging.shop.example: { to: web } }";
         /// Changes to the gateway.
         gateway: Option<GatewayKeys>, default "{}", example "{ http: 8081 }";
+        /// Changes to metrics and rules.
+        signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
+        /// Changes to who is told of alerts.
+        alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
+        /// Changes to what lets a release begin.
+        gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
     }
 }
 
@@ -241,6 +269,8 @@ keys! {
         health: Option<Either<UrlPath, HealthKeys>>, default "(none: an instance lives while it runs)", example "/healthz";
         /// Readiness: an instance that fails takes no requests. A text is the path of a GET.
         ready: Option<Either<UrlPath, ReadyKeys>>, default "(a connection, for a service with a `port`; else ready while it runs)", example "/ready";
+        /// Where each instance tells its metrics, in the text format of Prometheus. A text is the path.
+        metrics: Option<Either<UrlPath, MetricsKeys>>, default "(none)", example "/metrics";
         /// How many instances run.
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
         /// What one instance may use.
@@ -251,7 +281,7 @@ keys! {
         /// How an instance is stopped.
         stop: Option<StopKeys>, default "{}", example "{ grace: 20s }";
         /// How a release replaces instances.
-        deploy: Option<Either<Rolling, DeployKeys>>, default "rolling", example "{ rolling: { surge: 1 } }";
+        deploy: Option<Either<Way, DeployKeys>>, default "rolling", example "{ rolling: { surge: 1 } }";
     }
 }
 
@@ -409,6 +439,12 @@ keys! {
         /// A release gets a rising share of the traffic and is judged at each step. The first one of a
         /// service has nothing to be judged against and is rolled out.
         canary: Option<CanaryKeys>, default "(none)", example "{ steps: [5%, 50%] }";
+        /// A release starts beside the one that serves, is looked at, takes all of the traffic at once, and is
+        /// looked at again while the other one stays. The first one of a service is rolled out.
+        blue_green: Option<BlueGreenKeys>, default "(none)", example "{ warm: 10m }";
+        /// Requests that every new instance must answer before it takes traffic, by name. One that it does not
+        /// answer in time fails the release.
+        smoke: Option<SmokeNames>, default "{}", example "{ home: { get: / } }";
         /// Jobs that a release runs before it replaces the first instance of this service, in this
         /// order. One that fails fails the release.
         before: Option<Jobs>, default "[]", example "[migrate]";
@@ -452,6 +488,148 @@ keys! {
         patience: Option<Span<0, {7 * DAY}>>, default "30m", example "2h";
         /// How long the release is watched with all of the traffic before it is done.
         bake: Option<Span<0, {7 * DAY}>>, default "5m", example "30m";
+        /// Whether a client stays on the side that it came to: it is given a cookie, and never leaves a release
+        /// whose share grows.
+        sticky: Option<Truth>, default "false", example "true";
+        /// Requests with this field in their head go to the release whatever its share is.
+        header: Option<Header>, default "(none)", example "x-canary=always";
+        /// Requests with this cookie go to the release whatever its share is.
+        cookie: Option<Cookie>, default "(none)", example "beta=1";
+        /// The share of the `GET` and `HEAD` requests answered by the release before of which a copy goes to the
+        /// release on trial; what it answers reaches nobody.
+        mirror: Option<PartOf>, default "0%", example "10%";
+    }
+}
+
+keys! {
+    /// A release that takes all of the traffic at once.
+    BlueGreenKeys = "`blue_green`" {
+        /// Host name that the release answers before it has the traffic; else the release that serves does.
+        preview: Option<Host>, default "(none)", example "preview.shop.example";
+        /// Who gives it the traffic: `auto`, as soon as it is ready and judged, or `manual`, a person with
+        /// `mainstay promote`.
+        flip: Option<FlipWord>, default "auto", example "manual";
+        /// How long it is judged by the requests of its preview before it has the traffic.
+        before: Option<Span<0, {7 * DAY}>>, default "0s", example "5m";
+        /// How long it is judged once it has the traffic; until then it can be taken back at once.
+        after: Option<Span<0, {7 * DAY}>>, default "5m", example "10m";
+        /// The release goes back when one of these holds. Nothing serves beside it, so none compares with a
+        /// baseline.
+        abort_if: Option<Conditions>, default "[error_rate > 1%]", example "[error_rate > 5%, p95 > 400ms]";
+        /// Time between two measurements.
+        every: Option<Span<SECOND, DAY>>, default "10s", example "1s";
+        /// Fewest requests that say anything.
+        least: Option<Whole<1, 1_000_000>>, default "100", example "500";
+        /// How much longer than its time a verdict is waited for before a person is asked.
+        patience: Option<Span<0, {7 * DAY}>>, default "30m", example "2h";
+        /// How long the release before is kept running once this one was judged good.
+        warm: Option<Span<0, {7 * DAY}>>, default "1m", example "10m";
+    }
+}
+
+keys! {
+    /// One request whose answer says whether an instance does its work.
+    SmokeKeys = "a smoke test" {
+        /// Path of a GET that is sent to the instance itself.
+        get: UrlPath, default "", example "/";
+        /// The status that passes.
+        expect: Option<Whole<100, 599>>, default "200", example "204";
+        /// A text that the first 64 KiB of the body must hold.
+        contains: Option<Text>, default "(anything)", example "<h1>shop</h1>";
+        /// How long it is tried again until it passes.
+        within: Option<Span<100, HOUR>>, default "10s", example "1m";
+    }
+}
+
+keys! {
+    /// Where metrics are read.
+    MetricsKeys = "`metrics`" {
+        /// Path of the GET.
+        path: Option<UrlPath>, default "/metrics", example "/internal/metrics";
+        /// From one reading to the next.
+        every: Option<Span<SECOND, HOUR>>, default "15s", example "5s";
+    }
+}
+
+keys! {
+    /// Metrics and rules.
+    SignalsKeys = "`signals`" {
+        /// Whether metrics are collected at all.
+        enabled: Option<Truth>, default "true", example "false";
+        /// How long samples are kept.
+        keep: Option<Span<HOUR, {3650 * DAY}>>, default "15d", example "30d";
+        /// Most bytes of samples on disk; the oldest go first.
+        disk: Option<Size>, default "2Gi", example "10Gi";
+        /// Files of rules in the form of Prometheus, relative to the file's folder.
+        rules: Option<Paths>, default "[]", example "[rules.yml]";
+        /// A configuration of Alertmanager whose routes and receivers hold, instead of `alerts`.
+        alertmanager: Option<Paths>, default "[]", example "[alertmanager.yml]";
+    }
+}
+
+keys! {
+    /// What lets a release begin. A rollback passes: its contents passed before.
+    GatesKeys = "`gates`" {
+        /// People who agree to what the release contains; a number: so many, whoever they are, but not its
+        /// author.
+        approvals: Option<Either<Whole<0, 20>, ApprovalsKeys>>, default "0", example "2";
+        /// Times in which releases begin; without one they begin at any time. One that began goes on.
+        windows: Option<WindowNames>, default "{}", example "{ office: { opens: \"0 9 * * mon-thu\", lasts: 7h } }";
+        /// Times in which nothing is released, and a release under way stands still.
+        freezes: Option<FreezeNames>, default "{}", example "{ sale: { from: 2026-11-27, until: 2026-12-01 } }";
+        /// What has to be answered for each release, by name: by a command, or by a person's tick.
+        checklist: Option<ChecklistNames>, default "{}", example "{ backup: {} }";
+    }
+}
+
+keys! {
+    /// Whose agreement a release needs.
+    ApprovalsKeys = "`approvals`" {
+        /// How many people.
+        need: Whole<0, 20>, default "", example "2";
+        /// Who may: login names, and names of tokens.
+        from: Option<People>, default "(everybody)", example "[ann, bob]";
+        /// Whether the author's own counts not.
+        not_author: Option<Truth>, default "true", example "false";
+        /// How long an approval holds.
+        expiry: Option<Span<{60 * SECOND}, {7 * DAY}>>, default "30m", example "2h";
+    }
+}
+
+keys! {
+    /// A time that recurs, in which releases begin.
+    WindowKeys = "a window" {
+        /// When it opens: minute, hour, day of month, month, day of week.
+        opens: Cron, default "", example "0 9 * * mon-thu";
+        /// How long it stays open.
+        lasts: Span<{60 * SECOND}, {7 * DAY}>, default "", example "7h";
+        /// Time zone of `opens`, by its name in the IANA database.
+        time_zone: Option<Zone>, default "UTC", example "Europe/Berlin";
+    }
+}
+
+keys! {
+    /// A time in which nothing is released.
+    FreezeKeys = "a freeze" {
+        /// Its first moment; of a day, its beginning.
+        from: Civil, default "", example "2026-11-27";
+        /// The first moment after it.
+        until: Civil, default "", example "2026-12-01";
+        /// Time zone of both, by its name in the IANA database.
+        time_zone: Option<Zone>, default "UTC", example "Europe/Berlin";
+        /// Why, as it is told to whoever waits.
+        reason: Option<Text>, default "(the name of the freeze)", example "the big sale";
+    }
+}
+
+keys! {
+    /// One item of a checklist.
+    ChecklistKeys = "an item" {
+        /// Command that answers it, run in the file's folder by `mainstay checklist run`; without one a person
+        /// ticks it.
+        run: Option<Words>, default "(a person ticks it)", example "./bin/check-disk";
+        /// Longest run of the command.
+        timeout: Option<Span<SECOND, HOUR>>, default "1m", example "5m";
     }
 }
 

@@ -37,10 +37,18 @@ pub(crate) enum Kind {
     True,
     /// A signal's name.
     Signal,
-    /// The word `rolling`.
-    Rolling,
+    /// The word `rolling` or `recreate`.
+    Way,
     /// `true` or `false`.
     Truth,
+    /// A text of a form.
+    Like(&'static Like),
+    /// Names of people.
+    People,
+    /// What is said of alerts, in a form of its own.
+    Alerts,
+    /// A share.
+    Share,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Bytes, one value.
@@ -63,6 +71,39 @@ pub(crate) enum Kind {
     Conditions,
 }
 
+/// A form of text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Like {
+    /// In words, to follow `takes`.
+    pub(crate) phrase: &'static str,
+    /// As a pattern of the schema.
+    pub(crate) pattern: &'static str,
+}
+
+/// A host name.
+pub(crate) const HOST: Like = Like {
+    phrase: "a host name such as `preview.shop.example`",
+    pattern: "^[a-z0-9-]+(\\.[a-z0-9-]+)*$",
+};
+
+/// A field of a request's head with its value.
+pub(crate) const HEADER: Like = Like {
+    phrase: "a field and its value, such as `x-canary=always`",
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+=[^ ].*$",
+};
+
+/// A cookie with its value.
+pub(crate) const COOKIE: Like = Like {
+    phrase: "a cookie and its value, such as `beta=1`",
+    pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+=[^ ;,\"]*$",
+};
+
+/// A day or minute of civil time.
+pub(crate) const CIVIL: Like = Like {
+    phrase: "a day such as `2026-12-24`, or a minute such as `2026-12-24 18:00`",
+    pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2})?$",
+};
+
 /// What an extension of PostgreSQL may be called here: what is needed of quoting is excluded.
 pub(crate) const EXTENSION: &str = "^[a-z_][a-z0-9_-]{0,62}$";
 
@@ -74,6 +115,9 @@ pub(crate) const SIGNALS: [&str; 6] = ["TERM", "INT", "QUIT", "HUP", "USR1", "US
 pub(crate) const MEMORY_BYTES: (u64, u64) = (1 << 20, 64 << 40);
 /// Least and most thousandths of a core: the kernel's shortest quota is 1 ms of 100 ms.
 pub(crate) const CORES: (u64, u64) = (10, 1_024_000);
+
+/// What a person may be called: a login name, or the name of a token.
+const PERSON: &str = "^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$";
 
 const LABEL: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
@@ -100,7 +144,11 @@ impl Kind {
             Self::Text => "a text, a number or a truth value".into(),
             Self::True => "`true`".into(),
             Self::Signal => format!("a signal: {}", SIGNALS.join(", ")),
-            Self::Rolling => "`rolling`".into(),
+            Self::Way => "`rolling` or `recreate`".into(),
+            Self::Like(like) => like.phrase.into(),
+            Self::People => "a list of names of people".into(),
+            Self::Alerts => "a map of channels, routes and what is set for alerts".into(),
+            Self::Share => "a share such as `10%`".into(),
             Self::Truth => "`true` or `false`".into(),
             Self::Word(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -163,7 +211,14 @@ impl Kind {
                 let all: Vec<String> = SIGNALS.map(str::to_owned).into_iter().chain(long).collect();
                 json!({ "enum": all })
             }
-            Self::Rolling => json!({ "const": "rolling" }),
+            Self::Way => json!({ "enum": ["rolling", "recreate"] }),
+            Self::Like(like) => json!({ "type": "string", "pattern": like.pattern }),
+            Self::People => json!({
+                "type": "array", "minItems": 1, "uniqueItems": true,
+                "items": { "type": "string", "pattern": PERSON },
+            }),
+            Self::Alerts => json!({ "type": "object" }),
+            Self::Share => json!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$" }),
             Self::Truth => json!({ "type": "boolean" }),
             Self::Word(words) => json!({ "enum": words }),
             Self::Size => json!({

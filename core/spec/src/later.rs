@@ -44,7 +44,6 @@ macro_rules! later {
 later! {
     FILE "secrets" "secrets", "let the program read a file outside the platform and name it in `env`";
     FILE "backups" "backups", "back the data up with the database's own tool";
-    FILE "alerts" "alerts", "watch the gateway's `/metrics` from outside";
     FILE "notify" "notifications", "take the key away";
     FILE "machines" "second machine", "run one platform on each machine, with a file each";
     FILE "clusters" "clusters", "run one platform on each machine, with a file each";
@@ -77,7 +76,6 @@ later! {
     SERVICE "scale" "autoscaling", "set the count with `replicas: 2`", &["replicas"];
     SERVICE "on" "second machine", "take the key away; everything runs on this machine";
     SERVICE "pool" "clusters", "take the key away; everything runs on this machine";
-    SERVICE "metrics" "scraping of services", "take the key away; the gateway counts requests by itself";
     SERVICE "logs" "log settings", "take the key away; `mainstay logs` shows what the program writes";
     SERVICE "user" "choice of user", "take the key away";
     SERVICE "hosted" "hosted parts", "release that part with its own command", PROGRAM;
@@ -100,9 +98,7 @@ later! {
     STORE "backup" "backups", "back the data up with the database's own tool";
     STORE "failover" "standby servers", "take the key away";
     STORE "encrypted" "encryption of stores", "put the state folder on an encrypted disk";
-    DEPLOY "blue_green" "blue-green releases", "use `rolling: { surge: 100% }`, which starts all new instances first";
-    DEPLOY "smoke" "smoke tests", "use `ready:`, which every new instance must pass";
-    DEPLOY "abort_if" "verdicts by metrics", "use `ready:`, which every new instance must pass";
+    DEPLOY "abort_if" "verdicts outside of a canary", "write it under `canary` or `blue_green`";
 }
 
 /// The row of a key that later versions have at this place.

@@ -20,6 +20,7 @@ mod budget;
 mod explain;
 mod extend;
 mod faults;
+mod gate;
 mod job;
 mod key;
 mod kind;
@@ -38,6 +39,7 @@ mod resolve;
 mod schema;
 mod set;
 mod shape;
+mod signals;
 mod sound;
 mod store;
 mod syntax;
@@ -45,12 +47,16 @@ mod tree;
 mod walk;
 
 pub use explain::{Explanation, Origin, explain, place_of};
+pub use gate::{ChecklistItem, Gates};
 pub use job::{Job, Missed, Overlap};
 pub use parse::parse_file;
-pub use platform::{Amount, Canary, GatewayPorts, Injection, Platform, Rolling, Service};
+pub use platform::{
+    Amount, BlueGreen, Canary, GatewayPorts, Injection, Platform, Rolling, Service,
+};
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
+pub use signals::{Attached, Metrics, Signals};
 pub use store::{Postgres, Redis, Store, StoreKind, StoreOrder, StoreUser};
 pub use tree::Tree;

@@ -357,7 +357,7 @@ impl Gather<'_> {
             }
             Kind::True => self.push("wrong type", token, key, "yes", "`tcp: true`"),
             Kind::Text => self.push("wrong type", token, key, &format!("[{text}]"), "quotes"),
-            Kind::Rolling => self.push("wrong type", token, key, "roling", "`deploy: rolling`"),
+            Kind::Way => self.push("wrong type", token, key, "roling", "`deploy: rolling`"),
             Kind::Words => {
                 self.push("wrong type", token, key, "{ a: b }", &example);
                 self.push("wrong type", token, key, "\"\"", &example);

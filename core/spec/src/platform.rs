@@ -1,9 +1,11 @@
 //! What a checked file says about one environment: every default filled in, every name resolved.
 
+use crate::gate::Gates;
 use crate::job::Job;
+use crate::signals::{Metrics, Signals};
 use crate::store::Store;
 use mainstay_atoms::{
-    EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Stop,
+    Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Smoke, Stop,
 };
 use mainstay_rollout::{Baseline, Condition, Stages};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,12 @@ pub struct Platform {
     pub stores: BTreeMap<ServiceName, Store>,
     /// Routes by host: path prefix → service.
     pub domains: BTreeMap<HostName, BTreeMap<String, ServiceName>>,
+    /// What lets a release begin.
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
+    /// Metrics and rules.
+    #[serde(default, skip_serializing_if = "Signals::is_default")]
+    pub signals: Signals,
 }
 
 /// Where the gateway listens for requests from outside.
@@ -60,6 +68,9 @@ pub struct Service {
     pub health: Option<Probe>,
     /// Readiness; a service with a port and no `ready` is asked by a TCP connection.
     pub ready: Option<Probe>,
+    /// Where each instance tells its metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// How many instances.
     pub replicas: u32,
     /// Ceilings of one instance.
@@ -73,6 +84,15 @@ pub struct Service {
     /// How a release earns its traffic first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// A release takes all of the traffic at once, looked at before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
+    /// It cannot run beside another release of itself: all old instances leave before a new one starts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recreate: bool,
+    /// Requests that new instances must answer as said before they take traffic, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub smoke: BTreeMap<String, Smoke>,
     /// Jobs that a release runs before it replaces the first instance, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<ServiceName>,
@@ -121,6 +141,39 @@ pub struct Canary {
     pub patience: Duration,
     /// How long it is watched with all of the traffic.
     pub bake: Duration,
+    /// A client stays on the side that answered it first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sticky: bool,
+    /// Requests that go to the release whatever its share is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<Chosen>,
+    /// Of the requests that change nothing and that the release before answers, the share that the release
+    /// answers too, for nobody.
+    #[serde(default)]
+    pub mirror: Share,
+}
+
+/// A release that takes all of the traffic at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlueGreen {
+    /// The host whose requests the release answers before it has the traffic.
+    pub preview: Option<HostName>,
+    /// A person gives it the traffic.
+    pub manual: bool,
+    /// How long it is judged on its preview first; zero: not at all.
+    pub before: Duration,
+    /// How long it is judged with the traffic; zero: not at all.
+    pub after: Duration,
+    /// It goes back when one of these holds; none compares.
+    pub abort_if: Vec<Condition>,
+    /// Time between two measurements.
+    pub every: Duration,
+    /// Fewest requests that say anything.
+    pub least: u64,
+    /// How much longer than its time a verdict is waited for.
+    pub patience: Duration,
+    /// How long the release before is kept running after the verdict.
+    pub warm: Duration,
 }
 
 /// A count, or a share of the wanted count.

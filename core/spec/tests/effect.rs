@@ -62,6 +62,28 @@ fn beside(path: &str) -> Vec<String> {
         path if path.starts_with("services.web.deploy.canary.") => {
             vec!["services.web.deploy={ canary: {} }".into()]
         }
+        "services.web.deploy.blue_green.before" => {
+            vec!["services.web.deploy={ blue_green: { preview: p.example } }".into()]
+        }
+        path if path.starts_with("services.web.deploy.blue_green.") => {
+            vec!["services.web.deploy={ blue_green: {} }".into()]
+        }
+        path if path.starts_with("gates.approvals.") => {
+            vec!["gates.approvals={ need: 1 }".into()]
+        }
+        path if path.starts_with("gates.windows.office.") => {
+            vec!["gates.windows={ office: { opens: 5 5 * * *, lasts: 2h } }".into()]
+        }
+        path if path.starts_with("gates.freezes.sale.") => {
+            let sale = "gates.freezes={ sale: { from: 2026-11-01, until: 2026-12-24 } }";
+            vec![sale.into()]
+        }
+        path if path.starts_with("gates.checklist.disk.") => {
+            vec!["gates.checklist={ disk: {} }".into()]
+        }
+        path if path.starts_with("services.web.deploy.smoke.home.") => {
+            vec!["services.web.deploy={ smoke: { home: { get: /x } } }".into()]
+        }
         "jobs.migrate.time_zone" => vec!["jobs.migrate.schedule=0 6 * * *".into()],
         _ => Vec::new(),
     }
@@ -127,6 +149,11 @@ fn all_keys() -> Vec<(String, Value)> {
         keys.push((path, property));
     }
     keys.extend(keys_of("GatewayKeys", "gateway"));
+    keys.extend(keys_of("GatesKeys", "gates"));
+    keys.extend(keys_of("WindowKeys", "gates.windows.office"));
+    keys.extend(keys_of("FreezeKeys", "gates.freezes.sale"));
+    keys.extend(keys_of("ChecklistKeys", "gates.checklist.disk"));
+    keys.extend(keys_of("SmokeKeys", "services.web.deploy.smoke.home"));
     keys.extend(keys_of("DomainKeys", "domains.\"shop.example\""));
     keys.extend(keys_of("RouteKeys", "domains.\"other.example\".routes./"));
     keys
@@ -194,8 +221,17 @@ fn every_documented_default_is_what_holds() {
 #[test]
 fn every_key_is_explained() {
     let tree = parse_file("mainstay.yaml", BASE.as_bytes()).expect("the base is valid");
-    let resolved = resolve(&tree, None, &[]).expect("the base is valid");
     for (path, _) in all_keys() {
+        let named = [
+            "gates.windows.",
+            "gates.freezes.",
+            "gates.checklist.",
+            "services.web.deploy.smoke.",
+        ];
+        let beside = named.iter().any(|start| path.starts_with(start));
+        let sets = beside.then(|| self::beside(&path)).into_iter().flatten();
+        let sets: Vec<Set> = sets.map(|set| Set::parse(&set).expect("a set")).collect();
+        let resolved = resolve(&tree, None, &sets).expect("the base is valid");
         let explanation =
             explain(&resolved, &path).unwrap_or_else(|fault| panic!("{path}: {fault:?}"));
         assert!(

@@ -1,5 +1,5 @@
 //! A gateway by itself, for tests and benchmarks: `gateway SOCKET TABLE [key=value…]`, where a key is
-//! `workers`, `adoption`, `head`, `body`, `idle`, `stall`, `connect`, `response`, `pooled`, `drain`,
+//! `workers`, `adoption`, `head`, `body`, `idle`, `stall`, `connect`, `response`, `copy`, `pooled`, `drain`,
 //! `grace`, `beside` (milliseconds) or `connections`.
 
 use mainstay_gateway_io::{Config, run};
@@ -31,6 +31,7 @@ fn set(config: &mut Config, key: &str, value: u32) -> Result<(), String> {
         "stall" => limits.stall = span,
         "connect" => limits.connect = span,
         "response" => limits.response = span,
+        "copy" => limits.copy = span,
         "pooled" => limits.pooled = span,
         "drain" => limits.drain = span,
         "grace" => limits.grace = span,

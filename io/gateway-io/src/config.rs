@@ -57,6 +57,8 @@ pub struct Limits {
     pub connect: Duration,
     /// From the request to the head of the answer.
     pub response: Duration,
+    /// From the beginning to the end of a copy: whatever is later reaches nobody anyway.
+    pub copy: Duration,
     /// A pooled connection to an instance is dropped after this; below the 5 s after which common
     /// servers close theirs.
     pub pooled: Duration,
@@ -80,6 +82,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             connect: Duration::from_secs(1),
             response: Duration::from_mins(1),
+            copy: Duration::from_secs(10),
             pooled: Duration::from_secs(4),
             drain: Duration::from_secs(30),
             grace: Duration::from_secs(1),

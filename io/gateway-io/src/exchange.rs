@@ -5,15 +5,18 @@ use crate::connection::ClientState;
 use crate::download::{Active, Download, Flight};
 use crate::fields::Fields;
 use crate::link::{self, Lost};
+use crate::mirror;
 use crate::name::Name;
 use crate::outgoing::Outgoing;
 use crate::own::Own;
+use crate::pool::Pool;
 use crate::prepare::{self, Ours};
 use crate::reply::Reply;
 use crate::request::{Request, Version};
-use crate::series::Failure;
-use crate::serving::{Pool, Serving};
+use crate::series::{Asker, Failure};
+use crate::serving::{Serving, Way};
 use crate::tunnel::Tunnel;
+use crate::turn::{self, Given, Turn};
 use crate::upload::{Broken, Incoming, Upload};
 use crate::upstream::{Ticket, Upstream};
 use crate::worker::{self, Worker};
@@ -40,15 +43,19 @@ pub(crate) struct Exchange {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) fields: Fields,
+    /// The value of a `Set-Cookie` of ours.
+    pub(crate) cookie: Option<Box<str>>,
     pub(crate) body: Download,
     /// With 101: what follows.
     pub(crate) tunnel: Option<Box<Tunnel>>,
 }
 
 /// Where a request goes.
-struct Way {
+struct Course {
     label: u32,
     pool: Rc<Pool>,
+    turn: Turn,
+    given: Option<Given>,
     /// The target, where it is not the client's own.
     target: Option<String>,
 }
@@ -98,6 +105,7 @@ impl Exchange {
                 Answer {
                     status: parts.status,
                     fields: Fields::Map(parts.headers),
+                    cookie: None,
                     body: Download::own(own, active),
                     tunnel: None,
                 }
@@ -116,7 +124,7 @@ impl Exchange {
         let answer = self.answer(request, incoming, active).await;
         let mut response = Response::new(answer.body);
         *response.status_mut() = answer.status;
-        *response.headers_mut() = prepare::answer_two(answer.fields);
+        *response.headers_mut() = prepare::answer_two(answer.fields, answer.cookie);
         Ok(response)
     }
 
@@ -127,7 +135,7 @@ impl Exchange {
         begun: Instant,
     ) -> Result<Found, Instead> {
         let host = host_of(request).map_err(refused)?;
-        let way = self.find(request, host)?;
+        let course = self.find(request, host)?;
         let (idempotent, websocket) = (request.method.is_idempotent(), request.wants_websocket());
         let body = Upload::new(incoming, &self.state, idempotent).await;
         let body = body.map_err(|Broken| self.broken_body())?;
@@ -136,22 +144,50 @@ impl Exchange {
         let ours = Ours {
             host,
             peer: &self.peer,
-            target: way.target.as_deref().unwrap_or_else(given),
+            target: course.target.as_deref().unwrap_or_else(given),
             websocket,
             length: body.length(),
+            copy: false,
         };
         let head = prepare::request(request, &ours);
         let mut outgoing = Outgoing::new(head, body, request.method == Method::HEAD);
-        let attempts = self.attempts(&way.pool, &mut outgoing, idempotent);
+        let attempts = self.attempts(&course, &mut outgoing, idempotent);
         let (mut answer, ticket) = attempts.await?;
         if !outgoing.is_over() {
             answer.reply.send_on(outgoing);
         }
-        self.answered(answer, ticket, way.label, websocket, begun)
+        self.mirror(request, ours, &course, &answer, &ticket.upstream);
+        let mut found = self.answered(answer, ticket, course.label, websocket, begun)?;
+        found.cookie = course.given.map(|given| given.cookie(&course.pool));
+        Ok(found)
+    }
+
+    /// Sends a copy of a request that is being answered to the canary, if one is due.
+    fn mirror(
+        &self,
+        request: &Request,
+        ours: Ours<'_>,
+        course: &Course,
+        answer: &link::Answer,
+        answering: &Upstream,
+    ) {
+        let pool = &course.pool;
+        if !pool.has_copies() || matches!(course.turn, Turn::Only(_)) {
+            return;
+        }
+        let safe = matches!(request.method, Method::GET | Method::HEAD) && ours.length == Some(0);
+        let endless = ours.websocket || is_events(&answer.fields);
+        if !safe || endless || !pool.owes_copy(answering) {
+            return;
+        }
+        let sent = Ours { copy: true, ..ours };
+        let head = || prepare::request(request, &sent);
+        let bodiless = request.method == Method::HEAD;
+        mirror::send(&self.worker, pool, course.label, head, bodiless);
     }
 
     /// Checks host, path and method, and finds who answers.
-    fn find(&self, request: &Request, host: &[u8]) -> Result<Way, Instead> {
+    fn find(&self, request: &Request, host: &[u8]) -> Result<Course, Instead> {
         let host = Host::parse(host).map_err(|_| refused(Reason::OddHost))?;
         if request.version == Version::Two {
             check_two(request).map_err(refused)?;
@@ -159,47 +195,45 @@ impl Exchange {
         let target = &request.target;
         let path = path::normalise(target.path()).map_err(|_| refused(Reason::Target))?;
         let serving = self.worker.serving();
-        let (label, pool) = self.route(&serving, &host, &path)?;
-        Ok(Way {
-            label,
-            pool,
+        let way = self.route(&serving, &host, &path)?;
+        let pool = way
+            .pool
+            .as_ref()
+            .ok_or_else(|| no_instance("the service"))?;
+        let (turn, given) = turn::decide(pool, way.only, request);
+        Ok(Course {
+            label: way.label,
+            pool: pool.clone(),
+            turn,
+            given,
             target: prepare::target(target, &path),
         })
     }
 
-    fn route(
+    fn route<'a>(
         &self,
-        serving: &Serving,
+        serving: &'a Serving,
         host: &Host<'_>,
         path: &str,
-    ) -> Result<(u32, Rc<Pool>), Instead> {
-        let (label, pool) = if let Some((label, pool)) = serving.local(self.entrance) {
-            (*label, pool.as_ref())
-        } else {
-            let number = serving
-                .router()
-                .find(host, path)
-                .ok_or_else(|| no_route(host, path))?;
-            serving.route(number)
-        };
-        match pool {
-            Some(pool) => Ok((label, pool.clone())),
-            None => Err(no_instance("the service")),
-        }
+    ) -> Result<&'a Way, Instead> {
+        let routed = || serving.route(serving.router().find(host, path)?);
+        let way = serving.local(self.entrance).or_else(routed);
+        way.ok_or_else(|| no_route(host, path))
     }
 
     /// Tries instances until one answers or the rules of repetition say no.
     async fn attempts(
         &self,
-        pool: &Rc<Pool>,
+        course: &Course,
         outgoing: &mut Outgoing,
         idempotent: bool,
     ) -> Result<(link::Answer, Ticket), Instead> {
+        let (pool, turn) = (&course.pool, course.turn);
         let now = worker::moment();
         change(&pool.budget, |budget| budget.request(now));
         let mut tried = Vec::new();
         loop {
-            let upstream = self.pick(pool, &tried)?;
+            let upstream = self.pick(pool, turn, &tried)?;
             let failure = match Self::attempt(&self.worker, &upstream, outgoing).await {
                 Ok(found) => return Ok(found),
                 Err(Some(failure)) => failure,
@@ -215,12 +249,20 @@ impl Exchange {
 
     /// Someone not tried yet; else, since the table may have changed meanwhile, someone of the present
     /// one; else someone tried, whose idle connections were closed.
-    fn pick(&self, pool: &Rc<Pool>, tried: &[Rc<Upstream>]) -> Result<Rc<Upstream>, Instead> {
+    fn pick(
+        &self,
+        pool: &Rc<Pool>,
+        turn: Turn,
+        tried: &[Rc<Upstream>],
+    ) -> Result<Rc<Upstream>, Instead> {
         let present = || self.worker.serving().pool(&pool.service).cloned();
-        pool.pick(&self.worker, tried)
-            .or_else(|| present()?.pick(&self.worker, tried))
-            .or_else(|| present()?.pick(&self.worker, &[]))
-            .ok_or_else(|| no_instance(&format!("`{}`", pool.service)))
+        pool.pick(&self.worker, turn, tried)
+            .or_else(|| present()?.pick(&self.worker, turn, tried))
+            .or_else(|| present()?.pick(&self.worker, turn, &[]))
+            .ok_or_else(|| match turn {
+                Turn::Only(release) => no_instance(&format!("`{}` of {release}", pool.service)),
+                Turn::Any | Turn::Side(_) => no_instance(&format!("`{}`", pool.service)),
+            })
     }
 
     /// Sends a request to one instance; no failure of it at all when it was the client that broke off.
@@ -257,7 +299,7 @@ impl Exchange {
         let code = answer.status.as_u16();
         let upstream = &ticket.upstream;
         upstream.answered(code, worker::moment());
-        let series = upstream.series(label, &self.worker);
+        let series = upstream.series(label, Asker::Client, &self.worker);
         let flight = Flight {
             worker: self.worker.clone(),
             ticket,
@@ -272,7 +314,11 @@ impl Exchange {
         if switching {
             self.state.tunnel.store(true, Relaxed);
         }
-        Ok(Found { answer, flight })
+        Ok(Found {
+            answer,
+            flight,
+            cookie: None,
+        })
     }
 
     /// The client's body broke off, or broke a rule.
@@ -287,11 +333,16 @@ impl Exchange {
 struct Found {
     answer: link::Answer,
     flight: Flight,
+    cookie: Option<Box<str>>,
 }
 
 impl Found {
     fn into_answer(self, active: Active) -> Answer {
-        let Self { answer, flight } = self;
+        let Self {
+            answer,
+            flight,
+            cookie,
+        } = self;
         let (status, fields, reply) = (answer.status, answer.fields, answer.reply);
         let mut tunnel = None;
         let body = if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -305,6 +356,7 @@ impl Found {
         Answer {
             status,
             fields,
+            cookie,
             body,
             tunnel,
         }

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::listener;
+use crate::listener::{self, Bound};
 use crate::metrics::Metrics;
 use crate::presence::{self, Place};
 use crate::series::{Ledger, Traffic};
@@ -15,10 +15,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UnixListener;
@@ -74,9 +75,6 @@ pub fn run(config: Config) -> Result<(), GatewayFault> {
     })
 }
 
-/// Listening sockets by address.
-type Bound = BTreeMap<SocketAddr, Vec<TcpListener>>;
-
 /// One instance's counters, by worker.
 #[derive(Debug)]
 struct Seen {
@@ -100,7 +98,11 @@ pub(crate) struct Gateway {
     pub(crate) started_ms: u64,
     pub(crate) workers: Vec<Handle>,
     ledgers: Vec<Arc<Ledger>>,
+    /// Counts tables; every worker serves from the one whose number it shows.
+    switch: Arc<AtomicU64>,
     pub(crate) table: RefCell<Option<Arc<Table>>>,
+    /// The one that workers make ready for: whoever is new in it is not forgotten meanwhile.
+    coming: RefCell<Option<Arc<Table>>>,
     pub(crate) sockets: RefCell<Bound>,
     pub(crate) adopted: RefCell<Bound>,
     seen: RefCell<BTreeMap<Run, Seen>>,
@@ -125,7 +127,9 @@ impl Gateway {
         let start = |source| GatewayFault::Start { source };
         let count = config.worker_count();
         let cap = config.limits.connections.div_ceil(count);
-        let workers = (0..count).map(|number| Worker::start(number, config.limits.clone(), cap));
+        let switch = Arc::<AtomicU64>::default();
+        let worker = |number| Worker::start(number, config.limits.clone(), cap, switch.clone());
+        let workers = (0..count).map(worker);
         let workers: Vec<Handle> = workers.collect::<io::Result<_>>().map_err(start)?;
         let stage = match lock {
             Some(_) => Stage::Present,
@@ -140,7 +144,9 @@ impl Gateway {
             started_ms: civil_ms(),
             ledgers: workers.iter().map(|worker| worker.ledger.clone()).collect(),
             workers,
+            switch,
             table: RefCell::default(),
+            coming: RefCell::default(),
             sockets: RefCell::default(),
             adopted: RefCell::default(),
             seen: RefCell::default(),
@@ -323,7 +329,7 @@ impl Gateway {
         }
         self.install(table.clone(), add).await;
         self.unbound.borrow_mut().clear();
-        let kept = self.keep(&table);
+        let kept = self.keep(&table).await;
         let is_kept = kept.is_ok();
         self.unkept.replace(kept.err());
         drop(turn);
@@ -334,9 +340,10 @@ impl Gateway {
         })
     }
 
-    pub(crate) fn keep(&self, table: &Table) -> Result<(), String> {
-        store::save(&self.config.table, table)
-            .map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
+    /// Keeps a table on disk, however long that takes, while everybody else is answered.
+    pub(crate) async fn keep(&self, table: &Arc<Table>) -> Result<(), String> {
+        let saved = store::save(self.config.table.clone(), table.clone()).await;
+        saved.map_err(|fault| format!("the table cannot be kept on disk: {fault}"))
     }
 
     fn check(&self, table: &Table) -> Result<(), Refusal> {
@@ -360,7 +367,8 @@ impl Gateway {
         }
     }
 
-    /// Gives the table to every worker and waits for all of them.
+    /// Gives the table to every worker, lets all of them serve from it at the same moment, and waits until they have
+    /// seen it.
     async fn install(&self, table: Arc<Table>, add: Bound) {
         let router = Arc::new(Router::new(&table));
         let wanted = match self.stage.get() {
@@ -374,23 +382,41 @@ impl Gateway {
             .filter(|address| !wanted.contains(address))
             .copied()
             .collect();
+        self.coming.replace(Some(table.clone()));
         self.see(&table);
+        let turn = self.switch.load(Relaxed) + 1;
+        let prepare = |worker, done| Command::Prepare {
+            turn,
+            compiled: Compiled {
+                table: table.clone(),
+                router: router.clone(),
+                traffic: self.traffic_of(worker),
+            },
+            done,
+        };
+        self.tell(prepare).await;
+        // A request that any worker reads from now on is answered by this table.
+        self.switch.store(turn, Release);
+        let follow = |worker, done| Command::Follow {
+            add: listener::share(&add, worker, self.workers.len()),
+            remove: remove.clone(),
+            done,
+        };
+        self.tell(follow).await;
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|address, _| wanted.contains(address));
+        sockets.extend(add);
+        self.table.replace(Some(table));
+        self.coming.replace(None);
+        self.fold();
+    }
+
+    /// Tells every worker something and waits until all have done it.
+    async fn tell(&self, command: impl Fn(usize, oneshot::Sender<()>) -> Command) {
         let mut waiting = Vec::new();
         for (number, worker) in self.workers.iter().enumerate() {
             let (done, acknowledged) = oneshot::channel();
-            let compiled = Compiled {
-                table: table.clone(),
-                router: router.clone(),
-                traffic: self.traffic_of(number),
-            };
-            let add = share(&add, number, self.workers.len());
-            let command = Command::Install {
-                compiled,
-                add,
-                remove: remove.clone(),
-                done,
-            };
-            if worker.commands.send(command).await.is_ok() {
+            if worker.commands.send(command(number, done)).await.is_ok() {
                 waiting.push(acknowledged);
             }
         }
@@ -398,11 +424,6 @@ impl Gateway {
             // A worker that ended ends the process; see `run`.
             drop(acknowledged.await);
         }
-        let mut sockets = self.sockets.borrow_mut();
-        sockets.retain(|address, _| wanted.contains(address));
-        sockets.extend(add);
-        self.table.replace(Some(table));
-        self.fold();
     }
 
     /// Where it listens, and where it is about to.
@@ -432,8 +453,9 @@ impl Gateway {
     }
 
     fn current(&self) -> BTreeSet<Run> {
-        let table = self.table.borrow();
-        let pools = table.iter().flat_map(|table| table.services.values());
+        let (table, coming) = (self.table.borrow(), self.coming.borrow());
+        let tables = table.iter().chain(coming.iter());
+        let pools = tables.flat_map(|table| table.services.values());
         let backends = pools.flat_map(|pool| &pool.backends);
         backends
             .map(|backend| (backend.instance.clone(), backend.generation))
@@ -536,16 +558,6 @@ fn is_stale(table: &Table, held: &Table) -> bool {
         (held.epoch, held.generation),
     );
     number < known || (number == known && table != held)
-}
-
-/// What one worker of `count` listens on.
-fn share(bound: &Bound, worker: usize, count: usize) -> Vec<(SocketAddr, TcpListener)> {
-    let mut mine = Vec::new();
-    for (address, sockets) in bound {
-        let sockets = sockets.iter().skip(worker).step_by(count);
-        mine.extend(sockets.filter_map(|socket| Some((*address, socket.try_clone().ok()?))));
-    }
-    mine
 }
 
 async fn told(term: &mut Signal, interrupt: &mut Signal) {

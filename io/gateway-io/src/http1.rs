@@ -81,18 +81,18 @@ impl Http1 {
     }
 
     async fn say(&self, answer: Answer, shape: &Shape) -> After {
-        let body = answer.body;
         self.source.borrow_mut().resume();
-        if body.is_own() {
+        let own = answer.body.is_own();
+        if own {
             self.skip().await;
         }
-        let closes = body.is_own() && answer.fields.lists(Name::Connection, b"close");
+        let closes = own && answer.fields.lists(Name::Connection, b"close");
         let over = self.source.borrow().is_over();
         let keeps = shape.keeps && over && !closes && !self.exchange.is_draining();
-        let framing = shape.framing(answer.status, &body);
+        let framing = shape.framing(answer.status, &answer.body);
         let keeps = keeps && framing != Framing::Close;
-        let head = prepare::answer(answer.status, &answer.fields, framing, keeps, shape.old);
-        let mut saying = Saying::new(head, body, framing);
+        let head = prepare::answer(&answer, framing, keeps, shape.old);
+        let mut saying = Saying::new(head, answer.body, framing);
         let said = poll_fn(|context| saying.poll(context, &self.source, &self.state)).await;
         drop(saying);
         match said {
@@ -108,7 +108,7 @@ impl Http1 {
     }
 
     async fn tunnel(self, answer: Answer) {
-        let head = prepare::answer(answer.status, &answer.fields, Framing::Switch, true, false);
+        let head = prepare::answer(&answer, Framing::Switch, true, false);
         let Self { source, .. } = self;
         let (Some(tunnel), Some(source)) = (answer.tunnel, Rc::into_inner(source)) else {
             return;

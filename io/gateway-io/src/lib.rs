@@ -8,9 +8,11 @@
 //! its head, `outgoing` and `link` carry it to an instance, `reply` brings the body of the answer and
 //! `http1` writes it. What HTTP/2 clients send is read by a library and joins at `exchange`.
 //!
-//! - A table is taken or refused whole. It is acknowledged once every worker serves from it; from then
-//!   on no request picks an instance that left, and [`Status`] tells what still goes on there.
+//! - A table is taken or refused whole. All workers turn to it at one moment, and it is acknowledged once they
+//!   have; from then on no request picks an instance that left, and [`Status`] tells what still goes on there.
 //! - A request is routed by the table that was current when its head arrived.
+//! - While a release is on trial, `turn` says which side a request belongs to, once for all its attempts, and `pool`
+//!   who answers; `mirror` sends copies to the canary, of which no user notices anything.
 //! - Bytes reach an instance only re-serialised from a request that `mainstay_routing::Scanner` passed.
 //! - The table lies on disk too: a gateway that was killed serves again without a control plane, and
 //!   [`Listeners`] kept elsewhere let connections wait meanwhile.
@@ -19,7 +21,7 @@
 //!   table, and takes the place. The one before retires: no connection is refused, no stream is cut.
 //!
 //! What this crate never does: write to the terminal, end the process, replay a request of which an
-//! instance may have seen a byte unless its method is idempotent, close a listener or a stream because
+//! instance may have seen a byte unless its method is idempotent, give a user what was answered to a copy, close a listener or a stream because
 //! of an unrelated change. Times are `Duration`s, latencies are counted in microseconds.
 
 mod accept;
@@ -40,11 +42,13 @@ mod lifeline;
 mod link;
 mod listener;
 mod metrics;
+mod mirror;
 mod name;
 mod outgoing;
 mod own;
 mod piece;
 mod pieces;
+mod pool;
 mod prepare;
 mod presence;
 mod reply;
@@ -60,6 +64,7 @@ mod store;
 mod stranger;
 mod sweep;
 mod tunnel;
+mod turn;
 mod unchunk;
 mod upload;
 mod upstream;

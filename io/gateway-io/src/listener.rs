@@ -4,9 +4,13 @@ use crate::stranger;
 use crate::wire::Refusal;
 use mainstay_routing::Listener;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+
+/// Listening sockets by address.
+pub(crate) type Bound = BTreeMap<SocketAddr, Vec<TcpListener>>;
 
 /// Connections that wait to be accepted, per socket; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -99,6 +103,16 @@ fn refusal(address: SocketAddr, fault: &io::Error) -> Refusal {
         address,
         message: fault.to_string(),
     }
+}
+
+/// What one worker of `count` listens on.
+pub(crate) fn share(bound: &Bound, worker: usize, count: usize) -> Vec<(SocketAddr, TcpListener)> {
+    let mut mine = Vec::new();
+    for (address, sockets) in bound {
+        let sockets = sockets.iter().skip(worker).step_by(count);
+        mine.extend(sockets.filter_map(|socket| Some((*address, socket.try_clone().ok()?))));
+    }
+    mine
 }
 
 #[cfg(test)]

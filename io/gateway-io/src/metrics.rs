@@ -1,6 +1,6 @@
 //! The counters of all workers, merged when they are read.
 
-use crate::series::{Key, Ledger, Series};
+use crate::series::{Asker, Key, Ledger, Series};
 use crate::wire::{Latency, ReleaseLatency};
 use mainstay_routing::histogram;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,7 @@ impl Metrics {
                     instance: PAST.into(),
                     generation: 0,
                     release: PAST.into(),
+                    asker: key.asker,
                 };
                 let (latency, codes) = self.past.entry(folded).or_default();
                 add(latency, &series);
@@ -87,7 +88,11 @@ impl Metrics {
                 instance: key.instance.clone(),
                 latency: Latency::default(),
                 codes: Vec::new(),
+                copies: 0,
             });
+            if key.asker == Asker::Mirror {
+                one.copies += latency.counts.iter().sum::<u64>();
+            }
             one.latency.sum_us += latency.sum_us;
             for (sum, count) in one.latency.counts.iter_mut().zip(latency.counts) {
                 *sum += count;
@@ -109,18 +114,15 @@ impl Metrics {
         let (codes, latencies) = self.merge(ledgers);
         let mut text = Exposition::default();
         text.kind("gateway_requests_total", "counter");
-        for ((key, code), count) in &codes {
-            let labels = [
-                ("route", key.route.as_str()),
-                ("service", &key.service),
-                ("instance", &key.instance),
-                ("release", &key.release),
-                ("code", &code.to_string()),
-            ];
-            text.line("gateway_requests_total", &labels, count);
-        }
+        text.requests("gateway_requests_total", &codes, Asker::Client);
         text.own(ledgers);
-        text.durations(&latencies);
+        let name = "gateway_request_duration_seconds";
+        text.durations(name, &latencies, Asker::Client);
+        text.kind("gateway_mirrored_requests_total", "counter");
+        text.requests("gateway_mirrored_requests_total", &codes, Asker::Mirror);
+        let name = "gateway_mirrored_request_duration_seconds";
+        text.durations(name, &latencies, Asker::Mirror);
+        text.dropped(ledgers);
         text.kind("gateway_failures_total", "counter");
         let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
         for (reason, count) in ledgers.iter().flat_map(|ledger| ledger.failures()) {
@@ -176,11 +178,34 @@ impl Exposition {
         }
     }
 
-    fn durations(&mut self, latencies: &BTreeMap<Key, Latency>) {
-        const NAME: &str = "gateway_request_duration_seconds";
-        self.kind(NAME, "histogram");
+    fn requests(&mut self, name: &str, codes: &Codes, asker: Asker) {
+        for ((key, code), count) in codes.iter().filter(|((key, _), _)| key.asker == asker) {
+            let labels = [
+                ("route", key.route.as_str()),
+                ("service", &key.service),
+                ("instance", &key.instance),
+                ("release", &key.release),
+                ("code", &code.to_string()),
+            ];
+            self.line(name, &labels, count);
+        }
+    }
+
+    /// Copies that were due and not sent.
+    fn dropped(&mut self, ledgers: &[Arc<Ledger>]) {
+        const NAME: &str = "gateway_mirror_dropped_total";
+        self.kind(NAME, "counter");
+        let full: u64 = ledgers.iter().map(|one| one.dropped.full.get()).sum();
+        let nobody = ledgers.iter().map(|one| one.dropped.no_instance.get());
+        for (reason, count) in [("full", full), ("no_instance", nobody.sum())] {
+            self.line(NAME, &[("reason", reason)], &count);
+        }
+    }
+
+    fn durations(&mut self, name: &str, latencies: &BTreeMap<Key, Latency>, asker: Asker) {
+        self.kind(name, "histogram");
         let mut merged: BTreeMap<(&str, &str, &str), Latency> = BTreeMap::new();
-        for (key, latency) in latencies {
+        for (key, latency) in latencies.iter().filter(|(key, _)| key.asker == asker) {
             let sum = merged
                 .entry((&key.route, &key.service, &key.release))
                 .or_default();
@@ -199,17 +224,17 @@ impl Exposition {
                 let below: u64 = latency.counts[..=histogram::bucket(edge)].iter().sum();
                 let le = edge.as_secs_f64().to_string();
                 let labels = [labels[0], labels[1], labels[2], ("le", &*le)];
-                self.line(&format!("{NAME}_bucket"), &labels, &below);
+                self.line(&format!("{name}_bucket"), &labels, &below);
             }
             let total: u64 = latency.counts.iter().sum();
             self.line(
-                &format!("{NAME}_bucket"),
+                &format!("{name}_bucket"),
                 &[labels[0], labels[1], labels[2], ("le", "+Inf")],
                 &total,
             );
             let sum = Duration::from_micros(latency.sum_us).as_secs_f64();
-            self.line(&format!("{NAME}_sum"), &labels, &sum);
-            self.line(&format!("{NAME}_count"), &labels, &total);
+            self.line(&format!("{name}_sum"), &labels, &sum);
+            self.line(&format!("{name}_count"), &labels, &total);
         }
     }
 
@@ -245,7 +270,56 @@ mod tests {
             instance: instance.into(),
             generation: 7,
             release: "v1".into(),
+            asker: Asker::Client,
         }
+    }
+
+    #[test]
+    fn copies_are_counted_apart_and_a_verdict_sees_them() {
+        let ledgers: Vec<Arc<Ledger>> = vec![Arc::default()];
+        let asked = ledgers[0].begin(key("web.v2.1", "a/"));
+        asked.record(200, Duration::from_millis(1));
+        let copied = ledgers[0].begin(Key {
+            asker: Asker::Mirror,
+            ..key("web.v2.1", "a/")
+        });
+        copied.record(200, Duration::from_millis(9));
+        copied.record(504, Duration::from_secs(9));
+        ledgers[0].dropped.full.add(3);
+        let mut metrics = Metrics::default();
+        let labels = r#"route="a/",service="web",instance="web.v2.1",release="v1""#;
+        let text = metrics.text(&ledgers, &[]);
+        for line in [
+            format!("gateway_requests_total{{{labels},code=\"200\"}} 1\n"),
+            format!("gateway_mirrored_requests_total{{{labels},code=\"200\"}} 1\n"),
+            format!("gateway_mirrored_requests_total{{{labels},code=\"504\"}} 1\n"),
+            "gateway_mirror_dropped_total{reason=\"full\"} 3\n".into(),
+        ] {
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+        let count =
+            |name: &str| format!("{name}_count{{route=\"a/\",service=\"web\",release=\"v1\"}}");
+        for (name, wanted) in [
+            ("gateway_request_duration_seconds", 1),
+            ("gateway_mirrored_request_duration_seconds", 2),
+        ] {
+            assert!(
+                text.contains(&format!("{} {wanted}\n", count(name))),
+                "{text}"
+            );
+        }
+        let one = &metrics.by_release(&ledgers)[0];
+        assert_eq!((one.copies, &one.codes[..]), (2, &[(200, 2), (504, 1)][..]));
+        metrics.fold(&ledgers, &BTreeSet::new(), &BTreeSet::new());
+        assert_eq!(
+            metrics.by_release(&ledgers)[0].instance,
+            "web.v2.1",
+            "under way"
+        );
+        drop((asked, copied));
+        metrics.fold(&ledgers, &BTreeSet::new(), &BTreeSet::new());
+        let one = &metrics.by_release(&ledgers)[0];
+        assert_eq!((one.instance.as_str(), one.copies), ("past", 2));
     }
 
     #[test]

@@ -27,6 +27,7 @@ names! {
     Host "host",
     Http2Settings "http2-settings",
     KeepAlive "keep-alive",
+    MainstayMirror "mainstay-mirror",
     ProxyAuthenticate "proxy-authenticate",
     ProxyAuthorization "proxy-authorization",
     ProxyConnection "proxy-connection",
@@ -85,7 +86,11 @@ impl Name {
     pub(crate) fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::Expect | Self::Forwarded | Self::XForwarded | Self::XRealIp
+            Self::Expect
+                | Self::Forwarded
+                | Self::MainstayMirror
+                | Self::XForwarded
+                | Self::XRealIp
         )
     }
 }

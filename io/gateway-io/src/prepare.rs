@@ -1,14 +1,18 @@
 //! Fields on their way through: what ends here goes first, then ours are set.
 
 use crate::date;
+use crate::exchange::Answer;
 use crate::fields::{Field, Fields};
 use crate::name::Name;
 use crate::pieces;
 use crate::request::Request;
-use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use mainstay_routing::cookie;
 use std::io::Write;
 
 /// What a request to an instance says besides the client's own fields.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Ours<'a> {
     /// The value of `Host`.
     pub(crate) host: &'a [u8],
@@ -19,6 +23,8 @@ pub(crate) struct Ours<'a> {
     pub(crate) websocket: bool,
     /// The length of the body; `None` means chunks.
     pub(crate) length: Option<u64>,
+    /// A copy, whose answer reaches nobody.
+    pub(crate) copy: bool,
 }
 
 /// Makes a client's request ours, as the bytes of a head in HTTP/1.1: hop-by-hop and spoofed fields
@@ -38,6 +44,9 @@ pub(crate) fn request(request: &Request, ours: &Ours<'_>) -> Vec<u8> {
     head.own("x-forwarded-for: ", ours.peer.as_bytes());
     head.own("x-forwarded-proto: ", b"http");
     head.own("x-forwarded-host: ", ours.host);
+    if ours.copy {
+        head.own("mainstay-mirror: ", b"1");
+    }
     if ours.websocket {
         head.upgrade();
     }
@@ -64,20 +73,14 @@ pub(crate) enum Framing {
 }
 
 /// Makes an instance's answer, or one of our own, the bytes of a head for an HTTP/1.1 client.
-pub(crate) fn answer(
-    status: StatusCode,
-    fields: &Fields,
-    framing: Framing,
-    keeps: bool,
-    old: bool,
-) -> Vec<u8> {
-    let mut head = Text::new();
+pub(crate) fn answer(answer: &Answer, framing: Framing, keeps: bool, old: bool) -> Vec<u8> {
+    let (mut head, status) = (Text::new(), answer.status);
     let reason = status.canonical_reason().unwrap_or("");
     for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
         head.put(part.as_bytes());
     }
     let (mut dated, mut sized) = (false, false);
-    head.fields(fields, |name| {
+    head.fields(&answer.fields, |name| {
         let length = name == Name::ContentLength;
         let again = length && sized;
         dated |= name == Name::Date;
@@ -86,6 +89,9 @@ pub(crate) fn answer(
     });
     if !dated {
         date::put(&mut head.0);
+    }
+    if let Some(cookie) = &answer.cookie {
+        head.own("set-cookie: ", cookie.as_bytes());
     }
     match framing {
         Framing::Length(length) if !sized => head.length(length),
@@ -103,7 +109,7 @@ pub(crate) fn answer(
 }
 
 /// Makes an instance's answer one for an HTTP/2 client.
-pub(crate) fn answer_two(fields: Fields) -> HeaderMap {
+pub(crate) fn answer_two(fields: Fields, cookie: Option<Box<str>>) -> HeaderMap {
     let gone = fields
         .iter()
         .filter(|field| field.known.ends_here() || fields.lists(Name::Connection, field.name));
@@ -113,6 +119,10 @@ pub(crate) fn answer_two(fields: Fields) -> HeaderMap {
     let mut map = fields.into_map();
     for name in gone {
         map.remove(name);
+    }
+    let cookie = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok());
+    if let Some(cookie) = cookie {
+        map.append(SET_COOKIE, cookie);
     }
     map
 }
@@ -166,10 +176,11 @@ impl Text {
         self.own("upgrade: ", b"websocket");
     }
 
-    /// HTTP/2 may cut one cookie field into several; HTTP/1.1 must not see that (RFC 9113, 8.2.3).
+    /// HTTP/2 may cut one cookie field into several; HTTP/1.1 must not see that (RFC 9113, 8.2.3). Our own cookies
+    /// stay behind.
     fn cookies(&mut self, fields: &Fields) {
         let mut before = "cookie: ";
-        for crumb in fields.all(Name::Cookie) {
+        for crumb in fields.all(Name::Cookie).flat_map(cookie::foreign) {
             self.put(before.as_bytes());
             self.put(crumb);
             before = "; ";
@@ -212,6 +223,7 @@ mod tests {
             target: "/",
             websocket: false,
             length,
+            copy: false,
         };
         let head = String::from_utf8(request(asked, &ours)).unwrap();
         let head = head.strip_suffix("\r\n\r\n").unwrap();
@@ -233,6 +245,7 @@ mod tests {
             ("x-hop", "1"),
             ("keep-alive", "1"),
             ("te", "trailers"),
+            ("mainstay-mirror", "1"),
             ("upgrade", "h2c"),
             ("http2-settings", "x"),
             ("accept", "*/*"),
@@ -252,6 +265,17 @@ mod tests {
     fn cookie_crumbs_are_one_field() {
         let asked = asked(&[("cookie", "a=1"), ("cookie", "b=2")]);
         assert!(lines(&asked, Some(0)).contains(&"cookie: a=1; b=2".into()));
+    }
+
+    #[test]
+    fn our_own_cookies_stay_behind() {
+        let both = asked(&[("cookie", "mainstay-web=00ff; a=1"), ("cookie", "b=2")]);
+        assert!(lines(&both, Some(0)).contains(&"cookie: a=1; b=2".into()));
+        let alone = lines(&asked(&[("cookie", "mainstay-web=00ff")]), Some(0));
+        assert!(
+            !alone.iter().any(|line| line.contains("cookie")),
+            "{alone:?}"
+        );
     }
 
     #[test]

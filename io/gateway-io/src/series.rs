@@ -121,6 +121,25 @@ failures! {
     Timeout "client_timeout",
 }
 
+/// Whose request a series counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Asker {
+    /// A client's.
+    #[default]
+    Client,
+    /// The gateway's: a copy of a client's request.
+    Mirror,
+}
+
+/// Copies that were due and not sent.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    /// As many as may be were under way.
+    pub(crate) full: Count,
+    /// Nobody of the canary was there who is not set aside.
+    pub(crate) no_instance: Count,
+}
+
 /// Who a series belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -129,6 +148,7 @@ pub(crate) struct Key {
     pub(crate) instance: String,
     pub(crate) generation: u64,
     pub(crate) release: String,
+    pub(crate) asker: Asker,
 }
 
 /// Everything one worker counts.
@@ -139,6 +159,7 @@ pub(crate) struct Ledger {
     /// Answers the gateway gave itself, by code.
     pub(crate) own: Series,
     pub(crate) connections: Count,
+    pub(crate) dropped: Dropped,
     failures: [Count; Failure::ALL.len()],
 }
 

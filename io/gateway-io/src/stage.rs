@@ -27,9 +27,12 @@ impl Gateway {
                 None
             }
             Look::Again(listener) => {
-                if let Some(table) = &*self.table.borrow() {
-                    self.unkept.replace(self.keep(table).err());
+                let turn = self.turn.acquire().await;
+                let table = self.table.borrow().clone();
+                if let Some(table) = table {
+                    self.unkept.replace(self.keep(&table).await.err());
                 }
+                drop(turn);
                 Some(listener)
             }
         }

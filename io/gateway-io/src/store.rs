@@ -3,7 +3,8 @@
 use mainstay_routing::Table;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Reads the table; `None` when there is no file.
 pub(crate) fn load(path: &Path) -> io::Result<Option<Table>> {
@@ -16,8 +17,13 @@ pub(crate) fn load(path: &Path) -> io::Result<Option<Table>> {
     }
 }
 
-/// Writes the table so that a crash at any point leaves the old one or the new one, whole.
-pub(crate) fn save(path: &Path, table: &Table) -> io::Result<()> {
+/// Writes the table, beside the thread that calls: a disk may take seconds.
+pub(crate) async fn save(path: PathBuf, table: Arc<Table>) -> io::Result<()> {
+    tokio::task::spawn_blocking(move || write(&path, &table)).await?
+}
+
+/// Writes it so that a crash at any point leaves the old one or the new one, whole.
+fn write(path: &Path, table: &Table) -> io::Result<()> {
     let bytes = serde_json::to_vec(table)?;
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh)?;

@@ -1,7 +1,7 @@
 //! One instance as one worker sees it: its idle connections, its health, what goes on there.
 
 use crate::link::Link;
-use crate::series::{Key, Series, Traffic};
+use crate::series::{Asker, Key, Series, Traffic};
 use crate::worker::Worker;
 use mainstay_atoms::Moment;
 use mainstay_routing::{Backend, Outlier};
@@ -23,7 +23,8 @@ pub(crate) struct Upstream {
     pub(crate) traffic: Arc<Traffic>,
     outlier: Cell<Outlier>,
     idle: RefCell<Vec<(Box<Link>, u64)>>,
-    series: RefCell<Vec<(u32, Arc<Series>)>>,
+    /// By route, and by whose requests they count.
+    series: RefCell<Vec<(u32, Asker, Arc<Series>)>>,
     left: Cell<bool>,
     streams_end: watch::Sender<Option<Instant>>,
 }
@@ -55,6 +56,15 @@ impl Upstream {
     /// Gives streams this long.
     pub(crate) fn end_streams(&self, window: Duration) {
         self.streams_end.send_replace(Some(Instant::now() + window));
+    }
+
+    /// Waits until it has left, or the gateway is about to end.
+    pub(crate) async fn leaving(&self) {
+        let mut told = self.streams_end.subscribe();
+        if told.wait_for(Option::is_some).await.is_err() {
+            // Its end is held here: it cannot go away meanwhile.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until streams must end.
@@ -139,9 +149,10 @@ impl Upstream {
     }
 
     /// The series of a route to this instance.
-    pub(crate) fn series(&self, route: u32, worker: &Worker) -> Arc<Series> {
+    pub(crate) fn series(&self, route: u32, asker: Asker, worker: &Worker) -> Arc<Series> {
         let mut known = self.series.borrow_mut();
-        if let Some((_, series)) = known.iter().find(|(number, _)| *number == route) {
+        let mut all = known.iter();
+        if let Some((.., series)) = all.find(|one| (one.0, one.1) == (route, asker)) {
             return series.clone();
         }
         let series = worker.ledger.begin(Key {
@@ -150,8 +161,9 @@ impl Upstream {
             instance: self.backend.instance.to_string(),
             generation: self.backend.generation.0,
             release: self.backend.release.to_string(),
+            asker,
         });
-        known.push((route, series.clone()));
+        known.push((route, asker, series.clone()));
         series
     }
 }
@@ -165,8 +177,13 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     pub(crate) fn new(upstream: &Rc<Upstream>) -> Self {
-        upstream.traffic.in_flight.add(1);
         upstream.traffic.requests.add(1);
+        Self::of_copy(upstream)
+    }
+
+    /// A copy is under way like any request, and no request of a client's.
+    pub(crate) fn of_copy(upstream: &Rc<Upstream>) -> Self {
+        upstream.traffic.in_flight.add(1);
         Self {
             upstream: upstream.clone(),
             stream: false,

@@ -191,13 +191,14 @@ pub struct InstanceStatus {
     pub address: SocketAddr,
     /// Whether the table has it; if not, it is draining.
     pub current: bool,
-    /// Requests under way, streams apart.
+    /// Requests and copies under way, streams apart.
     pub in_flight: u64,
     /// `WebSocket`s and event streams.
     pub streams: u64,
-    /// Requests sent to it so far.
+    /// Requests of clients sent to it so far.
     pub requests: u64,
-    /// Attempts that failed so far: no connection, no answer, or a 5xx.
+    /// Attempts that failed so far, copies among them: no connection, no answer, or a 5xx; and while it and all others
+    /// of its side of a trial were set aside, requests of that side that went to the others.
     pub failures: u64,
 }
 
@@ -235,8 +236,12 @@ pub struct ReleaseLatency {
     pub release: String,
     /// The instance, `web.v42.1`.
     pub instance: String,
-    /// Its latencies over all routes.
+    /// Its latencies over all routes, those of copies among them: a verdict sees both.
     pub latency: Latency,
-    /// Its answers: status and count, in order.
+    /// Its answers: status and count, in order. A copy that it did not answer counts as 502, one that it did not
+    /// answer in time as 504, as a client would have been told.
     pub codes: Vec<(u16, u64)>,
+    /// How many of them were copies, whose answers reached nobody.
+    #[serde(default)]
+    pub copies: u64,
 }

@@ -4,8 +4,9 @@ use crate::accept::{Acceptor, Stop};
 use crate::config::Limits;
 use crate::connection::{ClientState, Order};
 use crate::lifeline::Lifeline;
+use crate::mirror::Seats;
 use crate::series::Ledger;
-use crate::serving::{Compiled, Serving};
+use crate::serving::{Compiled, Next, Serving};
 use crate::sweep::Sweeper;
 use mainstay_atoms::Moment;
 use std::cell::{Cell, RefCell};
@@ -14,6 +15,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -37,9 +39,14 @@ const RETIRED_LOOK: Duration = Duration::from_millis(50);
 
 /// What the main thread tells a worker.
 pub(crate) enum Command {
-    /// Serve from this table; add and remove listeners; say when it is done.
-    Install {
+    /// Make ready to serve from this table once the switch has come to `turn`; say when it is done.
+    Prepare {
+        turn: u64,
         compiled: Compiled,
+        done: oneshot::Sender<()>,
+    },
+    /// The switch has come there: add and remove listeners; say when it is done.
+    Follow {
         add: Vec<(SocketAddr, TcpListener)>,
         remove: Vec<SocketAddr>,
         done: oneshot::Sender<()>,
@@ -76,6 +83,14 @@ pub(crate) struct Worker {
     /// Client connections of this worker, at most.
     cap: usize,
     serving: RefCell<Rc<Serving>>,
+    /// What is served from as soon as the switch has come to its turn.
+    next: RefCell<Option<(u64, Next)>>,
+    /// Whether there is one, so that a request pays for no more than a look.
+    waits: Cell<bool>,
+    /// One for all workers: whichever request looks first after it was moved, they all follow it.
+    switch: Arc<AtomicU64>,
+    /// Copies of requests under way.
+    pub(crate) copies: Seats,
     clients: RefCell<HashMap<u64, Arc<ClientState>>>,
     next_client: Cell<u64>,
     lifelines: RefCell<Vec<Weak<Lifeline>>>,
@@ -87,7 +102,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub(crate) fn start(number: usize, limits: Limits, cap: usize) -> io::Result<Handle> {
+    pub(crate) fn start(
+        number: usize,
+        limits: Limits,
+        cap: usize,
+        switch: Arc<AtomicU64>,
+    ) -> io::Result<Handle> {
         let (commands, inbox) = mpsc::channel(8);
         let (end, ended) = oneshot::channel();
         let ledger = Arc::<Ledger>::default();
@@ -99,7 +119,7 @@ impl Worker {
                     .enable_all()
                     .build_local(LocalOptions::default());
                 if let Ok(runtime) = built {
-                    let worker = Rc::new(Self::new(limits, counts, cap));
+                    let worker = Rc::new(Self::new(limits, counts, cap, switch));
                     runtime.block_on(Self::run(worker, inbox));
                 }
                 drop(end);
@@ -111,7 +131,7 @@ impl Worker {
         })
     }
 
-    fn new(limits: Limits, ledger: Arc<Ledger>, cap: usize) -> Self {
+    fn new(limits: Limits, ledger: Arc<Ledger>, cap: usize, switch: Arc<AtomicU64>) -> Self {
         use std::hash::{BuildHasher, Hasher};
         let seed = std::hash::RandomState::new().build_hasher().finish();
         Self {
@@ -119,6 +139,10 @@ impl Worker {
             ledger,
             cap,
             serving: RefCell::default(),
+            next: RefCell::default(),
+            waits: Cell::new(false),
+            switch,
+            copies: Seats::default(),
             clients: RefCell::default(),
             next_client: Cell::new(0),
             lifelines: RefCell::default(),
@@ -153,13 +177,17 @@ impl Worker {
                 break;
             };
             match command {
-                Command::Install {
+                Command::Prepare {
+                    turn,
                     compiled,
-                    add,
-                    remove,
                     done,
                 } => {
-                    worker.install(&compiled);
+                    worker.prepare(turn, &compiled);
+                    // As below.
+                    done.send(()).ok();
+                }
+                Command::Follow { add, remove, done } => {
+                    worker.follow();
                     worker.listen(&mut acceptors, add, &remove);
                     // The main thread no longer waits only when it ends itself.
                     done.send(()).ok();
@@ -176,9 +204,20 @@ impl Worker {
         sweeper.abort();
     }
 
-    fn install(&self, compiled: &Compiled) {
-        let next = self.serving().follow(compiled, self);
-        self.serving.replace(Rc::new(next));
+    fn prepare(&self, turn: u64, compiled: &Compiled) {
+        let next = self.serving().next(compiled, self);
+        self.next.replace(Some((turn, next)));
+        self.waits.set(true);
+    }
+
+    /// Serves from the next table, if its turn has come.
+    fn follow(&self) {
+        let now = self.switch.load(Acquire);
+        let next = self.next.borrow_mut().take_if(|(turn, _)| *turn <= now);
+        if let Some((_, next)) = next {
+            self.waits.set(false);
+            self.serving.replace(next.begin());
+        }
     }
 
     fn listen(
@@ -236,6 +275,9 @@ impl Worker {
     }
 
     pub(crate) fn serving(&self) -> Rc<Serving> {
+        if self.waits.get() {
+            self.follow();
+        }
         self.serving.borrow().clone()
     }
 
@@ -308,5 +350,51 @@ impl Worker {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         NOW.set(elapsed + 1);
         crate::date::tick();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstay_atoms::ServiceName;
+    use mainstay_routing::{Router, Table};
+    use std::collections::BTreeMap;
+    use std::sync::atomic::Ordering::Release;
+
+    fn compiled(generation: u64, service: &str) -> Compiled {
+        let text = format!(
+            r#"{{"epoch":1,"generation":{generation},"listeners":[],"domains":{{}},
+            "services":{{"{service}":{{"streams":{{"secs":1,"nanos":0}},"backends":[]}}}}}}"#
+        );
+        let table: Table = serde_json::from_str(&text).unwrap();
+        Compiled {
+            router: Arc::new(Router::new(&table)),
+            table: Arc::new(table),
+            traffic: BTreeMap::new(),
+        }
+    }
+
+    fn serves(worker: &Worker, service: &str) -> bool {
+        let service = ServiceName::new(service).unwrap();
+        worker.serving().pool(&service).is_some()
+    }
+
+    #[test]
+    fn one_switch_turns_all_workers_and_no_command_is_waited_for() {
+        let switch = Arc::<AtomicU64>::default();
+        let worker = || Worker::new(Limits::default(), Arc::default(), 1, switch.clone());
+        let workers = [worker(), worker(), worker()];
+        for worker in &workers {
+            worker.prepare(1, &compiled(1, "old"));
+        }
+        switch.store(1, Release);
+        for worker in &workers {
+            worker.prepare(2, &compiled(2, "new"));
+            assert!(serves(worker, "old") && !serves(worker, "new"));
+        }
+        assert!(workers.iter().all(|worker| serves(worker, "old")));
+        switch.store(2, Release);
+        assert!(workers.iter().all(|worker| serves(worker, "new")));
+        assert!(!workers.iter().any(|worker| serves(worker, "old")));
     }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mainstay_atoms::Epoch;
+use mainstay_atoms::{Epoch, Generation, InstanceId};
 use mainstay_gateway_io::{Client, ClientFault, Refusal};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -221,4 +221,73 @@ fn a_request_that_makes_no_sense_is_refused() {
             .unwrap()
             .contains("\"answer\":\"status\"")
     );
+}
+
+/// The file that a table is written to before it is renamed is a pipe here, which nobody reads at first.
+#[test]
+fn a_disk_that_hangs_holds_up_an_acknowledgement_and_nothing_else() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let (old, new) = (Instance::start("old"), Instance::start("new"));
+    let gateway = Gateway::serving(&["workers=2"], &[old.address]);
+    let pipe = gateway.folder.path().join("table.new");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (mut publisher, table) = (gateway.client(), gateway.table(2, &[new.address]));
+    let publishing = std::thread::spawn(move || publisher.publish(&table).unwrap());
+    let mut peer = gateway.connect();
+    eventually("it is served", || {
+        (peer.get("/").body == "new").then_some(())
+    });
+    eventually("it is said so", || {
+        let instances = gateway.status().instances;
+        instances
+            .iter()
+            .all(|one| one.address == new.address)
+            .then_some(())
+    });
+    assert!(!publishing.is_finished(), "not until it is kept");
+    let mut read = String::new();
+    let mut pipe = std::fs::File::open(pipe).unwrap();
+    std::io::Read::read_to_string(&mut pipe, &mut read).unwrap();
+    assert!(read.contains(&new.address.to_string()), "{read}");
+    // A pipe cannot be synchronised, and so holds nothing.
+    assert!(!publishing.join().unwrap().kept);
+    assert!(gateway.status().faults[0].contains("cannot be kept"));
+}
+
+/// Whoever asks for the status while a table is on its way must not make the gateway forget who is about to come: what
+/// goes on there would never be counted, and nobody would wait for it.
+#[test]
+fn who_comes_while_somebody_asks_is_counted() {
+    let web = Instance::start("web");
+    let gateway = Gateway::start(&["workers=3"]);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut client = gateway.client();
+                while !stop.load(SeqCst) {
+                    client.status().unwrap();
+                }
+            });
+        }
+        let (mut client, mut missed) = (gateway.client(), Vec::new());
+        for run in 1..100 {
+            let mut table = gateway.table(run, &[web.address]);
+            let pool = table.services.values_mut().next().unwrap();
+            pool.backends[0].generation = Generation(run);
+            client.publish(&table).unwrap();
+            assert_eq!(gateway.connect().get("/").status, 200);
+            let status = client.status().unwrap();
+            let instance = status.instance(&pool_instance(), Generation(run));
+            if instance.is_none_or(|one| one.requests != 1) {
+                missed.push(run);
+            }
+        }
+        stop.store(true, SeqCst);
+        assert!(missed.is_empty(), "{missed:?}");
+    });
+}
+
+fn pool_instance() -> InstanceId {
+    "web.v1.1".parse().unwrap()
 }

@@ -66,6 +66,11 @@ fn broken(fault: &hyper::Error) -> Answer {
 }
 
 async fn http(address: SocketAddr, path: &str) -> Answer {
+    page(address, path, KEPT).await
+}
+
+/// The answer to a GET, with at most `kept` bytes of its body.
+pub(crate) async fn page(address: SocketAddr, path: &str, kept: usize) -> Answer {
     let stream = match TcpStream::connect(address).await {
         Ok(stream) => TokioIo::new(stream),
         Err(fault) => return failed(&fault),
@@ -89,7 +94,7 @@ async fn http(address: SocketAddr, path: &str) -> Answer {
     };
     let exchange = async {
         match sender.send_request(request).await {
-            Ok(response) => read(response).await,
+            Ok(response) => read(response, kept).await,
             Err(fault) => broken(&fault),
         }
     };
@@ -101,24 +106,24 @@ async fn http(address: SocketAddr, path: &str) -> Answer {
     }
 }
 
-async fn read(response: hyper::Response<Incoming>) -> Answer {
+async fn read(response: hyper::Response<Incoming>, most: usize) -> Answer {
     let code = response.status().as_u16();
     let mut body = response.into_body();
     let mut kept = Vec::new();
-    while kept.len() < KEPT {
+    while kept.len() < most {
         match body.frame().await {
             Some(Ok(frame)) => kept.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
             Some(Err(fault)) => return broken(&fault),
             None => break,
         }
     }
-    let body = text(&kept);
+    let body = text(&kept, most);
     Answer::Status { code, body }
 }
 
 /// The beginning of an answer as text.
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned()
+fn text(bytes: &[u8], most: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
 }
 
 /// Asked by a process of the instance's own: its user, folder, environment and limits.
@@ -149,7 +154,7 @@ async fn exec(place: &Place, watched: &Watched, command: &[String]) -> Answer {
     match child.wait().await {
         Ok(status) => Answer::Exit {
             code: status.code(),
-            output: text(&[out, err].concat()),
+            output: text(&[out, err].concat(), KEPT),
         },
         Err(fault) => failed(&fault),
     }

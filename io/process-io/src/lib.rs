@@ -38,6 +38,7 @@ mod reader;
 mod record;
 mod runtime;
 mod shim;
+mod smoke;
 mod user;
 mod view;
 
@@ -55,5 +56,6 @@ pub use reader::{Cursor, LogLine, LogSource, Stream};
 pub use record::{Ended, Exit};
 pub use runtime::{Here, Runtime};
 pub use shim::shim_main;
+pub use smoke::{Smoked, Smoker};
 pub use user::{RunsAs, cannot_change};
 pub use view::Reach;

@@ -94,6 +94,30 @@ impl Answer {
     }
 }
 
+impl std::fmt::Display for Answer {
+    /// In a few words.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status { code, .. } => write!(out, "{code}"),
+            Self::Connected => out.write_str("a connection"),
+            Self::Exit {
+                code: Some(code), ..
+            } => write!(out, "exit {code}"),
+            Self::Exit { code: None, .. } => out.write_str("ended by a signal"),
+            Self::Refused => out.write_str("connection refused"),
+            Self::TimedOut { after } => {
+                write!(
+                    out,
+                    "no answer within {}",
+                    mainstay_atoms::span::format(*after)
+                )
+            }
+            Self::Failed { why } => out.write_str(why),
+            Self::NotAsked { why } => write!(out, "not asked: {why}"),
+        }
+    }
+}
+
 /// One of an instance's two probes as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeSide {

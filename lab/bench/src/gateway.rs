@@ -1,9 +1,9 @@
 //! On-CPU time per request of our gateway beside Debian's nginx.
 
 use anyhow::{Context, Result, ensure};
-use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName, Share};
 use mainstay_gateway_io::Client;
-use mainstay_routing::{Backend, Listener, Pool, Route, Table};
+use mainstay_routing::{Backend, Listener, Pool, Route, Split, Table};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +21,9 @@ pub struct Plan {
     pub seconds: u64,
     /// Client connections.
     pub connections: usize,
+    /// Whether a release is on trial: of two instances one is the canary, whose clients stay on their side. Each
+    /// answer gives a cookie then, because `wrk` keeps none.
+    pub trial: bool,
 }
 
 /// One run of one server.
@@ -80,7 +83,7 @@ const OURS: u16 = 18_392;
 const NGINX: u16 = 18_393;
 
 /// Children that end with the benchmark.
-struct Guard(Child);
+pub(crate) struct Guard(pub(crate) Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -104,7 +107,7 @@ pub fn measure(plan: Plan) -> Result<Report> {
     let this = std::env::current_exe()?;
     let upstream = spawn(1, &this, &["upstream", &UPSTREAM.to_string()])?;
     let nginx = start_nginx(folder.path())?;
-    let ours = start_ours(folder.path(), &this)?;
+    let ours = start_ours(folder.path(), &this, plan.trial)?;
     for port in [UPSTREAM, OURS, NGINX] {
         wait_for(port)?;
     }
@@ -199,7 +202,7 @@ fn start_nginx(folder: &Path) -> Result<Guard> {
     )
 }
 
-fn start_ours(folder: &Path, this: &Path) -> Result<Guard> {
+fn start_ours(folder: &Path, this: &Path, trial: bool) -> Result<Guard> {
     let (socket, kept) = (folder.join("gateway.sock"), folder.join("table.json"));
     let text = |path: &PathBuf| {
         path.to_str()
@@ -207,27 +210,47 @@ fn start_ours(folder: &Path, this: &Path) -> Result<Guard> {
             .context("a path that is not text")
     };
     let gateway = spawn(0, this, &["process", &text(&socket)?, &text(&kept)?])?;
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let mut client = loop {
-        match Client::connect(&socket) {
-            Ok(client) => break client,
-            Err(fault) if Instant::now() > deadline => return Err(fault.into()),
-            Err(_) => std::thread::yield_now(),
-        }
-    };
-    client.publish(&table()?)?;
+    let mut client = connect(&socket)?;
+    client.publish(&table(trial)?)?;
     Ok(gateway)
 }
 
-fn table() -> Result<Table> {
+/// The control socket of a gateway that was started just now.
+pub(crate) fn connect(socket: &Path) -> Result<Client> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Client::connect(socket) {
+            Ok(client) => return Ok(client),
+            Err(fault) if Instant::now() > deadline => return Err(fault.into()),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
+fn table(trial: bool) -> Result<Table> {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let service = ServiceName::new("web")?;
-    let backend = Backend {
-        instance: "web.v1.1".parse()?,
-        generation: Generation(1),
-        release: ReleaseNumber(1),
-        address: address(UPSTREAM),
+    let backend = |release: u64| {
+        anyhow::Ok(Backend {
+            instance: format!("web.v{release}.1").parse()?,
+            generation: Generation(1),
+            release: ReleaseNumber(release),
+            address: address(UPSTREAM),
+        })
     };
+    let split = Split {
+        release: ReleaseNumber(2),
+        canary: Share(1_000),
+        baseline: Share(0),
+        fresh_above: 1,
+        sticky: true,
+        chosen: vec![],
+        mirror: Share(0),
+    };
+    let mut backends = vec![backend(1)?];
+    if trial {
+        backends.push(backend(2)?);
+    }
     let route = Route {
         prefix: "/".into(),
         service: service.clone(),
@@ -244,8 +267,8 @@ fn table() -> Result<Table> {
             service,
             Pool {
                 streams: Duration::from_secs(1),
-                backends: vec![backend],
-                split: None,
+                backends,
+                split: trial.then_some(split),
             },
         )]),
     })

@@ -13,6 +13,7 @@
 //! - [`fleet`]: one control plane over many real processes.
 //! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
 //! - [`upgrade`]: upgrades of Mainstay itself under load, with open WebSockets.
+//! - [`shift`]: how soon all workers of a gateway follow a change of shares.
 //! - [`signals`]: memory, processor time and bytes of samples beside Debian's `prometheus`.
 //! - [`spec`]: CPU time of parsing, checking and planning large files.
 //!
@@ -26,6 +27,7 @@ pub mod gateway;
 pub mod ledger;
 pub mod load;
 pub mod platform;
+pub mod shift;
 pub mod signals;
 pub mod spec;
 pub mod upgrade;

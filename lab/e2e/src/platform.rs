@@ -212,6 +212,12 @@ domains:
         fs::write(self.file(), text).expect("the platform's file can be written");
     }
 
+    /// The platform's file.
+    #[track_caller]
+    pub fn text(&self) -> String {
+        fs::read_to_string(self.file()).expect("the platform's file can be read")
+    }
+
     /// Replaces words in the platform's file.
     #[track_caller]
     pub fn edit(&self, from: &str, to: &str) {
@@ -251,6 +257,19 @@ domains:
     /// Runs it in the background; `wait` of what comes back is its outcome.
     pub fn begin(&self, words: &[&str]) -> Begun {
         begin(self.command(words))
+    }
+
+    /// Runs it with these variables.
+    #[track_caller]
+    pub fn run_as(&self, words: &[&str], variables: &[(&str, &str)]) -> Outcome {
+        self.begin_as(words, variables).wait()
+    }
+
+    /// Runs it in the background with these variables.
+    pub fn begin_as(&self, words: &[&str], variables: &[(&str, &str)]) -> Begun {
+        let mut command = self.command(words);
+        command.envs(variables.iter().copied());
+        begin(command)
     }
 
     /// Runs a command to its end.
@@ -347,6 +366,26 @@ domains:
         let answer = crate::get(self.port, "/").expect("the gateway answers");
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
+    }
+
+    /// The body of a page of another host.
+    #[track_caller]
+    pub fn page(&self, host: &str, path: &str) -> String {
+        let answer = crate::traffic::get_of(self.port, host, path).expect("the gateway answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    /// Panics when a file of the state holds these words.
+    #[track_caller]
+    pub fn holds_nowhere(&self, words: &str) {
+        let found = Command::new("grep")
+            .args(["-rlF", words])
+            .arg(self.state())
+            .output()
+            .expect("grep is there");
+        let found = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(found.is_empty(), "it is kept in {found}");
     }
 
     /// Releases, newest first.

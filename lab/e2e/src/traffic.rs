@@ -29,17 +29,22 @@ pub struct Answer {
 
 /// One GET over a connection of its own.
 pub fn get(port: u16, path: &str) -> io::Result<Answer> {
-    ask(&mut connect(port)?, "GET", path, "")
+    get_of(port, "localhost", path)
+}
+
+/// One GET of another host.
+pub fn get_of(port: u16, host: &str, path: &str) -> io::Result<Answer> {
+    ask(&mut connect(port)?, "GET", (host, path), "")
 }
 
 /// One POST without a body.
 pub fn post(port: u16, path: &str) -> io::Result<Answer> {
-    ask(&mut connect(port)?, "POST", path, "")
+    ask(&mut connect(port)?, "POST", ("localhost", path), "")
 }
 
 /// One POST with this body.
 pub fn post_with(port: u16, path: &str, body: &str) -> io::Result<Answer> {
-    ask(&mut connect(port)?, "POST", path, body)
+    ask(&mut connect(port)?, "POST", ("localhost", path), body)
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {
@@ -50,10 +55,15 @@ fn connect(port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn ask(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+fn ask(
+    stream: &mut TcpStream,
+    method: &str,
+    (host, path): (&str, &str),
+    body: &str,
+) -> io::Result<Answer> {
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
@@ -196,7 +206,7 @@ impl Shared {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let answer = ask(&mut stream, "GET", &self.path, "")
+            let answer = ask(&mut stream, "GET", ("localhost", &self.path), "")
                 .map_err(|fault| format!("request {turn} of a connection: {fault}"))?;
             if answer.status != 200 {
                 return Err(format!("{}: {}", answer.status, answer.body));

@@ -6,6 +6,7 @@
 //! On SIGTERM it takes no more connections, finishes the requests in flight and exits with 0.
 
 mod fault;
+mod load;
 mod page;
 mod shop;
 mod stream;
@@ -69,9 +70,12 @@ fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         None | Some("serve") => web(),
         Some("worker") => worker().map(|()| 0),
+        Some("load") => load().map(|()| 0),
         Some("migrate") => job(shop::migrate),
         Some("digest") => job(shop::digest),
-        Some(other) => Err(format!("`{other}` is none of serve, worker, migrate, digest").into()),
+        Some(other) => {
+            Err(format!("`{other}` is none of serve, worker, load, migrate, digest").into())
+        }
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -101,6 +105,11 @@ async fn worker() -> Result<(), shop::Failed> {
     }
     ending.store(true, std::sync::atomic::Ordering::Relaxed);
     work.await?
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn load() -> Result<(), shop::Failed> {
+    load::run().await
 }
 
 /// A job; `FAULT_JOB_MS` and `FAULT_JOB_EXIT` make it slow and make it fail.

@@ -160,7 +160,7 @@ async fn front(app: &App) -> Response<Body> {
 }
 
 /// GET of a plain HTTP address.
-async fn get(url: &str) -> Result<String, String> {
+pub(crate) async fn get(url: &str) -> Result<String, String> {
     let uri: hyper::Uri = url.parse().map_err(|_| format!("`{url}` is no address"))?;
     let host = uri.authority().ok_or("the address has no host")?.clone();
     let place = (host.host().to_owned(), host.port_u16().unwrap_or(80));

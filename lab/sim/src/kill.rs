@@ -47,6 +47,7 @@ macro_rules! kinds {
 kinds! {
     Step::Start { .. } => "start",
     Step::AwaitReady { .. } => "await_ready",
+    Step::Smoke { .. } => "smoke",
     Step::Publish(_) => "publish",
     Step::AwaitAcknowledged { .. } => "await_acknowledged",
     Step::AwaitDrained { .. } => "await_drained",

@@ -2,11 +2,13 @@
 
 use mainstay_atoms::{
     Bytes, Check, Digest, EnvironmentName, HostName, PlatformName, Probe, Schedule, ServiceName,
-    Size, Stop,
+    Share, Size, Smoke, Stop,
 };
 use mainstay_plan::Contents;
+use mainstay_rollout::{Baseline, Condition, Stages};
 use mainstay_spec::{
-    GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store, StoreKind,
+    BlueGreen, Canary, Gates, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling,
+    Service, Store, StoreKind,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +38,59 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
             ..Stop::default()
         },
         canary: None,
+        metrics: None,
+        blue_green: None,
+        recreate: false,
+        smoke: BTreeMap::from([("home".into(), home())]),
         deploy: Rolling::default(),
+    }
+}
+
+/// A release that earns its traffic within seconds.
+pub(crate) fn canary(same_age: bool) -> Canary {
+    Canary {
+        steps: Stages::held([10, 50], Duration::from_secs(3)).expect("rising steps"),
+        abort_if: bad(),
+        baseline: if same_age {
+            Baseline::SameAge
+        } else {
+            Baseline::Stable
+        },
+        every: Duration::from_secs(1),
+        least: 20,
+        patience: Duration::from_secs(20),
+        bake: Duration::from_secs(2),
+        sticky: false,
+        chosen: vec![],
+        mirror: Share::default(),
+    }
+}
+
+/// A release that takes all of the traffic at once.
+pub(crate) fn blue_green() -> BlueGreen {
+    BlueGreen {
+        preview: None,
+        manual: false,
+        before: Duration::ZERO,
+        after: Duration::from_secs(4),
+        abort_if: bad(),
+        every: Duration::from_secs(1),
+        least: 20,
+        patience: Duration::from_secs(20),
+        warm: Duration::from_secs(2),
+    }
+}
+
+fn bad() -> Vec<Condition> {
+    vec![Condition::try_from("error_rate > 10%".to_owned()).expect("a condition")]
+}
+
+fn home() -> Smoke {
+    Smoke {
+        get: "/".into(),
+        expect: 200,
+        contains: None,
+        within: Duration::from_secs(10),
     }
 }
 
@@ -64,6 +118,8 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         jobs: BTreeMap::new(),
         stores: BTreeMap::new(),
         domains: BTreeMap::from([(host, routes)]),
+        gates: Gates::default(),
+        signals: mainstay_spec::Signals::default(),
     };
     Contents {
         platform,

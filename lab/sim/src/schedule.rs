@@ -6,6 +6,7 @@ use fastrand::Rng;
 use mainstay_atoms::{Actor, ServiceName};
 use mainstay_execute::{Engine, Phase, Ship, World as _};
 use mainstay_plan::{Contents, Event, Failure, Limits, Step, Wait};
+use mainstay_rollout::canary::Order;
 use mainstay_spec::{Missed, Overlap};
 use std::collections::BTreeMap;
 
@@ -130,7 +131,7 @@ impl Schedule {
     }
 
     fn act(&mut self, version: u32) {
-        let (by, choice) = (self.by.clone(), self.rng.u32(0..12));
+        let (by, choice) = (self.by.clone(), self.rng.u32(0..15));
         let contents = draw(&mut self.rng, self.stores, version, choice);
         let Some((engine, world)) = self.engine() else {
             return;
@@ -144,11 +145,24 @@ impl Schedule {
                 let digest = ServiceName::new("digest").expect("a valid name");
                 engine.ask_run(&digest, &by, world).map(drop)
             }
+            12 => engine.order_trials(Order::Pause, &by, world).map(drop),
+            13 => engine.order_trials(Order::Resume, &by, world).map(drop),
+            14 => {
+                let order = if version.is_multiple_of(2) {
+                    Order::Promote
+                } else {
+                    Order::PromoteFully
+                };
+                engine.order_trials(order, &by, world).map(drop)
+            }
             11 if engine.history().down => engine.come_up(&by, world),
             11 if version.is_multiple_of(2) => engine.go_down(&by, world),
             _ => {
                 if choice == 4 {
                     world.bad.extend(service_digests(&contents).first());
+                }
+                if matches!(choice, 5 | 7) {
+                    world.worse.extend(service_digests(&contents).last());
                 }
                 let ship = Ship {
                     contents,
@@ -221,6 +235,22 @@ impl Schedule {
             engine.history().down && engine.come_up(&by, world).is_ok()
         });
         let frozen = |engine: &Engine| engine.history().frozen().is_some();
+        // A person looks after those that ask for one: paused ones go on, and what is in doubt is given up.
+        for order in [Order::Resume, Order::Abort] {
+            let over = self.until(200_000, |engine, world| {
+                frozen(engine) || at_rest(engine, world) || asks(engine)
+            });
+            if !over || !self.engine.as_ref().is_some_and(asks) {
+                break;
+            }
+            if let Some((engine, world)) = self.engine() {
+                // Where it has no effect the next order has.
+                let _refusal = match order {
+                    Order::Abort => engine.abort(&by, world).map(drop),
+                    _ => engine.order_trials(order, &by, world).map(drop),
+                };
+            }
+        }
         let rests = self.until(400_000, |engine, world| {
             frozen(engine) || at_rest(engine, world)
         });
@@ -300,6 +330,22 @@ fn at_rest(engine: &Engine, world: &World) -> bool {
         })
 }
 
+/// A release on trial stands still until a person speaks.
+fn asks(engine: &Engine) -> bool {
+    let mut waits = engine.waits().map(|(wait, _)| wait);
+    waits.any(|wait| matches!(wait, Wait::Trial { seen, .. } if seen.starts_with("a person")))
+}
+
+/// How a release of `web` moves.
+fn way(rng: &mut Rng, web: &mut mainstay_spec::Service) {
+    match rng.u32(0..6) {
+        0 | 1 => web.canary = Some(crate::platform::canary(rng.bool())),
+        2 => web.blue_green = Some(crate::platform::blue_green()),
+        3 => web.recreate = rng.bool(),
+        _ => {}
+    }
+}
+
 /// Contents as somebody might ship them next.
 fn draw(rng: &mut Rng, stores: bool, version: u32, choice: u32) -> Contents {
     let mut services = vec![
@@ -309,6 +355,7 @@ fn draw(rng: &mut Rng, stores: bool, version: u32, choice: u32) -> Contents {
     if choice > 7 {
         services.push(("search", service(1, &["api"])));
     }
+    way(rng, &mut services[0].1);
     let contents = contents(services, version);
     if !stores {
         return contents;

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use mainstay_atoms::{Digest, Epoch, Generation, InstanceId, Moment, Role, ServiceName, Wall};
 use mainstay_execute::{EffectFault, Entry, Order};
 use mainstay_plan::{Event, History, Step};
+use mainstay_rollout::Board;
 use mainstay_routing::Table;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -69,6 +70,12 @@ pub struct World {
     pub hanging: BTreeSet<ServiceName>,
     /// Jobs whose runs fail.
     pub failing: BTreeSet<ServiceName>,
+    /// Contents whose instances answer half of their requests with a 500.
+    pub worse: BTreeSet<Digest>,
+    /// What the gateway counted since it started.
+    board: Board,
+    /// Requests that were due and did not come yet, in thousandths.
+    due_requests: u64,
     /// The next run of a job fails.
     pub fails_once: bool,
     /// No requests come, and what is applied is not kept (benchmarks only).
@@ -122,6 +129,9 @@ impl World {
             data_full: false,
             hanging: BTreeSet::new(),
             failing: BTreeSet::new(),
+            worse: BTreeSet::new(),
+            board: Board::default(),
+            due_requests: 0,
             fails_once: false,
             quiet: false,
             promised: Promised::default(),
@@ -185,6 +195,7 @@ impl World {
         self.processes_live();
         if !self.quiet {
             self.requests();
+            self.answers(milliseconds);
         }
     }
 
@@ -257,6 +268,9 @@ impl World {
                 }
                 self.processes.remove(&run);
                 Ok(())
+            }
+            Step::Smoke { .. } if self.chance(self.faults.later) => {
+                Err(EffectFault::Later("its answers are waited for".into()))
             }
             Step::Prepare { order } => self.prepare(order),
             Step::Provision { order } => self.provision(order),

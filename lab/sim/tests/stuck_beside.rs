@@ -363,6 +363,26 @@ fn a_release_whose_one_way_migration_ran_and_that_fails_is_frozen_and_a_fix_serv
 }
 
 #[test]
+fn down_and_up_again_after_what_cannot_be_undone_brings_nothing_back_by_itself() {
+    let mut schedule = serving(20);
+    let next = one_way(2);
+    schedule.world.bad.extend(service_digests(&next).last());
+    assert!(schedule.ship(next));
+    failed(&mut schedule);
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    engine.go_down(&by(), world).expect("nothing is in the way");
+    assert!(schedule.until(LONG, |_, world| world.alive().is_empty()));
+    schedule.until(60_000, |engine, _| engine.under_way().is_none());
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    engine.come_up(&by(), world).expect("nothing is in the way");
+    schedule.until(60_000, |_, _| false);
+    kept(&schedule);
+    assert!(schedule.world.alive().is_empty(), "a person decides");
+    assert!(schedule.ship(version(3)));
+    serves(&mut schedule, &version(3));
+}
+
+#[test]
 fn a_rollback_across_a_one_way_migration_is_refused_with_the_reason() {
     let mut schedule = serving(17);
     assert!(schedule.ship(one_way(2)));

@@ -1,7 +1,9 @@
 //! One file a command.
 
 pub(crate) mod apply;
+pub(crate) mod approve;
 pub(crate) mod check;
+pub(crate) mod checklist;
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
@@ -23,6 +25,7 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod steer;
+pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod upgrade;
 pub(crate) mod version;

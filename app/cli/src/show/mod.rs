@@ -6,6 +6,7 @@ pub(crate) mod progress;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod trial;
 
 /// A word as part of a URL's path: everything but letters, digits, `.`, `-` and `_` is encoded.
 pub(crate) fn in_path(word: &str) -> String {

@@ -6,7 +6,7 @@ use crate::show::time;
 use crate::terminal::{self, mark};
 use mainstay_atoms::ReleaseNumber;
 use mainstay_faults::{Exit, escaped};
-use mainstay_plan::{Event, ReleaseEnd, ReleaseState, Step};
+use mainstay_plan::{Event, ReleaseEnd, ReleaseState, Step, Wait};
 use mainstay_server::api::{Moved, Moving, Progress};
 use mainstay_spec::Platform;
 use std::time::{Duration, Instant};
@@ -84,6 +84,7 @@ fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Resu
     let mut drawn = 0;
     let mut before = None;
     let mut last = None;
+    let mut gates = Vec::new();
     loop {
         let path = format!("/v1/progress?after={after}&release={}", moving.release);
         let progress: Progress = client.get(&path)?;
@@ -92,6 +93,7 @@ fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Resu
             drawn = redraw(&progress, moving.release, base.requests, began, drawn);
         } else if !json {
             tell(&progress);
+            gates = tell_gates(&progress, gates);
         }
         after = progress.newest;
         match &progress.state {
@@ -213,6 +215,27 @@ fn failure(end: &ReleaseEnd, progress: &Progress, moving: &Moving) -> String {
     lines.join("\n")
 }
 
+/// Gates that a release waits at, each told once; which ones it waits at now.
+fn tell_gates(progress: &Progress, told: Vec<String>) -> Vec<String> {
+    let kind = |wait: &Wait| match wait {
+        Wait::Gate { missing, .. } => missing.split(',').next().map(ToOwned::to_owned),
+        _ => None,
+    };
+    let waits: Vec<(String, &str)> = progress
+        .waits
+        .iter()
+        .filter_map(|wait| Some((kind(&wait.wait)?, wait.what.as_str())))
+        .collect();
+    for (_, what) in waits.iter().filter(|(kind, _)| !told.contains(kind)) {
+        terminal::say(&format!(
+            "{}  waits for {}",
+            time::clock(time::now()),
+            escaped(what)
+        ));
+    }
+    waits.into_iter().map(|(kind, _)| kind).collect()
+}
+
 /// One line an event, each with time and subject.
 fn tell(progress: &Progress) {
     for happening in &progress.happenings {
@@ -233,6 +256,7 @@ fn tell(progress: &Progress) {
                 state,
                 weights,
             } => format!("{service}: {}; {weights}", state.phase),
+            Event::BlueGreen { service, state } => format!("{service}: {}", state.phase),
             Event::ReleaseEnded {
                 end: mainstay_plan::ReleaseEnd::Failed { why },
                 ..
@@ -267,22 +291,7 @@ fn redraw(
             time::span(wait.for_ms)
         )
     }));
-    let up = if drawn > 0 {
-        format!("\u{1b}[{drawn}A")
-    } else {
-        String::new()
-    };
-    let body: Vec<String> = lines
-        .iter()
-        .map(|line| format!("\u{1b}[2K{}\n", cut(line)))
-        .collect();
-    let body = body.concat();
-    terminal::draw(&format!("{up}{body}\u{1b}[J"));
-    lines.len()
-}
-
-fn cut(line: &str) -> String {
-    line.chars().take(100).collect()
+    terminal::redraw(&lines.join("\n"), drawn)
 }
 
 fn bar(service: &Moved) -> String {

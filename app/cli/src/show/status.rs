@@ -1,7 +1,7 @@
 //! `status` and `why`.
 
 use crate::show::table::Table;
-use crate::show::time;
+use crate::show::{time, trial};
 use crate::terminal::mark;
 use mainstay_faults::escaped;
 use mainstay_server::api::{Status, Why};
@@ -35,6 +35,10 @@ pub(crate) fn text(status: &Status) -> String {
             time::span(wait.for_ms)
         ));
     }
+    for one in &status.trials {
+        lines.push(String::new());
+        lines.extend(trial::lines(one));
+    }
     if !status.services.is_empty() {
         lines.push(String::new());
         lines.push(services(status));
@@ -44,6 +48,39 @@ pub(crate) fn text(status: &Status) -> String {
         lines.push(stores(status));
     }
     lines.join("\n")
+}
+
+/// What a log of changes says: without what counts on by itself.
+pub(crate) fn changes(status: &Status) -> Vec<String> {
+    let release = status.release.as_deref().unwrap_or("nothing");
+    let mut lines = vec![format!("{release} serves, {}", status.phase)];
+    lines.extend(
+        status
+            .attention
+            .iter()
+            .map(|line| escaped(line).into_owned()),
+    );
+    for one in &status.trials {
+        lines.push(format!(
+            "{} {}: {}",
+            one.service,
+            one.release,
+            escaped(&one.stands)
+        ));
+        for metric in &one.metrics {
+            lines.push(format!(
+                "{} {}: {} is {}",
+                one.service, one.release, metric.condition, metric.grade
+            ));
+        }
+    }
+    for service in &status.services {
+        lines.push(format!(
+            "{} {}: {} of {} ready",
+            service.name, service.release, service.ready, service.desired
+        ));
+    }
+    lines
 }
 
 fn stores(status: &Status) -> String {

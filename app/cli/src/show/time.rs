@@ -3,7 +3,8 @@
 use jiff::{Timestamp, tz::TimeZone};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-fn now_ms() -> u64 {
+/// Now, in milliseconds since 1970.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -17,7 +18,7 @@ fn timestamp(milliseconds: u64) -> Timestamp {
 
 /// `4 s ago`, `12 min ago`, `3 h ago`, `2 d ago`, else the date.
 pub(crate) fn relative(milliseconds: u64) -> String {
-    let seconds = now_ms().saturating_sub(milliseconds) / 1000;
+    let seconds = now().saturating_sub(milliseconds) / 1000;
     match seconds {
         0..7 => "just now".into(),
         7..120 => format!("{seconds} s ago"),
@@ -33,7 +34,7 @@ pub(crate) fn relative(milliseconds: u64) -> String {
 
 /// How far something is ahead: `in 4 s`, `in 3 h`.
 pub(crate) fn ahead(milliseconds: u64) -> String {
-    let seconds = milliseconds.saturating_sub(now_ms()) / 1000;
+    let seconds = milliseconds.saturating_sub(now()) / 1000;
     match seconds {
         0..120 => format!("in {seconds} s"),
         120..7200 => format!("in {} min", seconds / 60),

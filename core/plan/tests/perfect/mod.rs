@@ -77,6 +77,7 @@ fn one(scene: &mut Scene, step: &Step) {
         }
         Step::Serve { .. } => scene.purpose = Purpose::Heal,
         Step::AwaitReady { .. }
+        | Step::Smoke { .. }
         | Step::AwaitAcknowledged { .. }
         | Step::AwaitDrained { .. }
         | Step::AwaitStopped { .. }

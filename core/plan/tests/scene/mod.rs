@@ -2,16 +2,19 @@
 
 use mainstay_atoms::{
     Actor, Bytes, Cause, Check, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId,
-    JobRun, Moment, PlatformName, Probe, ReleaseNumber, Role, ServiceName, Size, Stop, Wall,
+    JobRun, Moment, PlatformName, Probe, ReleaseNumber, Role, ServiceName, Share, Size, Smoke,
+    Stop, Wall,
 };
 use mainstay_plan::{
-    Contents, Decision, GatewaySeen, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
-    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, decide, order_digest, store_order,
+    Contents, Decision, GatewaySeen, Goal, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
+    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, Trial, decide, order_digest,
+    store_order,
 };
+use mainstay_rollout::Weights;
 use mainstay_routing::{Backend, Pool};
 use mainstay_spec::{
-    Amount, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling, Service, Store,
-    StoreKind,
+    Amount, BlueGreen, Gates, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling,
+    Service, Store, StoreKind,
 };
 use mainstay_workload::{Attempts, Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +29,9 @@ pub(crate) struct Scene {
     pub(crate) purpose: Purpose,
     pub(crate) record: Option<ReleaseRecord>,
     pub(crate) observed: Observed,
+    /// The release that serves, and what is wanted of the services that are on trial beside it.
+    stable: Option<(ReleaseNumber, ReleaseRecord)>,
+    goals: BTreeMap<ServiceName, Goal>,
 }
 
 impl Scene {
@@ -36,13 +42,19 @@ impl Scene {
             Pace::Rolling
         };
         let serves = matches!(self.purpose, Purpose::Heal | Purpose::Return);
+        let stable = self.stable.as_ref().filter(|_| !self.goals.is_empty());
+        let trial = stable.map(|(stable, record)| Trial {
+            stable: *stable,
+            record,
+            goals: self.goals.clone(),
+        });
         let target = self.release.zip(self.record.as_ref());
         let target = target.map(|(release, record)| Target {
             release,
             record,
             pace,
             serves,
-            trial: None,
+            trial: trial.as_ref(),
         });
         decide(target, &self.observed, &Limits::default(), NOW)
     }
@@ -55,7 +67,11 @@ impl Scene {
             },
             release: self.release,
             contents: self.record.as_ref().map(|one| one.contents.digest()),
-            purpose: self.purpose,
+            purpose: if self.goals.is_empty() {
+                self.purpose
+            } else {
+                Purpose::Trial
+            },
             by: Actor("tester".into()),
             made_at: Wall(0),
             steps: decision.steps,
@@ -93,6 +109,7 @@ struct Reader {
     beside: [Beside; 2],
     applied: Vec<String>,
     runs: Vec<String>,
+    goals: BTreeMap<ServiceName, Goal>,
 }
 
 impl Reader {
@@ -141,6 +158,10 @@ impl Reader {
             ["applied", ref names @ ..] => {
                 self.applied
                     .extend(names.iter().map(|name| (*name).to_owned()));
+            }
+            ["trial", name, ref rest @ ..] => {
+                let name = ServiceName::new(name).expect("a name");
+                self.goals.insert(name, goal(rest));
             }
             ["run", ..] => self.runs.push(line.to_owned()),
             ["port", number, "taken"] => drop(self.ports.insert(number.parse().expect("a port"))),
@@ -235,6 +256,8 @@ impl Reader {
             release: self.release,
             purpose: self.purpose.expect("the scene says what is asked"),
             record,
+            stable: self.over.zip(before),
+            goals: self.goals,
             observed: Observed {
                 instances,
                 gateway,
@@ -358,6 +381,16 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
     for word in words {
         let count = |text: &str| Amount::Count(text.parse().expect("a count"));
         match word.split_once('=') {
+            None if *word == "recreate" => service.recreate = true,
+            None if *word == "smoke" => {
+                let home = Smoke {
+                    get: "/".into(),
+                    expect: 200,
+                    contains: None,
+                    within: Duration::from_secs(10),
+                };
+                service.smoke.insert("home".into(), home);
+            }
             None if *word == "quiet" => (service.port, service.ready) = (None, None),
             None => {
                 let count = word.strip_prefix('x').and_then(|count| count.parse().ok());
@@ -373,6 +406,7 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
                 service.before = vec![ServiceName::new(text).expect("a name")];
             }
             Some(("after", text)) => service.after = vec![ServiceName::new(text).expect("a name")],
+            Some(("preview", host)) => service.blue_green = Some(blue_green(host)),
             Some(("surge", text)) => deploy.surge = count(text),
             Some(("unavailable", text)) => deploy.unavailable = count(text),
             Some(("version", text)) => {
@@ -383,6 +417,39 @@ fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
     }
     service.deploy = deploy;
     (name, service)
+}
+
+/// `trial web canary=1 baseline=1 shares=5%/5%`.
+fn goal(words: &[&str]) -> Goal {
+    let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    let count = |key: &str| value(key).map_or(0, |count| count.parse().expect("a count"));
+    let shares = value("shares=").expect("shares").split_once('/');
+    let share = |text: &str| text.parse::<Share>().expect("a share");
+    let (canary, baseline) = shares.expect("two shares");
+    let (canary, baseline) = (share(canary), share(baseline));
+    Goal {
+        canary: count("canary="),
+        baseline: count("baseline="),
+        weights: Weights {
+            canary,
+            baseline,
+            stable: Share(10_000 - canary.0 - baseline.0),
+        },
+    }
+}
+
+fn blue_green(preview: &str) -> BlueGreen {
+    BlueGreen {
+        preview: Some(HostName::new(preview).expect("a host")),
+        manual: false,
+        before: Duration::ZERO,
+        after: Duration::from_secs(60),
+        abort_if: vec![],
+        every: Duration::from_secs(10),
+        least: 100,
+        patience: Duration::from_secs(60),
+        warm: Duration::from_secs(60),
+    }
 }
 
 /// Stores and jobs of one release.
@@ -498,6 +565,10 @@ fn plain() -> Service {
         needs: vec![],
         inject: BTreeMap::new(),
         canary: None,
+        metrics: None,
+        blue_green: None,
+        recreate: false,
+        smoke: BTreeMap::new(),
         before: vec![],
         after: vec![],
         health: None,
@@ -536,6 +607,8 @@ pub(crate) fn contents(
             jobs: BTreeMap::new(),
             stores: BTreeMap::new(),
             domains: domains.into_iter().collect(),
+            gates: Gates::default(),
+            signals: mainstay_spec::Signals::default(),
         },
     }
 }

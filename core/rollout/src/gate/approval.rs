@@ -19,7 +19,7 @@ pub struct Approval {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approvals {
     /// How many people; 0: none.
     pub need: u32,

@@ -34,6 +34,13 @@ pub struct Calendar {
     pub freezes: Vec<Freeze>,
 }
 
+impl Calendar {
+    /// It is always open.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.freezes.is_empty()
+    }
+}
+
 /// What is asked of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {

@@ -11,7 +11,8 @@ pub use approval::{Approval, Approvals, Rejected, approvals};
 pub use calendar::{Calendar, Freeze, Opening, Window, calendar};
 pub use checklist::{Item, Tick, checklist};
 
-use mainstay_atoms::Wall;
+use mainstay_atoms::{Wall, span};
+use std::time::Duration;
 
 /// What a gate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,4 +80,83 @@ pub enum Missing {
         /// What it said.
         said: String,
     },
+}
+
+impl Missing {
+    /// What is missing, for whoever waits.
+    pub fn tell(&self, now: Wall) -> String {
+        match self {
+            Self::Approvals {
+                have,
+                need,
+                rejected,
+                expires,
+            } => {
+                let mut text = format!("{have} of {need} approvals");
+                let lapses = expires.filter(|_| *have > 0);
+                if let Some(at) = lapses {
+                    text += &format!(", the first holds for {} more", until(at, now));
+                }
+                for (by, why) in rejected {
+                    text += &format!("; that of {by} does not count: {by} {why}");
+                }
+                text
+            }
+            Self::Window { opens: Some(at) } => {
+                format!("the next window, in {}", until(*at, now))
+            }
+            Self::Window { opens: None } => "a window, and none ever opens".into(),
+            Self::Freeze { reason, until: end } => {
+                format!("the end of the freeze `{reason}`, in {}", until(*end, now))
+            }
+            Self::Tick { item } => format!("`{item}` on the checklist"),
+            Self::Failed { item, said } => {
+                format!("`{item}` on the checklist, which failed: {said}")
+            }
+        }
+    }
+}
+
+/// From now to then, in whole seconds.
+fn until(at: Wall, now: Wall) -> String {
+    let left = Duration::from_millis(at.0.saturating_sub(now.0));
+    span::format(Duration::from_secs(left.as_secs().max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let now = Wall(1_000_000);
+        let in_an_hour = Wall(now.0 + 3_600_000);
+        let approvals = Missing::Approvals {
+            have: 1,
+            need: 2,
+            rejected: vec![("ann".into(), Rejected::Author)],
+            expires: Some(in_an_hour),
+        };
+        for (missing, told) in [
+            (
+                approvals,
+                "1 of 2 approvals, the first holds for 1h more; that of ann does not count: ann is the author",
+            ),
+            (
+                Missing::Window {
+                    opens: Some(in_an_hour),
+                },
+                "the next window, in 1h",
+            ),
+            (
+                Missing::Freeze {
+                    reason: "sale".into(),
+                    until: in_an_hour,
+                },
+                "the end of the freeze `sale`, in 1h",
+            ),
+        ] {
+            assert_eq!(missing.tell(now), told);
+        }
+    }
 }

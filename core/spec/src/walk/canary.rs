@@ -5,7 +5,7 @@ use super::fields::Field;
 use crate::node::{Content, Node, Span};
 use crate::platform::Canary;
 use crate::tree::place;
-use mainstay_atoms::Share;
+use mainstay_atoms::{Chosen, Share};
 use mainstay_rollout::{Baseline, Condition, Metric, ScheduleFault, Stage, Stages};
 use std::time::Duration;
 
@@ -25,17 +25,14 @@ impl Walk<'_> {
         let steps = self.optional(&fields, "steps", |walk, field| walk.steps(field, held));
         let abort_if = self.optional(&fields, "abort_if", Self::conditions);
         let baseline = self.optional(&fields, "baseline", Self::word);
-        let every = self.optional(&fields, "every", Self::duration);
-        let least = self.optional(&fields, "least", Self::whole);
-        let patience = self.optional(&fields, "patience", Self::duration);
+        let measuring = self.measuring(&fields);
         let bake = self.optional(&fields, "bake", Self::duration);
-        if !takes_requests {
-            let message = "a service without a `port` takes no requests that could be shared";
-            self.add("conflict", at, &field.path, message.into(), |fault| {
-                fault.hint("take `canary` away, or give the service a `port`")
-            });
-            return None;
-        }
+        let sticky = self.optional(&fields, "sticky", Self::boolean);
+        let header = self.optional(&fields, "header", Self::header);
+        let cookie = self.optional(&fields, "cookie", Self::cookie);
+        let mirror = self.optional(&fields, "mirror", Self::share);
+        self.takes_requests(field, takes_requests)?;
+        let measuring = measuring?;
         hold.ok()?;
         let same_age = baseline.ok()?.is_none_or(|word| word == "same_age");
         Some(Canary {
@@ -52,11 +49,55 @@ impl Walk<'_> {
             } else {
                 Baseline::Stable
             },
-            every: every.ok()?.unwrap_or(Duration::from_secs(10)),
-            least: least.ok()?.unwrap_or(100),
-            patience: patience.ok()?.unwrap_or(Duration::from_mins(30)),
+            every: measuring.every,
+            least: measuring.least,
+            patience: measuring.patience,
             bake: bake.ok()?.unwrap_or(Duration::from_mins(5)),
+            sticky: sticky.ok()?.unwrap_or(false),
+            chosen: header.ok()?.into_iter().chain(cookie.ok()?).collect(),
+            mirror: mirror.ok()?.unwrap_or_default(),
         })
+    }
+
+    /// A field of a request's head with its value.
+    fn header(&mut self, field: &Field<'_, '_>) -> Option<Chosen> {
+        let text = &self.scalar(field)?.text;
+        let parts = text.split_once('=');
+        let parts = parts.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
+        match parts {
+            Some((name, value)) if is_token(&name) && is_visible(&value) => {
+                Some(Chosen::Header { name, value })
+            }
+            _ => {
+                self.wrong_type(field, field.value(), None);
+                None
+            }
+        }
+    }
+
+    /// A cookie with its value.
+    fn cookie(&mut self, field: &Field<'_, '_>) -> Option<Chosen> {
+        let text = &self.scalar(field)?.text;
+        match text.split_once('=') {
+            Some((name, value))
+                if is_token(name) && is_visible(value) && !value.contains([' ', ';', ',', '"']) =>
+            {
+                let (name, value) = (name.to_owned(), value.to_owned());
+                Some(Chosen::Cookie { name, value })
+            }
+            _ => {
+                self.wrong_type(field, field.value(), None);
+                None
+            }
+        }
+    }
+
+    fn share(&mut self, field: &Field<'_, '_>) -> Option<Share> {
+        let share = self.scalar(field)?.text.parse::<Share>().ok();
+        if share.is_none() {
+            self.wrong_type(field, field.value(), None);
+        }
+        share
     }
 
     fn steps(&mut self, field: &Field<'_, '_>, hold: Duration) -> Option<Stages> {
@@ -103,7 +144,7 @@ impl Walk<'_> {
         }
     }
 
-    fn conditions(&mut self, field: &Field<'_, '_>) -> Option<Vec<Condition>> {
+    pub(super) fn conditions(&mut self, field: &Field<'_, '_>) -> Option<Vec<Condition>> {
         let one = std::slice::from_ref(field.value());
         let items = match &field.value().content {
             Content::List(items) if items.is_empty() || items.len() > CONDITIONS => {
@@ -175,4 +216,14 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// A token of RFC 9110, §5.6.2: the names of fields and cookies.
+fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
+fn is_visible(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7F).contains(&byte))
 }

@@ -40,6 +40,8 @@ pub(crate) fn platform(
     walk.needs(&known);
     walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
+    let gates = walk.gates(&fields);
+    let signals = walk.signals(&fields);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
@@ -49,6 +51,8 @@ pub(crate) fn platform(
         jobs: jobs?,
         stores: stores?,
         domains: domains?,
+        gates: gates?,
+        signals: signals?,
     })
 }
 

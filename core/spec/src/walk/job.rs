@@ -124,8 +124,8 @@ impl Walk<'_> {
         }
     }
 
-    fn wrong_schedule(&mut self, field: &Field<'_, '_>, fault: &ScheduleFault) {
-        let message = format!("`schedule` takes {}", field.key.shape.phrase());
+    pub(super) fn wrong_schedule(&mut self, field: &Field<'_, '_>, fault: &ScheduleFault) {
+        let message = format!("`{}` takes {}", field.key.name, field.key.shape.phrase());
         let label = fault.to_string();
         self.add("wrong_value", field.value().span, &field.path, message, |fault| {
             fault

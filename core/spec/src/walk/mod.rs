@@ -1,10 +1,12 @@
 //! The merged tree → [`Platform`](crate::Platform), with every mistake on the way.
 
+mod blue_green;
 mod canary;
 mod domain;
 mod env;
 mod fields;
 mod file;
+mod gate;
 mod job;
 mod known;
 mod need;
@@ -12,6 +14,8 @@ mod probe;
 mod program;
 mod rolling;
 mod service;
+mod signals;
+mod smoke;
 mod store;
 mod value;
 

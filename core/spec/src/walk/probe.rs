@@ -136,7 +136,7 @@ impl Walk<'_> {
     }
 
     /// The path of a URL, as a request line carries it (RFC 9112: no spaces, no controls).
-    fn url_path(&mut self, field: &Field<'_, '_>) -> Option<String> {
+    pub(super) fn url_path(&mut self, field: &Field<'_, '_>) -> Option<String> {
         let text = &self.scalar(field)?.text;
         let clean = text
             .bytes()

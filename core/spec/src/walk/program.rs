@@ -196,7 +196,7 @@ impl Walk<'_> {
     }
 
     /// Paths below the file's folder.
-    fn paths(&mut self, field: &Field<'_, '_>) -> Option<Vec<String>> {
+    pub(super) fn paths(&mut self, field: &Field<'_, '_>) -> Option<Vec<String>> {
         let items = match &field.value().content {
             Content::List(items) => items.as_slice(),
             Content::Scalar(_) => std::slice::from_ref(field.value()),

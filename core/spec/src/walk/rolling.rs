@@ -2,15 +2,18 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use crate::later::later;
-use crate::platform::{Amount, Canary, Rolling};
-use mainstay_atoms::ServiceName;
+use crate::platform::{Amount, BlueGreen, Canary, Rolling};
+use mainstay_atoms::{ServiceName, Smoke};
+use std::collections::BTreeMap;
 
 /// What `deploy` says.
 #[derive(Default)]
 pub(super) struct Deploy {
     pub(super) rolling: Rolling,
     pub(super) canary: Option<Canary>,
+    pub(super) blue_green: Option<BlueGreen>,
+    pub(super) recreate: bool,
+    pub(super) smoke: BTreeMap<String, Smoke>,
     pub(super) before: Vec<ServiceName>,
     pub(super) after: Vec<ServiceName>,
 }
@@ -22,11 +25,17 @@ impl Walk<'_> {
             return Some(Deploy::default());
         };
         if let Some(scalar) = field.value().scalar() {
-            if scalar.text == "rolling" {
-                return Some(Deploy::default());
-            }
-            self.other_way(&field, &scalar.text);
-            return None;
+            return match scalar.text.as_str() {
+                "rolling" => Some(Deploy::default()),
+                "recreate" => Some(Deploy {
+                    recreate: true,
+                    ..Deploy::default()
+                }),
+                other => {
+                    self.other_way(&field, other);
+                    None
+                }
+            };
         }
         let at = field.entry.key.span;
         let inner = self.fields(field.value(), at, field.key.shape, &field.path)?;
@@ -38,11 +47,21 @@ impl Walk<'_> {
         let canary = self.optional(&inner, "canary", |walk, field| {
             walk.canary(field, takes_requests)
         });
+        let blue_green = self.optional(&inner, "blue_green", |walk, field| {
+            walk.blue_green(field, takes_requests)
+        });
+        let smoke = self.optional(&inner, "smoke", |walk, field| {
+            walk.smoke(field, takes_requests)
+        });
         let before = self.optional(&inner, "before", Self::jobs);
         let after = self.optional(&inner, "after", Self::jobs);
+        let one = self.moves_one_way(&inner);
         Some(Deploy {
-            rolling: rolling?,
+            rolling: rolling.filter(|_| one)?,
             canary: canary.ok()?,
+            blue_green: blue_green.ok()?,
+            recreate: false,
+            smoke: smoke.ok()?.unwrap_or_default(),
             before: before.ok()?.unwrap_or_default(),
             after: after.ok()?.unwrap_or_default(),
         })
@@ -55,30 +74,27 @@ impl Walk<'_> {
         names.collect()
     }
 
-    /// A word that is not `rolling`.
-    fn other_way(&mut self, field: &Field<'_, '_>, text: &str) {
-        let word = text.replace('-', "_");
-        let Some(row) = later("DeployKeys", &word) else {
-            let hint = match word.as_str() {
-                "canary" => "write `deploy: { canary: {} }`",
-                _ => "write `deploy: rolling`, which is also the default",
-            };
-            let hint = hint.to_owned();
-            self.wrong_type(field, field.value(), Some(hint));
-            return;
+    /// A release moves in one way.
+    fn moves_one_way(&mut self, fields: &Fields<'_, '_>) -> bool {
+        let (Some(_), Some(field)) = (fields.get("canary"), fields.get("blue_green")) else {
+            return true;
         };
-        let message = format!("this program has no {} yet", row.what);
-        self.add(
-            "not_available",
-            field.value().span,
-            &field.path,
-            message,
-            |fault| {
-                fault
-                    .label(format!("`{text}` comes with a later version"))
-                    .hint(row.instead)
-            },
-        );
+        let message = "a release is either a canary or blue-green".to_owned();
+        let at = field.entry.key.span;
+        self.add("conflict", at, &field.path, message, |fault| {
+            fault.hint("take `canary` or `blue_green` away; `canary: null` in an environment does")
+        });
+        false
+    }
+
+    /// A word that is neither `rolling` nor `recreate`.
+    fn other_way(&mut self, field: &Field<'_, '_>, text: &str) {
+        let hint = match text.replace('-', "_").as_str() {
+            "canary" => "write `deploy: { canary: {} }`",
+            "blue_green" => "write `deploy: { blue_green: {} }`",
+            _ => "write `deploy: rolling`, which is also the default, or `deploy: recreate`",
+        };
+        self.wrong_type(field, field.value(), Some(hint.to_owned()));
     }
 
     fn rolling(&mut self, field: &Field<'_, '_>, count: Option<u32>) -> Option<Rolling> {

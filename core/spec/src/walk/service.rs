@@ -60,6 +60,10 @@ impl Walk<'_> {
         let port = self.optional(fields, "port", Self::port);
         let health = self.health(fields);
         let ready = self.ready(fields);
+        let takes_requests = fields.tries("port");
+        let metrics = self.optional(fields, "metrics", |walk, field| {
+            walk.metrics(field, takes_requests)
+        });
         let replicas = self.optional(fields, "replicas", Self::whole);
         let size = self.optional(fields, "size", Self::size);
         let inject = self.inject(fields, facts);
@@ -83,12 +87,16 @@ impl Walk<'_> {
             inject: inject?,
             health: health.ok()?,
             ready: ready.ok()?,
+            metrics: metrics.ok()?,
             replicas: count?,
             size: size.ok()?.unwrap_or_default(),
             env: env?,
             stop: stop.ok()?.unwrap_or_default(),
             deploy: deploy.rolling,
             canary: deploy.canary,
+            blue_green: deploy.blue_green,
+            recreate: deploy.recreate,
+            smoke: deploy.smoke,
             before: deploy.before,
             after: deploy.after,
         })

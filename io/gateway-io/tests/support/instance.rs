@@ -27,6 +27,8 @@ pub(crate) struct Instance {
 #[derive(Default)]
 struct Shared {
     name: String,
+    /// The path that it answers as, whatever it is asked for.
+    always: Option<String>,
     requests: Mutex<Vec<String>>,
     bytes: AtomicUsize,
     gate: Mutex<bool>,
@@ -37,10 +39,20 @@ struct Shared {
 
 impl Instance {
     pub(crate) fn start(name: &str) -> Self {
+        Self::answering(name, None)
+    }
+
+    /// One that answers everything as it answers `path`.
+    pub(crate) fn always(name: &str, path: &str) -> Self {
+        Self::answering(name, Some(path.into()))
+    }
+
+    fn answering(name: &str, always: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             name: name.into(),
+            always,
             ..Shared::default()
         });
         let serving = shared.clone();
@@ -88,7 +100,8 @@ impl Shared {
         while let Some(request) = self.request(&mut stream, &mut read) {
             let path = request.split(' ').nth(1).unwrap_or("").to_owned();
             self.requests.lock().unwrap().push(request);
-            if self.answer(&mut stream, &path, &mut read).is_none() {
+            let path = self.always.as_ref().unwrap_or(&path);
+            if self.answer(&mut stream, path, &mut read).is_none() {
                 return;
             }
         }

@@ -6,10 +6,12 @@
 )]
 
 pub(crate) mod instance;
+pub(crate) mod two;
 
-use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName};
+use instance::Instance;
+use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName, Share};
 use mainstay_gateway_io::{Client, Status};
-use mainstay_routing::{Backend, Listener, Pool, Route, Table};
+use mainstay_routing::{Backend, Listener, Pool, Route, Split, Table};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -99,6 +101,22 @@ impl Gateway {
     pub(crate) fn publish(&self, generation: u64, instances: &[SocketAddr]) {
         let table = self.table(generation, instances);
         self.client().publish(&table).unwrap();
+    }
+
+    /// A table in which `canary` is on trial beside `stable`.
+    pub(crate) fn trial(
+        &self,
+        generation: u64,
+        stable: &[SocketAddr],
+        canary: &[SocketAddr],
+        split: Split,
+    ) -> Table {
+        let mut table = self.table(generation, stable);
+        let release = split.release;
+        let pool = table.services.values_mut().next().unwrap();
+        pool.backends.extend(backends(release, canary));
+        pool.split = Some(split);
+        table
     }
 
     /// SIGKILL.
@@ -214,15 +232,9 @@ pub(crate) fn web() -> ServiceName {
 /// `localhost` → `web`, instances `web.v1.1`, `web.v1.2`… by the order of their addresses; an instance's
 /// generation is its port.
 pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[SocketAddr]) -> Table {
-    let backends = instances.iter().zip(1..).map(|(address, ordinal)| Backend {
-        instance: format!("web.v1.{ordinal}").parse().unwrap(),
-        generation: Generation(address.port().into()),
-        release: ReleaseNumber(1),
-        address: *address,
-    });
     let pool = Pool {
         streams: Duration::from_millis(100),
-        backends: backends.collect(),
+        backends: backends(ReleaseNumber(1), instances).collect(),
         split: None,
     };
     let route = Route {
@@ -239,6 +251,73 @@ pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[Sock
     }
 }
 
+fn backends(
+    release: ReleaseNumber,
+    addresses: &[SocketAddr],
+) -> impl Iterator<Item = Backend> + '_ {
+    addresses
+        .iter()
+        .zip(1..)
+        .map(move |(address, ordinal)| Backend {
+            instance: format!("web.{release}.{ordinal}").parse().unwrap(),
+            generation: Generation(address.port().into()),
+            release,
+            address: *address,
+        })
+}
+
+/// The second release on trial, with this share, in hundredths of a percent.
+pub(crate) fn split(canary: u64) -> Split {
+    Split {
+        release: ReleaseNumber(2),
+        canary: Share(canary),
+        baseline: Share(0),
+        fresh_above: 9,
+        sticky: false,
+        chosen: vec![],
+        mirror: Share(0),
+    }
+}
+
+/// A stable and a canary instance, which answer with these names.
+pub(crate) fn pair() -> (Instance, Instance) {
+    (Instance::start("stable"), Instance::start("canary"))
+}
+
+/// The head of a GET with these lines.
+pub(crate) fn asking(path: &str, lines: &[&str]) -> String {
+    let lines = [&["Host: localhost"], lines, &["", ""]].concat();
+    format!("GET {path} HTTP/1.1\r\n{}", lines.join("\r\n"))
+}
+
+/// Asks all of it, over so many connections at once that every worker has some; the answers in order.
+pub(crate) fn ask_all(address: SocketAddr, requests: &[String]) -> Vec<Answer> {
+    let share = requests.len().div_ceil(CONNECTIONS).max(1);
+    std::thread::scope(|scope| {
+        let parts = requests.chunks(share).map(|part| {
+            scope.spawn(move || {
+                let mut peer = Peer::connect(address);
+                let mut answers = Vec::with_capacity(part.len());
+                for some in part.chunks(PIPELINE) {
+                    peer.send(some.concat());
+                    answers.extend(some.iter().map(|_| peer.answer()));
+                }
+                answers
+            })
+        });
+        let parts: Vec<_> = parts.collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap())
+            .collect()
+    })
+}
+
+/// Of [`ask_all`].
+const CONNECTIONS: usize = 12;
+/// Requests that a client of [`ask_all`] sends before it reads.
+const PIPELINE: usize = 20;
+
 /// A client that sends and reads plain bytes.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
@@ -251,6 +330,15 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+}
+
+impl Answer {
+    /// The first field of that name.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let is = |line: &&str| line.split(':').next() == Some(name);
+        let line = self.head.lines().find(is)?;
+        line.split_once(": ").map(|(_, value)| value)
+    }
 }
 
 impl Peer {

@@ -3,10 +3,12 @@
 
 use anyhow::{Context, Result, bail};
 use mainstay_bench::{
-    crash, deploys, fleet, footprint, gateway, ledger, signals, spec, upgrade, upstream,
+    crash, deploys, fleet, footprint, gateway, ledger, shift, signals, spec, upgrade, upstream,
 };
 use mainstay_gateway_io::Config;
 use mainstay_signals_io::Settings;
+
+const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,11 +19,12 @@ fn main() -> Result<()> {
         None => Ok(otherwise),
     };
     match arguments.first().map(String::as_str) {
-        Some("gateway") => {
+        Some(name @ ("gateway" | "gateway-trial")) => {
             let plan = gateway::Plan {
                 pairs: usize::try_from(number(1, 15)?)?,
                 seconds: number(2, 2)?,
                 connections: usize::try_from(number(3, 64)?)?,
+                trial: name == "gateway-trial",
             };
             let report = gateway::measure(plan)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
@@ -85,6 +88,14 @@ fn main() -> Result<()> {
             println!("{}", serde_json::to_string_pretty(&report)?);
             println!("{report}");
         }
+        Some("shift") => {
+            let plan = shift::Plan {
+                tables: number(1, 100)?,
+                workers: usize::try_from(number(2, 3)?)?,
+                clients: usize::try_from(number(3, 12)?)?,
+            };
+            println!("{}", serde_json::to_string_pretty(&shift::measure(plan)?)?);
+        }
         Some("spec") => {
             let report = spec::measure(usize::try_from(number(1, 40)?)?)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
@@ -101,7 +112,7 @@ fn main() -> Result<()> {
             let report = signals::measure(plan, &[own, "signals-process"])?;
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
-        // The three below are what `gateway` and `signals` start.
+        // What `gateway`, `shift` and `signals` start.
         Some("signals-process") => {
             let place = |at: usize| arguments.get(at).context("a path is missing");
             let settings = Settings {
@@ -115,14 +126,19 @@ fn main() -> Result<()> {
             upstream::serve(([127, 0, 0, 1], port).into())?;
         }
         Some("process") => {
-            let place = |at: usize| arguments.get(at).context("a path is missing");
-            let mut config = Config::new(place(1)?, place(2)?);
-            config.workers = std::num::NonZeroUsize::new(1);
-            mainstay_gateway_io::run(config)?;
+            let workers = usize::try_from(number(3, 1)?)?;
+            process(&arguments, workers)?;
         }
-        _ => bail!(
-            "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]"
-        ),
+        _ => bail!(USAGE),
     }
+    Ok(())
+}
+
+/// A gateway by itself.
+fn process(arguments: &[String], workers: usize) -> Result<()> {
+    let place = |at: usize| arguments.get(at).context("a path is missing");
+    let mut config = Config::new(place(1)?, place(2)?);
+    config.workers = std::num::NonZeroUsize::new(workers);
+    mainstay_gateway_io::run(config)?;
     Ok(())
 }

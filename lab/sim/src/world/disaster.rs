@@ -3,6 +3,7 @@
 use super::{Run, World};
 use mainstay_atoms::{Moment, Role, ServiceName};
 use mainstay_plan::Step;
+use mainstay_rollout::Board;
 use mainstay_workload::Exit;
 
 /// How often things go wrong, each as a chance in a thousand per look or effect.
@@ -91,6 +92,8 @@ impl World {
     pub fn kill_gateway(&mut self) {
         let back = self.rng.u64(10..1500);
         self.gateway_away(back);
+        // It counts from the beginning.
+        self.board = Board::default();
         for process in self.processes.values_mut() {
             process.in_flight = 0;
         }

@@ -5,6 +5,7 @@ use crate::kill::Kill;
 use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen};
 use mainstay_plan::{Event, GatewaySeen, Load};
+use mainstay_rollout::Board;
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,6 +69,11 @@ impl mainstay_execute::World for World {
             }
         };
         Seen { instances, gateway }
+    }
+
+    fn board(&mut self) -> Option<Board> {
+        (self.gateway_back.is_none() && !self.chance(self.faults.gateway))
+            .then(|| self.board.clone())
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {

@@ -2,7 +2,9 @@
 
 use super::{Run, World};
 use mainstay_atoms::{Cause, InstanceId, Launch, ReleaseNumber, Role, ServiceName};
-use mainstay_plan::{Event, Publish, Purpose, ReleaseRecord, Serving, Step};
+use mainstay_plan::{Event, Publish, Purpose, ReleaseEnd, ReleaseRecord, Serving, Step};
+use mainstay_rollout::canary::Order;
+use mainstay_routing::Side;
 use mainstay_spec::{Amount, Overlap};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +24,9 @@ pub(super) struct Promised {
     succeeded: BTreeSet<(ReleaseNumber, ServiceName)>,
     /// The release that did what cannot be undone and does not serve yet.
     pub(super) one_way: Option<ReleaseNumber>,
+    /// The release on its way is on trial, and a person gave it all of the traffic.
+    tried: bool,
+    promoted: bool,
     /// The plan under way may only start again what ended by itself.
     held: bool,
     /// Who was let into each store last.
@@ -52,6 +57,10 @@ impl World {
                 let process = self.processes.get(&(one.instance.clone(), one.generation));
                 process.is_some_and(|one| one.ended.is_none() && self.ready_since(one).is_some())
             });
+            // Nobody misses what was on trial.
+            let tried = pool.split.as_ref();
+            let ready =
+                ready.filter(|one| tried.is_none_or(|split| split.side(one) != Side::Canary));
             let due = self.floor(name).min(ready.count());
             let pool = self.promised.ordered.pools.get(name);
             let after = pool.map_or(0, |pool| pool.backends.len());
@@ -71,7 +80,9 @@ impl World {
                     Amount::Count(count) => count,
                     Amount::Share(share) => share.of_rounded_down(service.replicas),
                 };
-                service.replicas.saturating_sub(missing) as usize
+                let floor = service.replicas.saturating_sub(missing) as usize;
+                // What cannot overlap is away for a while.
+                if service.recreate { 0 } else { floor }
             })
         };
         let records = self.promised.serving.iter().chain(&self.promised.moving);
@@ -84,8 +95,13 @@ impl World {
         match step {
             Step::Stop { .. } => true,
             Step::Start { launch } => {
+                // The server of a store is the same one, whichever release started it.
+                let store = launch.server.is_some();
+                let same = |id: &InstanceId| {
+                    *id == launch.instance || store && id.service == launch.instance.service
+                };
                 let mut traces = self.processes.iter();
-                !traces.any(|((id, _), one)| *id == launch.instance && one.ended.is_some())
+                !traces.any(|((id, _), one)| same(id) && one.ended.is_some())
             }
             _ => false,
         }
@@ -100,8 +116,16 @@ impl World {
                 let bytes = self.blobs.get(record);
                 let record = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
                 self.promised.moving = record.map(|record| (*release, record));
+                (self.promised.tried, self.promised.promoted) = (false, false);
             }
-            Event::ReleaseEnded { .. } => self.promised.moving = None,
+            Event::ReleaseEnded { release, end } => {
+                self.judged_with_reason(*release, end);
+                self.promised.moving = None;
+            }
+            Event::Canary { .. } | Event::BlueGreen { .. } => self.promised.tried = true,
+            Event::CanaryOrdered {
+                order: Order::Promote | Order::PromoteFully,
+            } => self.promised.promoted = true,
             Event::PlanRecorded {
                 purpose, release, ..
             } => {
@@ -134,9 +158,40 @@ impl World {
         }
     }
 
+    /// Whether the release on its way answers with errors where it is on trial.
+    fn is_worse(&self) -> bool {
+        let Some((_, record)) = &self.promised.moving else {
+            return false;
+        };
+        let services = record.contents.platform.services.iter();
+        let tried = services.filter(|(_, one)| one.canary.is_some() || one.blue_green.is_some());
+        let mut digests = tried.filter_map(|(name, _)| record.digests.get(name));
+        digests.any(|digest| self.worse.contains(digest))
+    }
+
+    /// A release that is worse never comes to serve by itself.
+    fn earned(&mut self) {
+        if self.promised.tried && !self.promised.promoted && self.is_worse() {
+            self.breaks("a release that is worse comes to serve by itself");
+        }
+    }
+
+    /// A release is only taken back for being worse when it is.
+    fn judged_with_reason(&mut self, release: ReleaseNumber, end: &ReleaseEnd) {
+        let ReleaseEnd::Failed { why } = end else {
+            return;
+        };
+        if why.contains("error_rate") && !self.is_worse() {
+            self.breaks(&format!(
+                "{release} is as good as what serves and goes back: {why}"
+            ));
+        }
+    }
+
     fn learn_step(&mut self, step: &Step) {
         match step {
             Step::Serve { .. } => {
+                self.earned();
                 let promised = &mut self.promised;
                 promised.serving = promised.moving.take().or(promised.serving.take());
                 promised.one_way = None;

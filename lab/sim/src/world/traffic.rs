@@ -3,8 +3,16 @@
 use super::{Run, World};
 use mainstay_atoms::Moment;
 use mainstay_execute::EffectFault;
-use mainstay_routing::Table;
+use mainstay_rollout::{Class, Origin};
+use mainstay_routing::{Backend, Pool, Side, Table};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Requests a second, in a service on trial.
+const RATE: u64 = 100;
+
+/// Most requests that come at one time.
+const MOST: u64 = 200;
 
 impl World {
     pub(super) fn install(&mut self) {
@@ -45,6 +53,66 @@ impl World {
                 process.in_flight += 1;
             }
         }
+    }
+
+    /// What is counted while a service is on trial: requests go to its sides by their shares, and those of a
+    /// release that is worse fail half of the time.
+    pub(super) fn answers(&mut self, milliseconds: u64) {
+        let pools = self.table.iter().flat_map(|table| &table.services);
+        let shared: Vec<Pool> = pools
+            .filter(|(_, pool)| pool.split.is_some())
+            .map(|(_, pool)| pool.clone())
+            .collect();
+        if shared.is_empty() || self.gateway_back.is_some() {
+            return;
+        }
+        self.due_requests += milliseconds * RATE;
+        let count = (self.due_requests / 1000).min(MOST);
+        self.due_requests %= 1000;
+        for _ in 0..count {
+            for pool in &shared {
+                self.answer(pool);
+            }
+        }
+    }
+
+    /// One request to one service.
+    fn answer(&mut self, pool: &Pool) {
+        let Some(split) = &pool.split else { return };
+        let side = split.at(self.rng.u64(..));
+        let runs = |side: Option<Side>| {
+            let ours = move |one: &&Backend| side.is_none_or(|side| split.side(one) == side);
+            let alive = |one: &&Backend| {
+                let run = (one.instance.clone(), one.generation);
+                self.processes
+                    .get(&run)
+                    .is_some_and(|one| one.ended.is_none())
+            };
+            let runs = pool.backends.iter().filter(ours).filter(alive);
+            runs.map(|one| (one.instance.clone(), one.generation))
+                .collect::<Vec<Run>>()
+        };
+        let mut able = runs(Some(side));
+        if able.is_empty() {
+            able = runs(None);
+        }
+        if able.is_empty() {
+            return;
+        }
+        let run = able.swap_remove(self.rng.usize(0..able.len()));
+        let contents = self.processes.get(&run).map(|one| one.launch.contents);
+        let worse = contents.is_some_and(|contents| self.worse.contains(&contents));
+        let class = if worse && self.rng.bool() {
+            Class::ServerError
+        } else {
+            Class::Good
+        };
+        let origin = Origin {
+            route: "localhost/".into(),
+            instance: run.0,
+        };
+        let tally = self.board.tallies.entry(origin).or_default();
+        tally.add(class, Duration::from_millis(5));
     }
 
     pub(super) fn publish(&mut self, table: &Table) -> Result<(), EffectFault> {

@@ -1,0 +1,162 @@
+//! Measurements of a release on trial: what the gateway counted becomes a verdict.
+
+use crate::engine::Engine;
+use crate::trial::Subject;
+use crate::world::World;
+use mainstay_atoms::{InstanceId, Moment, ReleaseNumber};
+use mainstay_rollout::canary::Attempt;
+use mainstay_rollout::{Board, Grade, Judged, MetricRules, Run, RunRules, Sight, Tally, Verdict};
+use std::collections::{BTreeMap, VecDeque};
+
+/// One step's metrics.
+pub(crate) struct Judging {
+    release: ReleaseNumber,
+    attempt: Attempt,
+    rules: RunRules,
+    run: Run,
+    began: Moment,
+    /// What was counted at the last look.
+    last: Board,
+    /// What came since the step began: of the canary, and of what it is compared with.
+    own: Tally,
+    beside: Tally,
+    /// What each condition came to lately, oldest first.
+    points: BTreeMap<String, VecDeque<f64>>,
+}
+
+/// Measurements that are shown of each condition.
+const POINTS: usize = 20;
+
+/// One condition of a trial, as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricView {
+    /// The condition: `error_rate > 1%`.
+    pub condition: String,
+    /// How good it is.
+    pub grade: Grade,
+    /// The last figures, in words; empty before the first.
+    pub seen: String,
+    /// The last values in the base unit of the metric, oldest first.
+    pub points: Vec<f64>,
+}
+
+impl Judging {
+    pub(crate) fn is_of(&self, release: ReleaseNumber) -> bool {
+        self.release == release
+    }
+
+    /// Every condition as it stands.
+    pub(crate) fn view(&self) -> Vec<MetricView> {
+        let metric = |(name, measured): (&String, &mainstay_rollout::Measured)| {
+            let rules = self.rules.get(name)?;
+            let points = self.points.get(name);
+            Some(MetricView {
+                condition: name.clone(),
+                grade: measured.verdict(rules).grade,
+                seen: measured.seen.clone(),
+                points: points.map_or_else(Vec::new, |points| points.iter().copied().collect()),
+            })
+        };
+        self.run.metrics.iter().filter_map(metric).collect()
+    }
+
+    fn point(&mut self, name: &str, sight: &Sight) {
+        let points = self.points.entry(name.to_owned()).or_default();
+        points.extend(sight.own.value());
+        while points.len() > POINTS {
+            points.pop_front();
+        }
+    }
+}
+
+impl Engine {
+    /// Takes the measurements that are due; the verdict of the step so far. `compared` says whether anything
+    /// serves beside the release.
+    pub(crate) fn measure(
+        &mut self,
+        subject: &Subject<'_>,
+        attempt: Attempt,
+        compared: bool,
+        world: &mut impl World,
+    ) -> Option<(Attempt, Verdict)> {
+        let (now, _) = world.now();
+        // What was seen of another release says nothing about this one.
+        let known = self.trials.judging.remove(subject.name);
+        let known = known.filter(|known| known.release == subject.new);
+        let judging = match known {
+            Some(judging) if judging.attempt == attempt => Some(judging),
+            before => begin(subject, attempt, before.as_ref(), now, world),
+        };
+        let mut judging = judging?;
+        let due: Vec<String> = judging.run.due(now).map(str::to_owned).collect();
+        if let (false, Some(board)) = (due.is_empty(), world.board()) {
+            let came = board.since(&judging.last);
+            let of = |ours: &dyn Fn(&InstanceId) -> bool| came.sum(subject.name, ours);
+            judging.own.merge(&of(&|id| subject.is_new(id)));
+            judging.beside.merge(&of(&|id| subject.is_compared(id)));
+            judging.last = board;
+            let over = now.since(judging.began);
+            for name in due {
+                let condition = judging.rules.get(&name);
+                let condition = condition.and_then(|rules| rules.judged.abort_if.clone());
+                let Some(metric) = condition.map(|condition| condition.metric) else {
+                    continue;
+                };
+                let sight = Sight {
+                    own: judging.own.reading(&metric, over),
+                    baseline: compared.then(|| judging.beside.reading(&metric, over)),
+                };
+                judging.point(&name, &sight);
+                judging.run.take(&judging.rules, &name, &sight, now);
+            }
+        }
+        let verdict = judging.run.verdict(&judging.rules);
+        self.trials.judging.insert(subject.name.clone(), judging);
+        Some((attempt, verdict))
+    }
+}
+
+/// The metrics of a step; none while the gateway does not say what it counted so far.
+fn begin(
+    subject: &Subject<'_>,
+    attempt: Attempt,
+    before: Option<&Judging>,
+    now: Moment,
+    world: &mut impl World,
+) -> Option<Judging> {
+    let rules = rules(subject);
+    // Evidence of the steps before goes on, that of an earlier try does not.
+    let before_run = before.filter(|before| before.attempt.number == attempt.number);
+    Some(Judging {
+        release: subject.new,
+        attempt,
+        run: match before_run {
+            Some(before) => before.run.step(&rules, now),
+            None => Run::new(&rules, now),
+        },
+        rules,
+        began: now,
+        last: world.board()?,
+        own: Tally::default(),
+        beside: Tally::default(),
+        points: BTreeMap::new(),
+    })
+}
+
+/// How each condition is measured.
+fn rules(subject: &Subject<'_>) -> RunRules {
+    let (conditions, every, least) = subject.judged_by();
+    let rule = |condition: &mainstay_rollout::Condition| {
+        let judged = Judged {
+            abort_if: Some(condition.clone()),
+            pass_if: None,
+        };
+        let mut rules = MetricRules::new(judged);
+        rules.interval = Some(every);
+        if condition.metric.by_request() {
+            rules.min_samples = least;
+        }
+        (condition.to_string(), rules)
+    };
+    conditions.iter().map(rule).collect()
+}
