@@ -96,10 +96,7 @@ fn main() -> Result<()> {
             };
             println!("{}", serde_json::to_string_pretty(&shift::measure(plan)?)?);
         }
-        Some("spec") => {
-            let report = spec::measure(usize::try_from(number(1, 40)?)?)?;
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        }
+        Some("spec") => spec_rounds(number(1, 40)?)?,
         Some("signals") => signals_beside_prometheus(&number)?,
         // What `gateway`, `shift` and `signals` start.
         Some("signals-process") => signals_process(&arguments)?,
@@ -135,6 +132,12 @@ fn signals_beside_prometheus(number: &impl Fn(usize, u64) -> Result<u64>) -> Res
     let own = std::env::current_exe()?;
     let own = own.to_str().context("the path is not UTF-8")?;
     let report = signals::measure(plan, &[own, "signals-process"])?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn spec_rounds(rounds: u64) -> Result<()> {
+    let report = spec::measure(usize::try_from(rounds)?)?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }
