@@ -137,6 +137,8 @@ pub(crate) struct Live {
     closing: bool,
     /// When the window was first looked at.
     opened_ms: Option<i64>,
+    /// What the clock showed when it was looked at last.
+    looked_ms: Option<i64>,
 }
 
 #[derive(Debug)]

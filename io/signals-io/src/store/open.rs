@@ -101,6 +101,7 @@ fn live(folder: &Path, bounds: Bounds) -> io::Result<Live> {
         bounds,
         closing: false,
         opened_ms: None,
+        looked_ms: None,
     })
 }
 

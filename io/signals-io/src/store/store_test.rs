@@ -299,3 +299,26 @@ fn old_samples_of_senders_neither_close_windows_nor_hold_the_journal() {
     drop(store);
     assert_eq!(seen(&open(folder.path()), 1).len(), 5);
 }
+
+#[test]
+fn a_sender_ahead_of_our_clock_neither_closes_windows_nor_shuts_out_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut ahead = Vec::new();
+    for step in 0..300 {
+        let now = BEGIN + step * 30_000;
+        store.keep(now, true).unwrap();
+        show(&store, 3, now);
+        let mut live = store.live();
+        let target = live.target("pushed", "pushed");
+        let seat = live.seat(target, &labels(9), true).unwrap();
+        let at = now + 500_000;
+        let value = Value::Float((at / 1000 % 100_000) as f64 + 9.0);
+        assert_eq!(live.sample(seat, at, value), Appended::Stored);
+        live.commit().unwrap();
+        ahead.push(at);
+    }
+    assert_eq!(store.live().epoch, 1);
+    assert_eq!(seen(&store, 1), times(300, 30_000));
+    assert_eq!(seen(&store, 9), ahead);
+}
