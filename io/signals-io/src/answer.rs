@@ -103,6 +103,18 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value}")
 }
 
+/// Writes a number with an exponent of two digits, as the field writes the values of alerts.
+pub(crate) fn scientific(value: f64) -> String {
+    if !value.is_finite() {
+        return number(value);
+    }
+    let written = format!("{value:e}");
+    let (digits, power) = written.split_once('e').unwrap_or((&written, "0"));
+    let power: i32 = power.parse().unwrap_or_default();
+    let sign = if power < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", power.unsigned_abs())
+}
+
 /// Writes a time in seconds.
 pub(crate) fn time(out: &mut String, at_ms: i64) {
     let (sign, size) = if at_ms < 0 {
@@ -338,6 +350,9 @@ mod tests {
         ] {
             assert_eq!(number(value), expected);
         }
+        assert_eq!(scientific(1.0), "1e+00");
+        assert_eq!(scientific(0.015), "1.5e-02");
+        assert_eq!(scientific(f64::INFINITY), "+Inf");
         for (at_ms, expected) in [
             (1_435_781_430_781, "1435781430.781"),
             (5000, "5"),

@@ -190,7 +190,13 @@ fn read(answer: &[u8]) -> Option<Reading> {
         }
         _ => return None,
     };
-    Some(if values.is_empty() {
+    let warning = value["warnings"].get(0).and_then(serde_json::Value::as_str);
+    Some(if let (true, Some(why)) = (values.is_empty(), warning) {
+        // What could not be read may have held what was asked for.
+        Reading::Away {
+            why: why.to_owned(),
+        }
+    } else if values.is_empty() {
         Reading::NoData
     } else {
         Reading::Values(values)

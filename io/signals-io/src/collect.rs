@@ -8,7 +8,7 @@ mod redis;
 use crate::clock;
 use crate::config::{Collector, CollectorKind};
 use crate::ingest::{Dress, Ingest};
-use crate::scrape::{Ground, body_limits, phase};
+use crate::scrape::{Ground, REPORTS, body_limits, phase};
 use mainstay_metrics::Labels;
 use mainstay_metrics::exposition::Format;
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl Sink {
         let store = &ground.store;
         Self {
             samples: Ingest::new(store, job, &key, dress.clone(), limits),
-            report: Ingest::new(store, job, &format!("{key} report"), dress, limits),
+            report: Ingest::new(store, REPORTS, &format!("{key} report"), dress, limits),
             ground: ground.clone(),
         }
     }

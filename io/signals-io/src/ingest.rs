@@ -25,6 +25,9 @@ pub(crate) enum IngestFault {
     Full(#[from] Full),
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// A window was closed while the body was read: places in it are not those of the next.
+    #[error("the store closed a window meanwhile")]
+    Moved,
 }
 
 /// Labels that a target's samples get.
@@ -185,6 +188,21 @@ impl Ingest {
         at_ms: i64,
         metadata: &Metadata,
     ) -> Result<Scraped, IngestFault> {
+        match self.read(store, body, format, at_ms, metadata) {
+            // Windows are hours apart: the second time it is read in one.
+            Err(IngestFault::Moved) => self.read(store, body, format, at_ms, metadata),
+            other => other,
+        }
+    }
+
+    fn read(
+        &mut self,
+        store: &Store,
+        body: &[u8],
+        format: Format,
+        at_ms: i64,
+        metadata: &Metadata,
+    ) -> Result<Scraped, IngestFault> {
         let mut live = store.live();
         live.ready()?;
         self.cache.refresh(&mut live, &self.owner, &self.key);
@@ -237,6 +255,9 @@ impl Ingest {
         let mut own = beside.own;
         let mut live = store.live();
         live.ready()?;
+        if live.epoch != self.cache.epoch {
+            return Err(IngestFault::Moved);
+        }
         for row in beside.fresh {
             let own_ms = row.at_ms.filter(|_| self.dress.honor_timestamps);
             let labels = self.dress.put_on(&row.labels(&self.cache.limits)?);

@@ -182,7 +182,8 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
     drop(rules_thread.join());
     keeper.thread().unpark();
     drop(keeper.join());
-    drop(runtime);
+    // A file system that hangs must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
     store.sync();
     outcome?;
     match process

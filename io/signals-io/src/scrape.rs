@@ -43,6 +43,9 @@ pub(crate) struct Scrape {
 const ACCEPT: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=1.0.0;q=0.6,\
 text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\nUser-Agent: mainstay-signals\r\n";
 
+/// Whose series those are that say how scrapes went: a service at its limit must not silence them.
+pub(crate) const REPORTS: &str = "scrapes";
+
 /// Compression is worth its time where bytes travel.
 const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
@@ -96,7 +99,7 @@ impl Scrape {
         let store = &self.ground.store;
         let dress = self.dress();
         let mut ingest = Ingest::new(store, &owner, &key, dress.clone(), limits);
-        let mut report = Ingest::new(store, &owner, &format!("{key} report"), dress, limits);
+        let mut report = Ingest::new(store, REPORTS, &format!("{key} report"), dress, limits);
         let begin = tokio::time::Instant::now() + phase(&key, every);
         let mut ticks = tokio::time::interval_at(begin, every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -135,6 +135,10 @@ pub(crate) struct Live {
     pub(crate) counts: Counts,
     pub(crate) bounds: Bounds,
     closing: bool,
+    /// When the window was first looked at.
+    opened_ms: Option<i64>,
+    /// What the clock showed when it was looked at last.
+    looked_ms: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -309,7 +313,11 @@ impl Live {
         } else {
             (PAGE_SAMPLES, age_ms)
         };
-        samples >= limit || since_ms.is_some_and(|since| now_ms - since >= age_ms)
+        // The journal keeps every segment that somebody still needs.
+        let tail = self.tails.get(group.0 as usize).copied().flatten();
+        let is_holding = tail.is_some_and(|segment| segment + 2 <= self.journal.number());
+        let is_old = since_ms.is_some_and(|since| now_ms - since >= age_ms);
+        samples >= limit || is_old || is_holding
     }
 
     /// Makes a page of what a group holds outside of pages.

@@ -163,6 +163,66 @@ fn rss_mb(pid: u32) -> f64 {
 }
 
 #[test]
+fn bodies_come_in_chunks_compressed_and_over_unix_sockets() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"packed 3\n").unwrap();
+    let packed = ok(&gzip.finish().unwrap(), "Content-Encoding: gzip\r\n");
+    let packed = Exposer::new(move |stream| drop(stream.write_all(&packed)));
+    let pieces = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npiec\r\n5;x=y\r\nes 4\n\r\n0\r\n\r\n";
+    let pieces = Exposer::new(move |stream| drop(stream.write_all(pieces.as_bytes())));
+    let until_end = Exposer::new(|stream| {
+        drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nopen_end 5\n"));
+        drop(stream.shutdown(std::net::Shutdown::Both));
+    });
+    let signals = Signals::start();
+    let own = Target {
+        place: mainstay_signals_io::Place::Unix(signals.folder.path().join("s.sock")),
+        ..target("own", "")
+    };
+    signals.configure(&config(
+        1,
+        vec![
+            packed.target("a"),
+            pieces.target("b"),
+            until_end.target("c"),
+            own,
+        ],
+    ));
+    signals.sees("packed", 3.0);
+    signals.sees("pieces", 4.0);
+    signals.sees("open_end", 5.0);
+    signals.sees("signals_targets{job=\"own\"}", 4.0);
+}
+
+#[test]
+fn a_service_beyond_its_series_harms_no_other() {
+    let many: Vec<String> = (0..50)
+        .map(|number| format!("m{{n=\"{number}\"}} 1\n"))
+        .collect();
+    let (many, few) = (Exposer::text(&many.concat()), Exposer::text("m 1\n"));
+    let signals = Signals::start();
+    let mut config = config(1, vec![many.target("many"), few.target("few")]);
+    config.limits.service_series_max = 20;
+    signals.configure(&config);
+    signals.sees("up{job=\"few\"}", 1.0);
+    until("it is said", || {
+        fault_of(&signals, "many").contains("`many` has 20 series, its limit")
+    });
+    assert!(
+        signals
+            .get("/metrics")
+            .1
+            .contains("signals_service_series{owned_by=\"many\"} 20\n")
+    );
+    signals.sees("count(m)", 1.0);
+    // Series that are known go on when the limit is raised.
+    config.generation = 2;
+    config.limits.service_series_max = 200;
+    signals.configure(&config);
+    signals.sees("count(m{job=\"many\"})", 50.0);
+}
+
+#[test]
 fn odd_values_are_kept_and_doubled_series_counted_once() {
     let exposer =
         Exposer::text("odd{n=\"1\"} NaN\nodd{n=\"2\"} +Inf\nodd{n=\"3\"} -0\ntwice 1\ntwice 2\n");

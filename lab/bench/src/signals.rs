@@ -3,6 +3,7 @@
 //!
 //! Both scrape the same targets of a thousand series each: histograms, counters and gauges of which about half
 //! change from scrape to scrape. Each is asked for what it counted itself.
+#![expect(clippy::cast_precision_loss, reason = "counts are small")]
 
 use anyhow::{Context as _, Result, ensure};
 use mainstay_metrics::{Labels, SeriesView, write_block};

@@ -292,10 +292,10 @@ fn alerts<'a>(out: &mut String, alerts: impl Iterator<Item = &'a Alert>) {
         );
         write!(
             out,
-            ",\"state\":\"{}\",\"activeAt\":\"{}\",\"value\":\"{:e}\"}}",
+            ",\"state\":\"{}\",\"activeAt\":\"{}\",\"value\":\"{}\"}}",
             alert.state.name(),
             rfc3339(alert.active_at.wall_ms),
-            alert.value
+            answer::scientific(alert.value)
         )
         .ok();
     }

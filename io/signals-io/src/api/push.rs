@@ -173,9 +173,14 @@ fn take_one(
         Err(full) => return taken.refuse(|| full.to_string()),
     };
     groups.insert(seat.group);
+    let oldest_ms = now_ms.saturating_sub(live.bounds.keep_ms);
     for (at_ms, value) in &series.samples {
         if *at_ms > now_ms + AHEAD_MS {
             taken.refuse(|| format!("a sample of {} is in the future", series.labels));
+            continue;
+        }
+        if *at_ms < oldest_ms {
+            taken.refuse(|| format!("a sample of {} is older than what is kept", series.labels));
             continue;
         }
         let is_float = matches!(value, mainstay_metrics::Value::Float(_));

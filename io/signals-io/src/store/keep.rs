@@ -18,6 +18,9 @@ const WINDOW_MS: i64 = 7_200_000;
 /// A clock that went back by more than this begins another window, in milliseconds. Less is waited for.
 const BACK_MS: i64 = 60_000;
 
+/// A sample that is further ahead than this is of another clock, in milliseconds: more than senders may be.
+const AHEAD_MS: i64 = 900_000;
+
 /// Pages made at once while a window closes, so that nobody waits for long.
 const PAGES: usize = 16;
 
@@ -51,7 +54,12 @@ impl Store {
         let mut live = self.live();
         match synced {
             Ok(()) => live.journal.drop_below(dirty.needed),
-            Err(source) => live.refuse("sync its files", &source),
+            Err(source) => {
+                live.names.dirty = true;
+                live.pages.dirty = true;
+                live.journal.file.dirty = true;
+                live.refuse("sync its files", &source);
+            }
         }
         if live.refusing.is_some() {
             live.try_again();
@@ -63,13 +71,18 @@ impl Store {
         let mut live = self.live();
         live.ready()?;
         let groups = live.head.group_ids();
-        let Some((first_ms, last_ms)) = live.head.span() else {
+        let Some((_, last_ms)) = live.head.span() else {
             return Ok(());
         };
-        if now_ms < last_ms - BACK_MS {
+        let looked_ms = live.looked_ms.replace(now_ms);
+        // Senders may be ahead of our clock; what is further ahead is of a clock that went back meanwhile.
+        let went_back = looked_ms.is_some_and(|looked| now_ms < looked - BACK_MS);
+        if went_back || now_ms < last_ms - AHEAD_MS {
             return live.freeze(i64::MIN);
         }
-        let end_ms = (first_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS;
+        // By when it was opened, not by its samples: others may send old ones.
+        let opened_ms = *live.opened_ms.get_or_insert(now_ms);
+        let end_ms = (opened_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS;
         live.closing = now_ms >= end_ms;
         let due: Vec<GroupId> = groups
             .into_iter()
@@ -85,7 +98,7 @@ impl Store {
             live.page(*group)?;
         }
         if live.closing && due.len() <= PAGES {
-            return live.freeze(last_ms);
+            return live.freeze(last_ms.min(now_ms - 1));
         }
         live.commit()
     }
@@ -235,6 +248,7 @@ impl Live {
         }
         self.epoch = next;
         self.closing = false;
+        self.opened_ms = None;
         Ok(())
     }
 }

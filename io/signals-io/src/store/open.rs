@@ -100,6 +100,8 @@ fn live(folder: &Path, bounds: Bounds) -> io::Result<Live> {
         counts: Counts::default(),
         bounds,
         closing: false,
+        opened_ms: None,
+        looked_ms: None,
     })
 }
 

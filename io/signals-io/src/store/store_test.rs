@@ -266,3 +266,59 @@ fn after_a_failed_write_samples_are_refused_until_one_works() {
     drop(store);
     assert_eq!(seen(&open(folder.path()), 1), [BEGIN, BEGIN + 1000]);
 }
+
+#[test]
+fn old_samples_of_senders_neither_close_windows_nor_hold_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let now = BEGIN + HOUR;
+    store.keep(now, true).unwrap();
+    let send = |at_ms: i64| {
+        let mut live = store.live();
+        let target = live.target("pushed", "pushed");
+        let seat = live.seat(target, &labels(1), true).unwrap();
+        let value = Value::Float((at_ms / 1000 % 100_000) as f64 + 1.0);
+        assert_eq!(live.sample(seat, at_ms, value), Appended::Stored);
+        live.commit().unwrap();
+    };
+    for step in 0..5 {
+        send(BEGIN - 24 * HOUR + step * 1000);
+        store.keep(now + step * 1000, true).unwrap();
+    }
+    assert_eq!(store.live().epoch, 0);
+    // Segments fill up, and nobody needs the first any more.
+    for segment in 0..4 {
+        let mut live = store.live();
+        live.journal.file.end = 16 << 20;
+        live.commit().unwrap();
+        drop(live);
+        store.keep(now + 10_000 + segment, true).unwrap();
+    }
+    assert!(!folder.path().join("journal-0-0").exists());
+    assert_eq!(seen(&store, 1).len(), 5);
+    drop(store);
+    assert_eq!(seen(&open(folder.path()), 1).len(), 5);
+}
+
+#[test]
+fn a_sender_ahead_of_our_clock_neither_closes_windows_nor_shuts_out_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut ahead = Vec::new();
+    for step in 0..300 {
+        let now = BEGIN + step * 30_000;
+        store.keep(now, true).unwrap();
+        show(&store, 3, now);
+        let mut live = store.live();
+        let target = live.target("pushed", "pushed");
+        let seat = live.seat(target, &labels(9), true).unwrap();
+        let at = now + 500_000;
+        let value = Value::Float((at / 1000 % 100_000) as f64 + 9.0);
+        assert_eq!(live.sample(seat, at, value), Appended::Stored);
+        live.commit().unwrap();
+        ahead.push(at);
+    }
+    assert_eq!(store.live().epoch, 1);
+    assert_eq!(seen(&store, 1), times(300, 30_000));
+    assert_eq!(seen(&store, 9), ahead);
+}

@@ -96,31 +96,10 @@ fn main() -> Result<()> {
             };
             println!("{}", serde_json::to_string_pretty(&shift::measure(plan)?)?);
         }
-        Some("spec") => {
-            let report = spec::measure(usize::try_from(number(1, 40)?)?)?;
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        }
-        Some("signals") => {
-            let plan = signals::Plan {
-                targets: usize::try_from(number(1, 6)?)?,
-                every_ms: number(2, 15_000)?,
-                seconds: number(3, 120)?,
-                peer: number(4, 1)? == 1,
-            };
-            let own = std::env::current_exe()?;
-            let own = own.to_str().context("the path is not UTF-8")?;
-            let report = signals::measure(plan, &[own, "signals-process"])?;
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        }
+        Some("spec") => spec_rounds(number(1, 40)?)?,
+        Some("signals") => signals_beside_prometheus(&number)?,
         // What `gateway`, `shift` and `signals` start.
-        Some("signals-process") => {
-            let place = |at: usize| arguments.get(at).context("a path is missing");
-            let settings = Settings {
-                folder: place(1)?.into(),
-                socket: place(2)?.into(),
-            };
-            mainstay_signals_io::run(&settings, Box::new(|_, _| ()))?;
-        }
+        Some("signals-process") => signals_process(&arguments)?,
         Some("upstream") => {
             let port = u16::try_from(number(1, 0)?)?;
             upstream::serve(([127, 0, 0, 1], port).into())?;
@@ -141,4 +120,33 @@ fn process(arguments: &[String], workers: usize) -> Result<()> {
     config.workers = std::num::NonZeroUsize::new(workers);
     mainstay_gateway_io::run(config)?;
     Ok(())
+}
+
+fn signals_beside_prometheus(number: &impl Fn(usize, u64) -> Result<u64>) -> Result<()> {
+    let plan = signals::Plan {
+        targets: usize::try_from(number(1, 6)?)?,
+        every_ms: number(2, 15_000)?,
+        seconds: number(3, 120)?,
+        peer: number(4, 1)? == 1,
+    };
+    let own = std::env::current_exe()?;
+    let own = own.to_str().context("the path is not UTF-8")?;
+    let report = signals::measure(plan, &[own, "signals-process"])?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn spec_rounds(rounds: u64) -> Result<()> {
+    let report = spec::measure(usize::try_from(rounds)?)?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn signals_process(arguments: &[String]) -> Result<()> {
+    let place = |at: usize| arguments.get(at).context("a path is missing");
+    let settings = Settings {
+        folder: place(1)?.into(),
+        socket: place(2)?.into(),
+    };
+    Ok(mainstay_signals_io::run(&settings, Box::new(|_, _| ()))?)
 }
