@@ -100,11 +100,23 @@ impl Router {
         self.deliveries
             .retain(|key, _| exists(key) && self.clusters.contains_key(&key.group));
         self.ids.retain(|_, key| self.deliveries.contains_key(key));
-        self.failing.retain(|(receiver, place), _| {
-            receivers
-                .get(receiver)
-                .is_some_and(|one| one.channels.len() > *place)
-        });
+        let gone = |(receiver, place): &(String, usize)| {
+            let channels = receivers.get(receiver).map(|one| one.channels.len());
+            channels.is_none_or(|channels| channels <= *place)
+        };
+        let gone: Vec<(String, usize)> = self
+            .failing
+            .keys()
+            .filter(|key| gone(key))
+            .cloned()
+            .collect();
+        // Of a channel that is no more nobody needs to hear that it fails.
+        let ended = gone.iter().filter_map(|key| self.failing.remove(key));
+        let ended: Vec<Notice> = ended
+            .filter(|failing| failing.is_told)
+            .map(|failing| failing.notice(Some(at)))
+            .collect();
+        self.ingest(ended, at);
     }
 
     /// Takes notices in.
@@ -128,8 +140,12 @@ impl Router {
             self.refused += 1;
             return;
         }
-        self.alerts.insert(notice.labels.clone(), notice.clone());
-        self.assign(&notice, at);
+        // What nobody could hear of, such as the failure of the only receiver, is not held.
+        if self.assign(&notice, at) {
+            self.alerts.insert(notice.labels.clone(), notice);
+        } else {
+            self.alerts.remove(&notice.labels);
+        }
     }
 
     /// Whether any channel may believe that an alert fires.
@@ -178,8 +194,11 @@ impl Router {
             .map(bare)
     }
 
-    fn assign(&mut self, notice: &Notice, at: At) {
-        for route in self.routes(&notice.labels) {
+    /// Puts an alert into its groups; whether there is any.
+    fn assign(&mut self, notice: &Notice, at: At) -> bool {
+        let routes = self.routes(&notice.labels);
+        let is_routed = !routes.is_empty();
+        for route in routes {
             let labels = route.group_labels(&notice.labels);
             let key = cluster::key(&route, &labels);
             let cluster = self
@@ -188,6 +207,7 @@ impl Router {
                 .or_insert_with(|| Cluster::new(&route, labels, at));
             cluster.add(&route, &notice.labels, notice.starts_at, at);
         }
+        is_routed
     }
 
     /// The messages that are due, each under way from now on until [`Router::done`] says what came of it.
