@@ -25,6 +25,7 @@ pub use health::{CHANNEL_FAILING, Failing};
 use log::{Entry, Key};
 use mainstay_metrics::Labels;
 pub use mute::Mute;
+use mute::Sources;
 use std::collections::{BTreeMap, BTreeSet};
 pub use wire::RouterFault;
 
@@ -44,10 +45,14 @@ pub struct Router {
     alerts: BTreeMap<Labels, Notice>,
     clusters: BTreeMap<String, Cluster>,
     log: BTreeMap<Key, Entry>,
-    deliveries: BTreeMap<u64, Delivery>,
+    deliveries: BTreeMap<Key, Delivery>,
+    /// Which delivery an id names.
+    ids: BTreeMap<u64, Key>,
     failing: BTreeMap<(String, usize), Failing>,
     next_id: u64,
     refused: u64,
+    /// Who keeps others silent, as of the last look.
+    sources: Sources,
 }
 
 impl Router {
@@ -60,9 +65,11 @@ impl Router {
             clusters: BTreeMap::new(),
             log: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            ids: BTreeMap::new(),
             failing: BTreeMap::new(),
             next_id: 1,
             refused: 0,
+            sources: Sources::default(),
         }
     }
 
@@ -90,14 +97,26 @@ impl Router {
                 .get(&key.receiver)
                 .is_some_and(|one| one.channels.len() > key.place)
         };
-        self.deliveries.retain(|_, delivery| {
-            exists(&delivery.key) && self.clusters.contains_key(&delivery.key.group)
-        });
-        self.failing.retain(|(receiver, place), _| {
-            receivers
-                .get(receiver)
-                .is_some_and(|one| one.channels.len() > *place)
-        });
+        self.deliveries
+            .retain(|key, _| exists(key) && self.clusters.contains_key(&key.group));
+        self.ids.retain(|_, key| self.deliveries.contains_key(key));
+        let gone = |(receiver, place): &(String, usize)| {
+            let channels = receivers.get(receiver).map(|one| one.channels.len());
+            channels.is_none_or(|channels| channels <= *place)
+        };
+        let gone: Vec<(String, usize)> = self
+            .failing
+            .keys()
+            .filter(|key| gone(key))
+            .cloned()
+            .collect();
+        // Of a channel that is no more nobody needs to hear that it fails.
+        let ended = gone.iter().filter_map(|key| self.failing.remove(key));
+        let ended: Vec<Notice> = ended
+            .filter(|failing| failing.is_told)
+            .map(|failing| failing.notice(Some(at)))
+            .collect();
+        self.ingest(ended, at);
     }
 
     /// Takes notices in.
@@ -121,20 +140,30 @@ impl Router {
             self.refused += 1;
             return;
         }
-        self.alerts.insert(notice.labels.clone(), notice.clone());
-        self.assign(&notice, at);
+        // What nobody could hear of, such as the failure of the only receiver, is not held.
+        if self.assign(&notice, at) {
+            self.alerts.insert(notice.labels.clone(), notice);
+        } else {
+            self.alerts.remove(&notice.labels);
+        }
     }
 
     /// Whether any channel may believe that an alert fires.
     fn is_believed(&self, labels: &Labels) -> bool {
+        self.groups_of(labels).iter().any(|group| {
+            let entries = self.log.range(first_of(group)..);
+            let mut entries = entries.take_while(|(key, _)| key.group == *group);
+            entries.any(|(_, entry)| entry.believes(labels))
+        })
+    }
+
+    /// The groups in which an alert belongs.
+    fn groups_of(&self, labels: &Labels) -> Vec<String> {
         let routes = self.routes(labels);
         let keys = routes
             .iter()
             .map(|route| cluster::key(route, &route.group_labels(labels)));
-        let keys: BTreeSet<String> = keys.collect();
-        self.log
-            .iter()
-            .any(|(key, entry)| keys.contains(&key.group) && entry.believes(labels))
+        keys.collect()
     }
 
     fn routes(&self, labels: &Labels) -> Vec<Route> {
@@ -165,8 +194,11 @@ impl Router {
             .map(bare)
     }
 
-    fn assign(&mut self, notice: &Notice, at: At) {
-        for route in self.routes(&notice.labels) {
+    /// Puts an alert into its groups; whether there is any.
+    fn assign(&mut self, notice: &Notice, at: At) -> bool {
+        let routes = self.routes(&notice.labels);
+        let is_routed = !routes.is_empty();
+        for route in routes {
             let labels = route.group_labels(&notice.labels);
             let key = cluster::key(&route, &labels);
             let cluster = self
@@ -175,11 +207,13 @@ impl Router {
                 .or_insert_with(|| Cluster::new(&route, labels, at));
             cluster.add(&route, &notice.labels, notice.starts_at, at);
         }
+        is_routed
     }
 
     /// The messages that are due, each under way from now on until [`Router::done`] says what came of it.
     pub fn due(&mut self, at: At) -> Vec<Notification> {
         self.tell_of_failing(at);
+        self.sources = Sources::of(&self.routing, &self.alerts, at);
         let due = self
             .clusters
             .iter()
@@ -203,11 +237,11 @@ impl Router {
     /// Puts the content of messages that are tried again together anew: what ended or came back meanwhile is told
     /// as it is now.
     fn refresh(&mut self, at: At) {
-        let stale = self.deliveries.values().filter(|delivery| {
+        let stale = self.deliveries.iter().filter(|(_, delivery)| {
             let is_due = delivery.next_ms.is_some_and(|next| next <= at.steady_ms);
             is_due && delivery.notification.made_at != at
         });
-        let stale: Vec<Key> = stale.map(|delivery| delivery.key.clone()).collect();
+        let stale: Vec<Key> = stale.map(|(key, _)| key.clone()).collect();
         for key in stale {
             self.after(&key, true, at);
         }
@@ -258,29 +292,28 @@ impl Router {
             receiver: route.receiver.clone(),
             place,
         };
-        let pending = self.deliveries.iter().find(|(_, one)| one.key == key);
-        let pending = pending.map(|(id, delivery)| (*id, delivery.next_ms.is_none()));
-        if let Some((id, true)) = pending {
+        if let Some(delivery) = self
+            .deliveries
+            .get_mut(&key)
+            .filter(|one| one.next_ms.is_none())
+        {
             // An attempt is under way: two at a time could come in the wrong order.
-            if let Some(delivery) = self.deliveries.get_mut(&id) {
-                delivery.again = true;
-            }
+            delivery.again = true;
             return;
         }
         let (firing, resolved) = self.audible(group, route, at);
-        let waiting = pending.map(|(id, _)| id);
         if firing.is_empty() && resolved.is_empty() {
             // Everything is mute: what the channel believes stays as it is.
-            return self.drop_waiting(waiting);
+            return self.drop_waiting(&key);
         }
         let entry = self.log.get(&key);
         let send_resolved = channel.send_resolved;
         let repeat_ms = route.repeat_interval_ms;
         let reason = log::reason(entry, &firing, &resolved, send_resolved, repeat_ms, at);
         match reason {
-            None => self.drop_waiting(waiting),
+            None => self.drop_waiting(&key),
             Some(_) if firing.is_empty() && !send_resolved => {
-                self.drop_waiting(waiting);
+                self.drop_waiting(&key);
                 self.record(&key, firing, resolved, at);
             }
             Some(reason) => {
@@ -289,14 +322,26 @@ impl Router {
                 } else {
                     BTreeSet::new()
                 };
-                self.make(key, channel, waiting, (firing, resolved), reason, at);
+                self.make(key, channel, (firing, resolved), reason, at);
             }
         }
     }
 
-    fn drop_waiting(&mut self, waiting: Option<u64>) {
-        if let Some(id) = waiting {
-            self.deliveries.remove(&id);
+    /// Lets a message go that has become needless.
+    fn drop_waiting(&mut self, key: &Key) {
+        let Some(delivery) = self.deliveries.remove(key) else {
+            return;
+        };
+        self.ids.remove(&delivery.notification.id);
+        // A channel that failed once, and has nothing left to say, is not known to fail.
+        let channel = (key.receiver.clone(), key.place);
+        let is_untold = self
+            .failing
+            .get(&channel)
+            .is_some_and(|failing| !failing.is_told);
+        let mut others = self.deliveries.keys();
+        if is_untold && !others.any(|one| one.receiver == key.receiver && one.place == key.place) {
+            self.failing.remove(&channel);
         }
     }
 
@@ -304,12 +349,11 @@ impl Router {
         &mut self,
         key: Key,
         channel: &Channel,
-        waiting: Option<u64>,
         (firing, resolved): (BTreeSet<Labels>, BTreeSet<Labels>),
         reason: Reason,
         at: At,
     ) {
-        let old = waiting.and_then(|id| self.deliveries.remove(&id));
+        let old = self.deliveries.remove(&key);
         let unchanged = old
             .as_ref()
             .filter(|old| old.firing == firing && old.resolved == resolved);
@@ -343,8 +387,11 @@ impl Router {
             made_at: unchanged.map_or(at, |old| old.notification.made_at),
             attempts: old.as_ref().map_or(0, |old| old.notification.attempts),
         };
+        if let Some(old) = &old {
+            self.ids.remove(&old.notification.id);
+        }
+        self.ids.insert(id, key.clone());
         let delivery = Delivery {
-            key,
             notification,
             firing,
             resolved,
@@ -352,15 +399,18 @@ impl Router {
             next_ms: old.and_then(|old| old.next_ms).or(Some(at.steady_ms)),
             again: false,
         };
-        self.deliveries.insert(id, delivery);
+        self.deliveries.insert(key, delivery);
     }
 
     /// Says what came of a message.
     pub fn done(&mut self, id: u64, outcome: &Outcome, at: At) {
-        let Some(mut delivery) = self.deliveries.remove(&id) else {
+        let Some(key) = self.ids.remove(&id) else {
             return;
         };
-        let (key, again) = (delivery.key.clone(), delivery.again);
+        let Some(mut delivery) = self.deliveries.remove(&key) else {
+            return;
+        };
+        let again = delivery.again;
         match outcome {
             Outcome::Accepted => {
                 self.recovered(&key, at);
@@ -376,15 +426,16 @@ impl Router {
                     let entry = self.log.entry(key.clone()).or_default();
                     entry.doubt(&delivery.firing, &delivery.resolved);
                 }
-                self.failed(&delivery, why, false, at);
+                self.failed(&key, &delivery, why, false, at);
                 delivery.notification.attempts += 1;
                 let wait = delivery::wait_ms(delivery.notification.attempts, *wait_ms);
                 delivery.next_ms = Some(at.steady_ms.saturating_add(wait));
                 delivery.again = false;
-                self.deliveries.insert(id, delivery);
+                self.ids.insert(id, key.clone());
+                self.deliveries.insert(key.clone(), delivery);
             }
             Outcome::Refused { why } => {
-                self.failed(&delivery, why, true, at);
+                self.failed(&key, &delivery, why, true, at);
                 delivery.notification.attempts += 1;
                 let route = self
                     .clusters
@@ -393,8 +444,12 @@ impl Router {
                 let wait = route.map_or(60_000, |route| route.group_interval_ms);
                 delivery.next_ms = Some(at.steady_ms.saturating_add(wait));
                 delivery.again = false;
-                self.deliveries.insert(id, delivery);
+                self.ids.insert(id, key.clone());
+                self.deliveries.insert(key.clone(), delivery);
             }
+        }
+        if again {
+            self.sources = Sources::of(&self.routing, &self.alerts, at);
         }
         self.after(&key, again, at);
     }
@@ -426,12 +481,18 @@ impl Router {
         self.log.insert(key.clone(), entry);
     }
 
+    /// Whether a message about a group is on its way.
+    fn delivers(&self, group: &str) -> bool {
+        let next = self.deliveries.range(first_of(group)..).next();
+        next.is_some_and(|(key, _)| key.group == group)
+    }
+
     /// Lets alerts go that have ended and are owed to nobody, and the group when it is empty.
     fn settle(&mut self, group: &str, route: &Route, channels: &[Channel], at: At) {
         let Some(cluster) = self.clusters.get(group) else {
             return;
         };
-        if !cluster.has_flushed || self.deliveries.values().any(|one| one.key.group == group) {
+        if !cluster.has_flushed || self.delivers(group) {
             return;
         }
         let owes = |labels: &Labels| {
@@ -466,11 +527,9 @@ impl Router {
             }
         }
         for labels in gone {
-            if !self
-                .clusters
-                .values()
-                .any(|cluster| cluster.members.contains(&labels))
-            {
+            let groups = self.groups_of(&labels);
+            let mut clusters = groups.iter().filter_map(|group| self.clusters.get(group));
+            if !clusters.any(|cluster| cluster.members.contains(&labels)) {
                 self.alerts.remove(&labels);
             }
         }
@@ -484,51 +543,6 @@ impl Router {
             let is_recent = entry.at.is_some_and(|told| at.since(told) < LOG_KEPT_MS);
             clusters.contains_key(&key.group) || is_recent
         });
-    }
-
-    fn failed(&mut self, delivery: &Delivery, why: &str, is_refusal: bool, at: At) {
-        let key = (delivery.key.receiver.clone(), delivery.key.place);
-        let failing = self.failing.entry(key).or_insert_with(|| Failing {
-            receiver: delivery.key.receiver.clone(),
-            place: delivery.key.place,
-            kind: delivery.notification.channel.kind.name().to_owned(),
-            since: at,
-            attempts: 0,
-            why: String::new(),
-            is_refusal: false,
-            is_told: false,
-        });
-        failing.attempts = failing.attempts.saturating_add(1);
-        failing.why = why.chars().take(300).collect();
-        failing.is_refusal |= is_refusal;
-    }
-
-    fn recovered(&mut self, key: &Key, at: At) {
-        let Some(failing) = self.failing.remove(&(key.receiver.clone(), key.place)) else {
-            return;
-        };
-        if failing.is_told {
-            self.take(failing.notice(Some(at)), at);
-        }
-    }
-
-    /// Makes alerts of channels that have failed for too long.
-    fn tell_of_failing(&mut self, at: At) {
-        let mut notices = Vec::new();
-        for failing in self
-            .failing
-            .values_mut()
-            .filter(|failing| failing.is_due(at))
-        {
-            failing.is_told = true;
-            notices.push(failing.notice(None));
-        }
-        self.ingest(notices, at);
-    }
-
-    /// Channels that fail at present.
-    pub fn failing(&self) -> impl Iterator<Item = &Failing> {
-        self.failing.values()
     }
 
     /// Alerts that are held, by labels.
@@ -547,6 +561,15 @@ fn bare(route: &Route) -> Route {
     Route {
         routes: Vec::new(),
         ..route.clone()
+    }
+}
+
+/// The least key of a group.
+fn first_of(group: &str) -> Key {
+    Key {
+        group: group.to_owned(),
+        receiver: String::new(),
+        place: 0,
     }
 }
 

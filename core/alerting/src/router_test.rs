@@ -380,3 +380,59 @@ fn an_attempt_cut_off_by_a_restart_is_made_again_under_its_id() {
         .is_err()
     );
 }
+
+#[test]
+fn a_channel_that_is_taken_away_fails_no_more() {
+    let mut play = Play::new();
+    play.alert("alertname=A service=web severity=critical", true);
+    let refused = Outcome::Refused {
+        why: "it answered 404".into(),
+    };
+    for _ in 0..60 {
+        play.now_s += 1;
+        let at = play.at();
+        for message in play.router.due(at) {
+            let is_pager = message.receiver == "pager";
+            let outcome = if is_pager {
+                &refused
+            } else {
+                &Outcome::Accepted
+            };
+            play.router.done(message.id, outcome, at);
+        }
+    }
+    assert_eq!(play.router.failing().count(), 1);
+    let without = CONFIG.replace("receiver: pager", "receiver: all").replace(
+        "- name: pager\n  webhook_configs: [{url: 'http://page.example/'}]\n",
+        "",
+    );
+    let routing = read_alertmanager("f", &without).unwrap().routing;
+    play.router.reroute(routing, play.at());
+    assert_eq!(play.router.failing().count(), 0);
+    let told = play.go(600);
+    assert!(
+        told.iter().any(|line| line.ends_with("all first +A")),
+        "{told:?}"
+    );
+    assert!(
+        !play
+            .router
+            .alerts()
+            .any(|alert| alert.labels.get("alertname") == CHANNEL_FAILING
+                && alert.ended_at.is_none())
+    );
+}
+
+#[test]
+fn the_only_receiver_fails_without_an_alert_that_nobody_hears() {
+    let text =
+        "route: {receiver: r}\nreceivers: [{name: r, webhook_configs: [{url: 'http://h/'}]}]";
+    let mut play = Play::new();
+    play.router = Router::new(read_alertmanager("f", text).unwrap().routing);
+    play.alert("alertname=A", true);
+    assert!(!play.go_with(300, &failure(false)).is_empty());
+    assert_eq!(
+        (play.router.failing().count(), play.router.alerts().count()),
+        (1, 1)
+    );
+}

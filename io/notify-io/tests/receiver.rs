@@ -68,10 +68,7 @@ fn around() -> Surroundings {
 }
 
 fn notifier(authority: Option<&Authority>) -> Notifier {
-    let pem = authority.map_or_else(
-        || Authority::new("nobody").pem,
-        |authority| authority.pem.clone(),
-    );
+    let pem = authority.map_or(Authority::nobody().pem, |authority| authority.pem);
     let vault = |name: &str| (name == "key").then(|| "s3cret".to_owned());
     Notifier::new(
         Trust::of_pem(pem.as_bytes()).unwrap(),
@@ -405,7 +402,7 @@ fn discord_and_telegram_get_escaped_text() {
 
 #[test]
 fn https_is_checked_against_the_trusted_certificates() {
-    let authority = Authority::new("localhost");
+    let authority = Authority::localhost();
     let server = Http::secure(&authority, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let outcome = send_with(&notifier(Some(&authority)), hook(server.url("/")), true).outcome;
     assert_eq!(outcome, Outcome::Accepted);
@@ -435,7 +432,7 @@ fn email(server: &Smtp, tls: SmtpTls) -> Email {
 
 #[test]
 fn mail_goes_by_starttls_by_tls_and_in_the_clear_to_this_machine() {
-    let authority = Authority::new("localhost");
+    let authority = Authority::localhost();
     for tls in [SmtpTls::Start, SmtpTls::Implicit, SmtpTls::None] {
         let server = Smtp::new(&authority, tls, &[]);
         let kind = ChannelKind::Email(email(&server, tls));
@@ -472,7 +469,7 @@ fn mail_goes_by_starttls_by_tls_and_in_the_clear_to_this_machine() {
 
 #[test]
 fn what_a_mail_server_refuses_is_said() {
-    let authority = Authority::new("localhost");
+    let authority = Authority::localhost();
     let trusted = notifier(Some(&authority));
     for (script, refused, expected) in [
         (("RCPT TO:<ada", "550 no such user"), false, "accepted"),

@@ -8,7 +8,7 @@ pub(super) const RULES: &[Ready] = &[
             "alerts work",
             "This alert always fires. Send it to a service outside of this machine that calls you when it stops coming.",
         )
-        .trial(1, &[], &[("x", "1")]),
+        .trial(1, &[("x", "1x5")], &[]),
     Ready::new(
         "service-down",
         Need::Service,

@@ -1,6 +1,5 @@
 //! One message on its way to one channel, until it is accepted or has become needless.
 
-use super::log::Key;
 use crate::notification::Notification;
 use mainstay_metrics::Labels;
 use std::collections::BTreeSet;
@@ -34,7 +33,6 @@ pub enum Outcome {
 /// A message on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Delivery {
-    pub(crate) key: Key,
     pub(crate) notification: Notification,
     pub(crate) firing: BTreeSet<Labels>,
     pub(crate) resolved: BTreeSet<Labels>,

@@ -1,5 +1,8 @@
 //! Channels that fail, and the alert that tells so over another one.
 
+use super::Router;
+use super::delivery::Delivery;
+use super::log::Key;
 use crate::alert::Notice;
 use crate::at::At;
 use crate::group::ALERT_NAME;
@@ -83,5 +86,59 @@ pub(crate) fn route(receiver: &str) -> Route {
         group_by: GroupBy::All,
         group_wait_ms: 0,
         ..Route::root(receiver)
+    }
+}
+
+impl Router {
+    pub(super) fn failed(
+        &mut self,
+        of: &Key,
+        delivery: &Delivery,
+        why: &str,
+        is_refusal: bool,
+        at: At,
+    ) {
+        let key = (of.receiver.clone(), of.place);
+        let failing = self.failing.entry(key).or_insert_with(|| Failing {
+            receiver: of.receiver.clone(),
+            place: of.place,
+            kind: delivery.notification.channel.kind.name().to_owned(),
+            since: at,
+            attempts: 0,
+            why: String::new(),
+            is_refusal: false,
+            is_told: false,
+        });
+        failing.attempts = failing.attempts.saturating_add(1);
+        failing.why = why.chars().take(300).collect();
+        failing.is_refusal |= is_refusal;
+    }
+
+    pub(super) fn recovered(&mut self, key: &Key, at: At) {
+        let Some(failing) = self.failing.remove(&(key.receiver.clone(), key.place)) else {
+            return;
+        };
+        if failing.is_told {
+            self.take(failing.notice(Some(at)), at);
+        }
+    }
+
+    /// Makes alerts of channels that have failed for too long.
+    pub(super) fn tell_of_failing(&mut self, at: At) {
+        let mut notices = Vec::new();
+        for failing in self
+            .failing
+            .values_mut()
+            .filter(|failing| failing.is_due(at))
+        {
+            failing.is_told = true;
+            notices.push(failing.notice(None));
+        }
+        self.ingest(notices, at);
+    }
+
+    /// Channels that fail at present.
+    pub fn failing(&self) -> impl Iterator<Item = &Failing> {
+        self.failing.values()
     }
 }

@@ -1,10 +1,11 @@
 //! What keeps alerts from being told: inhibition, intervals, silences.
 
 use super::{Router, is_firing};
+use crate::alert::Notice;
 use crate::at::At;
-use crate::route::Route;
+use crate::route::{Inhibition, Route, Routing};
 use mainstay_metrics::{Labels, all_match};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why an alert is not told at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,9 @@ impl Router {
         at: At,
     ) -> (BTreeSet<Labels>, BTreeSet<Labels>) {
         let (mut firing, mut resolved) = (BTreeSet::new(), BTreeSet::new());
+        if self.routing.is_mute(route, at.wall_ms).is_some() {
+            return (firing, resolved);
+        }
         let members = self
             .clusters
             .get(group)
@@ -34,7 +38,9 @@ impl Router {
             let Some(notice) = self.alerts.get(labels) else {
                 continue;
             };
-            if self.mute_on(route, labels, at).is_some() {
+            if self.sources.silence(&self.routing, labels)
+                || self.silences.of(labels, at.wall_ms).is_some()
+            {
                 continue;
             }
             if is_firing(notice, at) {
@@ -78,5 +84,61 @@ impl Router {
         sources
             .find(|source| rules.iter().any(|rule| rule.silences(source, labels)))
             .cloned()
+    }
+}
+
+/// Firing alerts that keep others silent, by rule and by the labels that must be the same: looked up instead of
+/// compared one by one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sources(Vec<Firing>);
+
+/// The values of a rule's `equal` labels.
+#[derive(Debug, Clone, Default)]
+struct Firing {
+    any: BTreeSet<Vec<String>>,
+    /// Those of alerts that the rule would not keep silent themselves.
+    one_sided: BTreeSet<Vec<String>>,
+}
+
+fn values(rule: &Inhibition, labels: &Labels) -> Vec<String> {
+    let names = rule.equal.iter();
+    names.map(|name| labels.get(name).to_owned()).collect()
+}
+
+impl Sources {
+    pub(super) fn of(routing: &Routing, alerts: &BTreeMap<Labels, Notice>, at: At) -> Self {
+        let rules = routing.inhibitions.iter().map(|rule| {
+            let mut found = Firing::default();
+            let firing = alerts.iter().filter(|(_, notice)| is_firing(notice, at));
+            for (labels, _) in firing.filter(|(labels, _)| all_match(&rule.source, labels)) {
+                let values = values(rule, labels);
+                if !all_match(&rule.target, labels) {
+                    found.one_sided.insert(values.clone());
+                }
+                found.any.insert(values);
+            }
+            found
+        });
+        Self(rules.collect())
+    }
+
+    /// Whether one of them keeps an alert silent.
+    fn silence(&self, routing: &Routing, labels: &Labels) -> bool {
+        routing
+            .inhibitions
+            .iter()
+            .zip(&self.0)
+            .any(|(rule, firing)| {
+                if !all_match(&rule.target, labels) {
+                    return false;
+                }
+                let two_sided = all_match(&rule.source, labels);
+                let sources = if two_sided {
+                    &firing.one_sided
+                } else {
+                    &firing.any
+                };
+                sources.contains(&values(rule, labels))
+            })
     }
 }

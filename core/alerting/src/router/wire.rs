@@ -149,11 +149,12 @@ impl Router {
                 .iter()
                 .map(|(key, entry)| log_row(key, entry))
                 .collect(),
-            deliveries: self
-                .deliveries
-                .iter()
-                .map(|(id, one)| delivery_row(*id, one))
-                .collect(),
+            deliveries: {
+                let deliveries = self.deliveries.iter();
+                deliveries
+                    .map(|(key, one)| delivery_row(key, one))
+                    .collect()
+            },
             silences: self.silences.iter().map(silence_row).collect(),
             failing: self.failing.values().map(failing_row).collect(),
         };
@@ -234,15 +235,15 @@ impl Router {
             made_at: at(row.made),
             attempts: row.attempts,
         };
+        self.ids.insert(row.id, key.clone());
         let delivery = Delivery {
-            key,
             notification,
             firing,
             resolved,
             next_ms: row.next_ms.or(Some(now.steady_ms)),
             again: false,
         };
-        self.deliveries.insert(row.id, delivery);
+        self.deliveries.insert(key, delivery);
     }
 }
 
@@ -329,14 +330,14 @@ fn log_entry(row: LogRow) -> (Key, Entry) {
     (key, entry)
 }
 
-fn delivery_row(id: u64, delivery: &Delivery) -> DeliveryRow {
+fn delivery_row(key: &Key, delivery: &Delivery) -> DeliveryRow {
     let notification = &delivery.notification;
     let alerts = notification.alerts.iter();
     DeliveryRow {
-        id,
-        group: delivery.key.group.clone(),
-        receiver: delivery.key.receiver.clone(),
-        place: delivery.key.place,
+        id: notification.id,
+        group: key.group.clone(),
+        receiver: key.receiver.clone(),
+        place: key.place,
         group_labels: pairs(&notification.group_labels),
         firing: maps(&delivery.firing),
         resolved: maps(&delivery.resolved),

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,38 +14,35 @@ use std::time::Duration;
 /// How long a test waits for its receiver.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A certificate that signs itself.
+/// A certificate that signs itself; its key is known to everybody, and good for tests only.
 pub(crate) struct Authority {
-    pub(crate) pem: String,
+    pub(crate) pem: &'static str,
     config: Arc<ServerConfig>,
 }
 
-fn pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = (0..text.len())
-        .step_by(64)
-        .map(|at| &text[at..text.len().min(at + 64)])
-        .collect();
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    )
-}
-
 impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-        let certificate = CertificateDer::from(made.cert.der().to_vec());
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    /// The one for `localhost`.
+    pub(crate) fn localhost() -> Self {
+        Self::new(include_str!("localhost.crt"), include_str!("localhost.key"))
+    }
+
+    /// One for a name that no test uses.
+    pub(crate) fn nobody() -> Self {
+        Self::new(include_str!("nobody.crt"), include_str!("nobody.key"))
+    }
+
+    fn new(pem: &'static str, key: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         Self {
-            pem: pem(&certificate),
+            pem,
             config: Arc::new(config),
         }
     }
