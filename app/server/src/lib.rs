@@ -19,6 +19,7 @@ mod gate;
 mod job;
 mod ledger;
 mod limit;
+mod metrics;
 mod openapi;
 mod refused;
 mod route;

@@ -234,14 +234,21 @@ async fn progress(
 }
 
 async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
-    let Json(text) = working(&desk, |_, world| {
-        world
-            .gateway
-            .metrics()
-            .map_err(|fault| problem(StatusCode::SERVICE_UNAVAILABLE, "gateway", &fault, None, 2))
-    })
-    .await?;
-    Ok(text)
+    let text = desk.ask(|office| match &mut office.standing {
+        Standing::Working { engine, world } => {
+            let (_, now) = mainstay_execute::World::now(&**world);
+            let own = crate::metrics::working(engine, now);
+            let gateway = world.gateway.metrics();
+            // What the gateway cannot tell now is missing, and the rest is not.
+            own + &gateway.unwrap_or_default()
+        }
+        Standing::Halted { .. } => {
+            let mut text = String::new();
+            crate::metrics::halted(&mut text, true);
+            text
+        }
+    });
+    Ok(text.await?)
 }
 
 /// The contents of the release that serves.

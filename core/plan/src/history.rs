@@ -38,6 +38,10 @@ pub struct History {
     pub table: Serving,
     /// How often instances ended by themselves.
     pub attempts: BTreeMap<InstanceId, Attempts>,
+    /// How often instances of each service ended by themselves, ever.
+    pub restarts: BTreeMap<ServiceName, u64>,
+    /// How many runs of each job came to a good end, and to another one, ever.
+    pub run_ends: BTreeMap<ServiceName, [u64; 2]>,
     /// The last end of each instance that was recorded.
     pub ends: BTreeMap<InstanceId, Generation>,
     /// What is not released again by itself.
@@ -230,6 +234,7 @@ impl History {
                     self.run_ended(instance, *exit, *ran_ms, at);
                     return;
                 }
+                *self.restarts.entry(instance.service.clone()).or_default() += 1;
                 let attempts = self.attempts.entry(instance.clone()).or_default();
                 *attempts = attempts.ended(Duration::from_millis(*ran_ms));
                 self.ends.insert(instance.clone(), *generation);
@@ -383,6 +388,8 @@ impl History {
             return;
         };
         runs.end(instance, exit, ran_ms, at);
+        let ends = self.run_ends.entry(instance.service.clone()).or_default();
+        ends[usize::from(!exit.succeeded())] += 1;
         let Some(run) = runs.find(instance).filter(|run| run.job.one_way) else {
             return;
         };
