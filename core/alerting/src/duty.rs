@@ -289,6 +289,7 @@ mod tests {
         escalation.due(&mut page, At::both(0));
         assert_eq!(escalation.next_at(&page), Some(300_000));
         page.take(At::both(60_000));
+        assert_eq!(Page::from_json(&page.to_json()).unwrap(), page);
         assert!(escalation.due(&mut page, At::both(9_000_000)).is_empty());
         let none = Escalation {
             levels: Vec::new(),
