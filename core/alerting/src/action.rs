@@ -2,6 +2,7 @@
 
 use crate::at::At;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Something that an alert does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +92,21 @@ pub enum Decision {
 /// When deeds were done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deeds {
-    done: BTreeMap<(String, Deed), Vec<At>>,
+    /// By the alert and the deed in words.
+    pub(crate) done: BTreeMap<String, Vec<At>>,
+}
+
+/// As people read it, and as it is remembered.
+impl fmt::Display for Deed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scale { service, by, .. } => write!(out, "scale {service} by {by}"),
+            Self::Run { job } => write!(out, "run {job}"),
+            Self::Pause { route } => write!(out, "pause {route}"),
+            Self::RaisePool { store, by, .. } => write!(out, "raise the pool of {store} by {by}"),
+            Self::HaltLedger { ledger } => write!(out, "halt {ledger}"),
+        }
+    }
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -99,7 +114,7 @@ const DAY_MS: i64 = 86_400_000;
 impl Deeds {
     /// Decides about an action whose alert fires, and remembers it when it is done (or would be).
     pub fn decide(&mut self, action: &Action, present: Present, at: At) -> Decision {
-        let key = (action.alert.clone(), action.deed.clone());
+        let key = format!("{}: {}", action.alert, action.deed);
         let times = self.done.entry(key).or_default();
         times.retain(|time| at.since(*time) < DAY_MS.max(action.cool_down_ms));
         if let Some(last) = times
@@ -246,5 +261,17 @@ mod tests {
             ),
             Decision::WouldAct(run, None)
         );
+    }
+
+    #[test]
+    fn a_restart_does_not_shorten_the_cool_down() {
+        let mut deeds = Deeds::default();
+        let action = action(pool(), false);
+        deeds.decide(&action, Present::Number(100), At::both(0));
+        let mut again = Deeds::from_json(&deeds.to_json()).unwrap();
+        assert_eq!(again, deeds);
+        let decision = again.decide(&action, Present::Number(100), At::both(1000));
+        assert_eq!(decision, Decision::Cools(600_000));
+        assert!(Deeds::from_json("[]").is_err());
     }
 }

@@ -173,6 +173,7 @@ impl Escalation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZoneDatabase;
 
     fn at(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_millisecond()
@@ -182,7 +183,7 @@ mod tests {
         Rotation {
             name: "primary".into(),
             people: vec!["ada".into(), "bob".into(), "eve".into()],
-            zone: TimeZone::get("Europe/Berlin").unwrap(),
+            zone: TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap(),
             first_day: Date::constant(2026, 3, 2),
             hand_over: Time::constant(9, 0, 0, 0),
             days: 7,
@@ -289,6 +290,7 @@ mod tests {
         escalation.due(&mut page, At::both(0));
         assert_eq!(escalation.next_at(&page), Some(300_000));
         page.take(At::both(60_000));
+        assert_eq!(Page::from_json(&page.to_json()).unwrap(), page);
         assert!(escalation.due(&mut page, At::both(9_000_000)).is_empty());
         let none = Escalation {
             levels: Vec::new(),

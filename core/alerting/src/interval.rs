@@ -4,7 +4,7 @@ use crate::file::TimesFile;
 use crate::reader::{Reader, Value};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 /// A span of time that comes again: every part that is given must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,7 +139,7 @@ fn zone(reader: &mut Reader, value: Option<&Value<'_>>) -> TimeZone {
         return TimeZone::UTC;
     };
     let name = reader.text(value);
-    let Ok(zone) = TimeZone::get(&name) else {
+    let Ok(zone) = TimeZoneDatabase::bundled().get(&name) else {
         let message = format!("time zone `{name}` is not known");
         let hint = "write it as `Europe/Berlin`";
         reader.hinted(value.place(), &value.path, message, hint);
@@ -248,10 +248,9 @@ pub(crate) fn of_texts(file: &TimesFile, faults: &mut Vec<String>) -> TimeInterv
     let weekdays = ranges(&file.weekdays, &WEEKDAYS, 0, 0, 6);
     let days_of_month = ranges(&file.days, &[], 0, -31, 31);
     let months = ranges(&file.months, &MONTHS, 1, 1, 12);
-    let zone = file
-        .zone
-        .as_ref()
-        .map_or(Ok(TimeZone::UTC), |name| TimeZone::get(name));
+    let zone = file.zone.as_ref().map_or(Ok(TimeZone::UTC), |name| {
+        TimeZoneDatabase::bundled().get(name)
+    });
     TimeInterval {
         times,
         weekdays,

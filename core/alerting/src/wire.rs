@@ -1,7 +1,9 @@
-//! The alert table as it is written down: every alert of every rule, exactly.
+//! What is written down: the alert table exactly, deeds of alerts, pages under way.
 
+use crate::action::Deeds;
 use crate::alert::{Alert, State};
 use crate::at::At;
+use crate::duty::Page;
 use crate::group::Group;
 use mainstay_metrics::Labels;
 use serde::{Deserialize, Serialize};
@@ -162,6 +164,49 @@ impl Table {
             }
         }
         lost
+    }
+}
+
+impl Deeds {
+    /// When deeds were done, as JSON.
+    pub fn to_json(&self) -> String {
+        let rows = self.done.iter().map(|(deed, times)| {
+            let times: Vec<Point> = times.iter().copied().map(point).collect();
+            (deed, times)
+        });
+        let rows: BTreeMap<_, _> = rows.collect();
+        serde_json::to_string(&rows).unwrap_or_default()
+    }
+
+    /// Reads what [`Deeds::to_json`] wrote.
+    pub fn from_json(text: &str) -> Result<Self, TableFault> {
+        let rows: BTreeMap<String, Vec<Point>> =
+            serde_json::from_str(text).map_err(TableFault::Broken)?;
+        let done = rows
+            .into_iter()
+            .map(|(deed, times)| (deed, times.into_iter().map(at).collect()));
+        Ok(Self {
+            done: done.collect(),
+        })
+    }
+}
+
+impl Page {
+    /// A page under way, as JSON.
+    pub fn to_json(&self) -> String {
+        let row = (point(self.began), self.called, self.taken.map(point));
+        serde_json::to_string(&row).unwrap_or_default()
+    }
+
+    /// Reads what [`Page::to_json`] wrote.
+    pub fn from_json(text: &str) -> Result<Self, TableFault> {
+        let row: (Point, u32, Option<Point>) =
+            serde_json::from_str(text).map_err(TableFault::Broken)?;
+        Ok(Self {
+            began: at(row.0),
+            called: row.1,
+            taken: row.2.map(at),
+        })
     }
 }
 

@@ -4,14 +4,14 @@ use super::Compiler;
 use crate::duty::{Escalation, Level, Override, Rotation};
 use crate::file::{EscalationFile, RotationFile, SwapFile};
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 impl Compiler<'_> {
     fn zone(&mut self, path: &str, name: Option<&String>) -> TimeZone {
         let Some(name) = name else {
             return TimeZone::UTC;
         };
-        TimeZone::get(name).unwrap_or_else(|_| {
+        TimeZoneDatabase::bundled().get(name).unwrap_or_else(|_| {
             self.fault(
                 path,
                 format!("time zone `{name}` is not known; write it as `Europe/Berlin`"),
