@@ -16,6 +16,7 @@ pub mod api;
 mod brought;
 mod desk;
 mod gate;
+mod gate_api;
 mod job;
 mod ledger;
 mod limit;

@@ -29,6 +29,6 @@ pub use name::{EnvironmentName, HostName, MachineName, NameFault, PlatformName, 
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
 pub use schedule::{Schedule, ScheduleFault, civil};
-pub use span::SpanFault;
 pub use smoke::{SMOKE_BYTES, Smoke};
+pub use span::SpanFault;
 pub use time::{Fact, Moment, Wall};

@@ -187,10 +187,26 @@ mod tests {
     #[test]
     fn a_civil_day_begins_in_its_zone() {
         let berlin = "Europe/Berlin";
-        assert_eq!(civil("2026-12-24", berlin), Some(wall("2026-12-23T23:00:00Z")));
-        assert_eq!(civil("2026-12-24 18:00", "UTC"), Some(wall("2026-12-24T18:00:00Z")));
-        assert_eq!(civil("2026-03-29 02:30", berlin), Some(wall("2026-03-29T01:30:00Z")));
-        for wrong in ["", "2026-12", "2026-02-30", "24.12.2026", "2026-12-24 25:00", "2026-12-24T18:00:00Z"] {
+        assert_eq!(
+            civil("2026-12-24", berlin),
+            Some(wall("2026-12-23T23:00:00Z"))
+        );
+        assert_eq!(
+            civil("2026-12-24 18:00", "UTC"),
+            Some(wall("2026-12-24T18:00:00Z"))
+        );
+        assert_eq!(
+            civil("2026-03-29 02:30", berlin),
+            Some(wall("2026-03-29T01:30:00Z"))
+        );
+        for wrong in [
+            "",
+            "2026-12",
+            "2026-02-30",
+            "24.12.2026",
+            "2026-12-24 25:00",
+            "2026-12-24T18:00:00Z",
+        ] {
             assert_eq!(civil(wrong, berlin), None, "{wrong}");
         }
         assert_eq!(civil("2026-12-24", "Europe/Nowhere"), None);

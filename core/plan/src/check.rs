@@ -4,8 +4,7 @@
 
 use crate::step::{Plan, Publish, Purpose, Step};
 use crate::{Observed, ReleaseRecord, Serving};
-use mainstay_atoms::{Digest, Generation, InstanceId, ReleaseNumber, Role, ServiceName};
-use mainstay_routing::{Pool, Side, Split};
+use mainstay_atoms::{Digest, Generation, InstanceId, Role, ServiceName};
 use mainstay_spec::Amount;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +32,9 @@ impl fmt::Display for Note {
 }
 
 mod store;
+mod trial;
+
+use trial::{over, shared};
 
 type Run = (InstanceId, Generation);
 
@@ -96,22 +98,6 @@ pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -
     model.at = None;
     model.end();
     model.notes
-}
-
-fn shared(serving: &Serving) -> BTreeSet<ServiceName> {
-    let pools = serving.pools.iter();
-    let shared = pools.filter(|(_, pool)| pool.split.is_some());
-    shared.map(|(name, _)| name.clone()).collect()
-}
-
-/// The release whose trial is over without success: nobody misses its instances.
-fn over(
-    serving: &Serving,
-    name: &ServiceName,
-    wanted: Option<&ReleaseNumber>,
-) -> Option<ReleaseNumber> {
-    let split = serving.pools.get(name)?.split.as_ref()?;
-    (Some(&split.release) != wanted).then_some(split.release)
 }
 
 impl<'a> Model<'a> {
@@ -217,25 +203,6 @@ impl<'a> Model<'a> {
             .count()
     }
 
-    /// Instances of a release that is on trial with this service, and its number.
-    fn tried(&self, service: &ServiceName) -> Option<(usize, ReleaseNumber)> {
-        let record = self
-            .record
-            .filter(|_| self.plan.purpose == Purpose::Trial)?;
-        let wanted = record.contents.platform.services.get(service)?;
-        let shared = |step: &Step| match step {
-            Step::Publish(publish) => publish
-                .pools
-                .get(service)
-                .is_some_and(|pool| pool.as_ref().is_some_and(|pool| pool.split.is_some())),
-            _ => false,
-        };
-        let way = wanted.canary.is_some() || wanted.blue_green.is_some();
-        let tried = way || self.plan.steps.iter().any(shared);
-        let release = record.since.get(service).filter(|_| tried)?;
-        Some((wanted.replicas as usize, *release))
-    }
-
     /// Ready runs of a service without a port that nobody asked to stop.
     fn quiet_ready(&self, service: &ServiceName) -> usize {
         let works = |one: &Known| one.alive && one.ready && !one.asked && one.address.is_none();
@@ -338,23 +305,6 @@ impl<'a> Model<'a> {
                 }
             }
             Step::Serve { release } => self.serve(*release),
-        }
-    }
-
-    /// What cannot overlap starts when no run with other contents is left.
-    fn alone(&mut self, launch: &mainstay_atoms::Launch) {
-        let services = self.record.map(|record| &record.contents.platform.services);
-        let service = services.and_then(|services| services.get(&launch.instance.service));
-        if !service.is_some_and(|service| service.recreate) {
-            return;
-        }
-        let other = self.runs.iter().find(|((id, _), one)| {
-            let same = id.service == launch.instance.service;
-            same && one.alive && one.contents != Some(launch.contents)
-        });
-        if let Some(((other, _), _)) = other {
-            let message = format!("{} starts beside {other}", launch.instance);
-            self.note("alone", message);
         }
     }
 
@@ -463,24 +413,6 @@ impl<'a> Model<'a> {
                 "routes",
                 format!("a route leads to {service}, which has no pool"),
             );
-        }
-    }
-
-    /// Shares are parts of one whole, and whoever gets one is there.
-    fn split(&mut self, service: &ServiceName, pool: &Pool, split: &Split) {
-        if split.canary.0 + split.baseline.0 > 10_000 {
-            let message = format!("{service} shares out more than all of its requests");
-            self.note("shares", message);
-        }
-        for (side, share) in [
-            (Side::Canary, split.canary.0),
-            (Side::Baseline, split.baseline.0),
-        ] {
-            let there = pool.backends.iter().any(|one| split.side(one) == side);
-            if share > 0 && !there {
-                let message = format!("{service} gives requests to a {side:?} that is not there");
-                self.note("shares", message);
-            }
         }
     }
 

@@ -8,7 +8,7 @@ use crate::step::Step;
 use crate::trial::{Goal, Trial, present};
 use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, Fact, InstanceId, Moment, ReleaseNumber, Role, ServiceName};
-use mainstay_rollout::{Counts, Turn, all_at_once, recreate, rolling};
+use mainstay_rollout::{Counts, Turn, recreate, rolling};
 use mainstay_routing::{Backend, Pool, Side};
 use mainstay_workload::{Census, Instance, Running, Wanted, census};
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,7 +268,7 @@ impl Decider<'_> {
     }
 
     /// Brings one service to what is wanted.
-    fn converge(&mut self, place: &Place<'_>, places: &[Place<'_>], target: Target<'_>) {
+    pub(crate) fn converge(&mut self, place: &Place<'_>, places: &[Place<'_>], target: Target<'_>) {
         let replaced = place
             .census
             .old
@@ -394,7 +394,7 @@ impl Decider<'_> {
         self.line(place, starts, leaves, least);
     }
 
-    fn counts(&self, place: &Place<'_>) -> Counts {
+    pub(crate) fn counts(&self, place: &Place<'_>) -> Counts {
         let serving = place.census.old.iter().filter(|one| self.serves(one));
         let serving = serving.count();
         Counts {
@@ -417,7 +417,7 @@ impl Decider<'_> {
         old
     }
 
-    fn await_kept(&mut self, place: &Place<'_>) {
+    pub(crate) fn await_kept(&mut self, place: &Place<'_>) {
         for instance in &place.census.kept {
             self.draft
                 .await_ready(place.service, &instance.id, instance.generation);
@@ -451,7 +451,12 @@ impl Decider<'_> {
     }
 
     /// The pool of a service with these runs added and those taken out.
-    fn shifted(&self, place: &Place<'_>, started: &[Started], left: &[Instance]) -> Pool {
+    pub(crate) fn shifted(
+        &self,
+        place: &Place<'_>,
+        started: &[Started],
+        left: &[Instance],
+    ) -> Pool {
         let before = self.draft.serving.pools.get(&place.name);
         let mut pool = Pool {
             streams: place.service.stop.streams,
@@ -482,66 +487,8 @@ impl Decider<'_> {
         }
     }
 
-    /// The way back: everything starts, everything becomes ready, one table, then all old ones leave.
-    fn replace_at_once(&mut self, places: &[Place<'_>], target: Target<'_>, routes: &Routes) {
-        let mut rounds = Vec::new();
-        let (alone, together): (Vec<_>, Vec<_>) =
-            places.iter().partition(|place| place.service.recreate);
-        for place in alone {
-            self.converge(place, places, target);
-        }
-        for place in together.iter().copied() {
-            self.wait_for(&place.census);
-            self.draft.retire(&place.census.dead, false);
-            let counts = self.counts(place);
-            let turns = all_at_once(place.wanted.replicas, counts);
-            let started: Vec<Started> = missing(place)
-                .iter()
-                .filter_map(|id| self.start(target, id))
-                .collect();
-            self.line(
-                place,
-                count(&started),
-                turns.iter().map(|turn| turn.leave).sum(),
-                counts.old_ready,
-            );
-            rounds.push((place, started));
-        }
-        for (place, started) in &rounds {
-            self.await_kept(place);
-            for one in started {
-                self.draft
-                    .await_ready(place.service, &one.id, one.generation);
-            }
-        }
-        let pools: BTreeMap<_, _> = rounds
-            .iter()
-            .filter(|(place, _)| place.service.port.is_some())
-            .map(|(place, started)| {
-                (
-                    place.name.clone(),
-                    Some(self.shifted(place, started, &place.census.old)),
-                )
-            })
-            .collect();
-        let wide = self.draft.serving.routes.widened(routes);
-        self.draft.publish(
-            pools,
-            Some(Routes {
-                domains: routes.domains.clone(),
-                ..wide
-            }),
-        );
-        for place in together {
-            self.draft.retire(&place.census.old, true);
-            self.draft.clear(&place.census.old);
-            self.draft.clear(&place.census.leftover);
-        }
-        self.settle(places, target, routes.clone());
-    }
-
     /// Last: the exact routes, services that are no longer wanted, and the release serves.
-    fn settle(&mut self, places: &[Place<'_>], target: Target<'_>, routes: Routes) {
+    pub(crate) fn settle(&mut self, places: &[Place<'_>], target: Target<'_>, routes: Routes) {
         let stores = target.record.contents.platform.stores.iter();
         let stores = stores.filter(|(_, store)| store.server().is_some());
         let wanted: BTreeSet<&ServiceName> = (places.iter().map(|place| &place.name))

@@ -11,6 +11,7 @@
 
 mod address;
 mod around;
+mod back;
 mod change;
 pub mod check;
 mod contents;

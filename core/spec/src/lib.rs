@@ -21,6 +21,7 @@ mod explain;
 mod extend;
 mod faults;
 mod gate;
+mod gate_key;
 mod job;
 mod key;
 mod kind;

@@ -1,24 +1,25 @@
 //! Reads a scene: the release that is wanted, the one that serves, and what is seen.
 
 use mainstay_atoms::{
-    Actor, Bytes, Cause, Check, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId,
-    JobRun, Moment, PlatformName, Probe, ReleaseNumber, Role, ServiceName, Share, Size, Smoke,
-    Stop, Wall,
+    Actor, Bytes, Cause, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId, JobRun,
+    Moment, PlatformName, ReleaseNumber, Role, ServiceName, Size, Stop, Wall,
 };
 use mainstay_plan::{
     Contents, Decision, GatewaySeen, Goal, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
     ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, Trial, decide, order_digest,
     store_order,
 };
-use mainstay_rollout::Weights;
 use mainstay_routing::{Backend, Pool};
 use mainstay_spec::{
-    Amount, BlueGreen, Gates, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Rolling,
-    Service, Store, StoreKind,
+    Gates, GatewayPorts, Job, Missed, Overlap, Platform, Postgres, Service, Store, StoreKind,
 };
 use mainstay_workload::{Attempts, Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+mod service;
+
+use service::{goal, service};
 
 /// The moment at which every scene is decided.
 pub(crate) const NOW: Moment = Moment(1_000_000);
@@ -373,85 +374,6 @@ impl Seen {
     }
 }
 
-/// `web x3 surge=1 unavailable=0 needs=api version=2 quiet`.
-fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
-    let name = ServiceName::new(name).expect("a valid name");
-    let mut deploy = Rolling::default();
-    let mut service = plain();
-    for word in words {
-        let count = |text: &str| Amount::Count(text.parse().expect("a count"));
-        match word.split_once('=') {
-            None if *word == "recreate" => service.recreate = true,
-            None if *word == "smoke" => {
-                let home = Smoke {
-                    get: "/".into(),
-                    expect: 200,
-                    contains: None,
-                    within: Duration::from_secs(10),
-                };
-                service.smoke.insert("home".into(), home);
-            }
-            None if *word == "quiet" => (service.port, service.ready) = (None, None),
-            None => {
-                let count = word.strip_prefix('x').and_then(|count| count.parse().ok());
-                service.replicas = count.expect("replicas are like x3");
-            }
-            Some(("needs", needs)) => {
-                let needs = needs
-                    .split(',')
-                    .map(|need| ServiceName::new(need).expect("a name"));
-                service.needs = needs.collect();
-            }
-            Some(("before", text)) => {
-                service.before = vec![ServiceName::new(text).expect("a name")];
-            }
-            Some(("after", text)) => service.after = vec![ServiceName::new(text).expect("a name")],
-            Some(("preview", host)) => service.blue_green = Some(blue_green(host)),
-            Some(("surge", text)) => deploy.surge = count(text),
-            Some(("unavailable", text)) => deploy.unavailable = count(text),
-            Some(("version", text)) => {
-                service.env.insert("VERSION".into(), text.into());
-            }
-            _ => panic!("what is `{word}`?"),
-        }
-    }
-    service.deploy = deploy;
-    (name, service)
-}
-
-/// `trial web canary=1 baseline=1 shares=5%/5%`.
-fn goal(words: &[&str]) -> Goal {
-    let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
-    let count = |key: &str| value(key).map_or(0, |count| count.parse().expect("a count"));
-    let shares = value("shares=").expect("shares").split_once('/');
-    let share = |text: &str| text.parse::<Share>().expect("a share");
-    let (canary, baseline) = shares.expect("two shares");
-    let (canary, baseline) = (share(canary), share(baseline));
-    Goal {
-        canary: count("canary="),
-        baseline: count("baseline="),
-        weights: Weights {
-            canary,
-            baseline,
-            stable: Share(10_000 - canary.0 - baseline.0),
-        },
-    }
-}
-
-fn blue_green(preview: &str) -> BlueGreen {
-    BlueGreen {
-        preview: Some(HostName::new(preview).expect("a host")),
-        manual: false,
-        before: Duration::ZERO,
-        after: Duration::from_secs(60),
-        abort_if: vec![],
-        every: Duration::from_secs(10),
-        least: 100,
-        patience: Duration::from_secs(60),
-        warm: Duration::from_secs(60),
-    }
-}
-
 /// Stores and jobs of one release.
 #[derive(Default)]
 struct Beside {
@@ -553,34 +475,6 @@ fn run(line: &str) -> Run {
         stopping: None,
         end,
         launch: None,
-    }
-}
-
-fn plain() -> Service {
-    Service {
-        build: None,
-        run: vec!["./program".into()],
-        artifact: vec!["program".into()],
-        port: Some(8080),
-        needs: vec![],
-        inject: BTreeMap::new(),
-        canary: None,
-        metrics: None,
-        blue_green: None,
-        recreate: false,
-        smoke: BTreeMap::new(),
-        before: vec![],
-        after: vec![],
-        health: None,
-        ready: Some(Probe::readiness(Check::Http("/ready".into()))),
-        replicas: 1,
-        size: Size::default(),
-        env: BTreeMap::new(),
-        stop: Stop::default(),
-        deploy: Rolling {
-            min_ready: Duration::ZERO,
-            ..Rolling::default()
-        },
     }
 }
 
