@@ -92,15 +92,14 @@ impl Missing {
                 rejected,
                 expires,
             } => {
-                let mut text = format!("{have} of {need} approvals");
                 let lapses = expires.filter(|_| *have > 0);
-                if let Some(at) = lapses {
-                    text += &format!(", the first holds for {} more", until(at, now));
-                }
-                for (by, why) in rejected {
-                    text += &format!("; that of {by} does not count: {by} {why}");
-                }
-                text
+                let lapses =
+                    lapses.map(|at| format!(", the first holds for {} more", until(at, now)));
+                let rejected = rejected.iter();
+                let rejected =
+                    rejected.map(|(by, why)| format!("; that of {by} does not count: {by} {why}"));
+                let rest: String = lapses.into_iter().chain(rejected).collect();
+                format!("{have} of {need} approvals{rest}")
             }
             Self::Window { opens: Some(at) } => {
                 format!("the next window, in {}", until(*at, now))
