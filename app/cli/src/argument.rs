@@ -132,7 +132,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: Option<JobAction>,
     },
-    /// Ask the metrics in PromQL
+    /// Ask the metrics in `PromQL`
     Query {
         /// Such as `sum by (service) (rate(gateway_requests_total[5m]))`
         query: String,

@@ -5,6 +5,7 @@ use crate::desk::DeskFault;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use mainstay_atoms::ServiceName;
 use mainstay_execute::Refusal;
 
 /// A refusal on its way out.
@@ -91,17 +92,10 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             Some("`mainstay deploy` ships the file".into()),
             1,
         ),
-        Refusal::UnknownJob { known, .. } => (
-            StatusCode::NOT_FOUND,
-            "unknown_job",
-            Some(if known.is_empty() {
-                "it has no jobs at all".into()
-            } else {
-                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-                format!("its jobs: {}", known.join(", "))
-            }),
-            1,
-        ),
+        Refusal::UnknownJob { known, .. } => {
+            let hint = jobs(known);
+            (StatusCode::NOT_FOUND, "unknown_job", Some(hint), 1)
+        }
         Refusal::TooMany { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many",
@@ -115,36 +109,13 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             Some("`mainstay deploy` ships the file".into()),
             1,
         ),
-        Refusal::OtherRecord { .. } | Refusal::Begun { .. } | Refusal::NoApprovals { .. } => (
-            StatusCode::CONFLICT,
-            "gate",
-            Some("`mainstay approve` without a release shows what waits".into()),
-            1,
-        ),
-        Refusal::NotCounted { .. } => (
-            StatusCode::CONFLICT,
-            "not_counted",
-            Some("another person has to approve; `mainstay status` says who is missing".into()),
-            4,
-        ),
-        Refusal::Gate { .. } => (
-            StatusCode::CONFLICT,
-            "gate",
-            Some("`mainstay deploy` makes the release, which then waits at its gates".into()),
-            4,
-        ),
-        Refusal::UnknownItem { known, .. } => (
-            StatusCode::NOT_FOUND,
-            "unknown_item",
-            Some(format!("its items: {}", known.join(", "))),
-            1,
-        ),
-        Refusal::NoToken { .. } => (
-            StatusCode::NOT_FOUND,
-            "token",
-            Some("`mainstay token list` names them".into()),
-            1,
-        ),
+        Refusal::OtherRecord { .. }
+        | Refusal::Begun { .. }
+        | Refusal::NoApprovals { .. }
+        | Refusal::NotCounted { .. }
+        | Refusal::Gate { .. }
+        | Refusal::UnknownItem { .. }
+        | Refusal::NoToken { .. } => at_gate(refusal),
         Refusal::Moved { .. } => (
             StatusCode::CONFLICT,
             "moved",
@@ -175,4 +146,48 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
         _ => message,
     };
     problem(status, code, &message, hint.as_deref(), exit)
+}
+
+fn jobs(known: &[ServiceName]) -> String {
+    if known.is_empty() {
+        return "it has no jobs at all".into();
+    }
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    format!("its jobs: {}", known.join(", "))
+}
+
+/// The same of what people say to a release that waits.
+fn at_gate(refusal: &Refusal) -> (StatusCode, &'static str, Option<String>, u8) {
+    match refusal {
+        Refusal::NotCounted { .. } => (
+            StatusCode::CONFLICT,
+            "not_counted",
+            Some("another person has to approve; `mainstay status` says who is missing".into()),
+            4,
+        ),
+        Refusal::Gate { .. } => (
+            StatusCode::CONFLICT,
+            "gate",
+            Some("`mainstay deploy` makes the release, which then waits at its gates".into()),
+            4,
+        ),
+        Refusal::UnknownItem { known, .. } => (
+            StatusCode::NOT_FOUND,
+            "unknown_item",
+            Some(format!("its items: {}", known.join(", "))),
+            1,
+        ),
+        Refusal::NoToken { .. } => (
+            StatusCode::NOT_FOUND,
+            "token",
+            Some("`mainstay token list` names them".into()),
+            1,
+        ),
+        _ => (
+            StatusCode::CONFLICT,
+            "gate",
+            Some("`mainstay approve` without a release shows what waits".into()),
+            1,
+        ),
+    }
 }

@@ -189,32 +189,11 @@ impl History {
             }
             Event::StepBegun { index, step, .. } => self.begun(*index, step, by, at),
             Event::StepDone { index, .. } => self.done(*index),
-            Event::Canary { service, state, .. } => {
-                self.trials.insert(service.clone(), (**state).clone());
-                self.orders.clear();
-            }
-            Event::BlueGreen { service, state } => {
-                self.flips.insert(service.clone(), (**state).clone());
-                self.orders.clear();
-            }
-            Event::CanaryOrdered { order } => self.orders.push(*order),
-            Event::Approved { record, .. } => self.approvals.push(Approval {
-                by: by.clone(),
-                plan: *record,
-                at,
-            }),
-            Event::Ticked {
-                record,
-                item,
-                fault,
-                ..
-            } => self.ticks.push(Tick {
-                item: item.clone(),
-                plan: *record,
-                by: by.clone(),
-                at,
-                fault: fault.clone(),
-            }),
+            Event::Canary { .. }
+            | Event::BlueGreen { .. }
+            | Event::CanaryOrdered { .. }
+            | Event::Approved { .. }
+            | Event::Ticked { .. } => self.trial(event, by, at),
             Event::TokenMade { name, hash } => drop(self.tokens.insert(name.clone(), *hash)),
             Event::TokenRevoked { name } => drop(self.tokens.remove(name)),
             Event::JobAsked { job } => self.job_asked(job, by),
@@ -261,6 +240,39 @@ impl History {
                     self.table.clone_from(serving);
                 }
             }
+        }
+    }
+
+    /// How the release that moves stands on trial and at its gates.
+    fn trial(&mut self, event: &Event, by: &Actor, at: Wall) {
+        match event {
+            Event::Canary { service, state, .. } => {
+                self.trials.insert(service.clone(), (**state).clone());
+                self.orders.clear();
+            }
+            Event::BlueGreen { service, state } => {
+                self.flips.insert(service.clone(), (**state).clone());
+                self.orders.clear();
+            }
+            Event::CanaryOrdered { order } => self.orders.push(*order),
+            Event::Approved { record, .. } => self.approvals.push(Approval {
+                by: by.clone(),
+                plan: *record,
+                at,
+            }),
+            Event::Ticked {
+                record,
+                item,
+                fault,
+                ..
+            } => self.ticks.push(Tick {
+                item: item.clone(),
+                plan: *record,
+                by: by.clone(),
+                at,
+                fault: fault.clone(),
+            }),
+            _ => {}
         }
     }
 

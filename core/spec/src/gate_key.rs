@@ -1,6 +1,10 @@
 //! Keys of how a release earns its place: trials, smoke tests, gates.
 
-use crate::key::*;
+use crate::key::{
+    BaselineWord, ChecklistNames, Civil, Conditions, Cookie, Cron, DAY, Either, FlipWord,
+    FreezeNames, HOUR, Header, Host, PartOf, People, SECOND, Span, Steps, Text, Truth, UrlPath,
+    Whole, WindowNames, Words, Zone,
+};
 use crate::shape::{Keyed as _, keys};
 
 keys! {

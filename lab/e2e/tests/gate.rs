@@ -90,9 +90,7 @@ fn a_release_that_takes_gates_away_passes_them_and_an_abort_ends_its_wait() {
     let without = platform.text().replace(GATES, "");
     let deploy = platform.begin(&["deploy"]);
     waiting(&platform);
-    for item in ["backup"] {
-        platform.run(&["checklist", "tick", item]).exits(0);
-    }
+    platform.run(&["checklist", "tick", "backup"]).exits(0);
     std::fs::write(platform.folder().join("fine"), "").expect("the folder takes a file");
     platform.run(&["checklist", "run"]).exits(0);
     for name in ["ann", "bob"] {

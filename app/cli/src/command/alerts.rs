@@ -26,18 +26,18 @@ pub(crate) fn run(arguments: &Arguments, action: Option<&AlertsAction>) -> Resul
                 &format!("/v1/silences?id={}", encoded(id)),
                 &[],
             )?;
-            done(arguments, &format!("the silence {id} is over"))
+            Ok(done(arguments, &format!("the silence {id} is over")))
         }
     }
 }
 
-fn done(arguments: &Arguments, text: &str) -> Result<Exit, Failure> {
+fn done(arguments: &Arguments, text: &str) -> Exit {
     if arguments.json {
         terminal::json(&json!({ "ok": true }));
     } else {
         terminal::say_out(&format!("{} {text}", terminal::mark("✓")));
     }
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 fn list(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure> {
@@ -111,10 +111,10 @@ fn silence(
     });
     let body = serde_json::to_vec(&body).unwrap_or_default();
     ask(client, "POST", "/v1/silences", &body)?;
-    done(
+    Ok(done(
         arguments,
         &format!("nobody is told of {alert} for {}", span::format(lasts)),
-    )
+    ))
 }
 
 /// Every rule that comes with Mainstay, the row of needs it answers, and whether it runs here.

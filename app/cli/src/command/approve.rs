@@ -42,17 +42,17 @@ pub(crate) fn waiting(client: &Client) -> Result<GateView, Failure> {
 
 /// What waits, and for what.
 pub(crate) fn show(gate: &GateView) {
-    let mut text = format!(
-        "{} by {}: {}\ncontents {}\n",
-        gate.release, gate.author, gate.reason, gate.record
-    );
+    let mut lines = vec![
+        format!("{} by {}: {}", gate.release, gate.author, gate.reason),
+        format!("contents {}", gate.record),
+    ];
     if !gate.approved.is_empty() {
-        text += &format!("approved by {}\n", gate.approved.join(", "));
+        lines.push(format!("approved by {}", gate.approved.join(", ")));
     }
-    if gate.missing.is_empty() {
-        text += "nothing is missing";
+    lines.push(if gate.missing.is_empty() {
+        "nothing is missing".to_owned()
     } else {
-        text += &format!("waits for {}", gate.missing.join("\n          "));
-    }
-    terminal::say_out(&text);
+        format!("waits for {}", gate.missing.join("\n          "))
+    });
+    terminal::say_out(&lines.join("\n"));
 }

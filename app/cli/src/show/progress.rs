@@ -93,7 +93,7 @@ fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Resu
             drawn = redraw(&progress, moving.release, base.requests, began, drawn);
         } else if !json {
             tell(&progress);
-            gates = tell_gates(&progress, gates);
+            gates = tell_gates(&progress, &gates);
         }
         after = progress.newest;
         match &progress.state {
@@ -216,7 +216,7 @@ fn failure(end: &ReleaseEnd, progress: &Progress, moving: &Moving) -> String {
 }
 
 /// Gates that a release waits at, each told once; which ones it waits at now.
-fn tell_gates(progress: &Progress, told: Vec<String>) -> Vec<String> {
+fn tell_gates(progress: &Progress, told: &[String]) -> Vec<String> {
     let kind = |wait: &Wait| match wait {
         Wait::Gate { missing, .. } => missing.split(',').next().map(ToOwned::to_owned),
         _ => None,

@@ -9,6 +9,10 @@ use mainstay_spec::{Amount, Overlap};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that promises follow from, learnt from what is recorded.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one promise that holds or not"
+)]
 #[derive(Default)]
 pub(super) struct Promised {
     /// The release that serves, and the one on its way.
