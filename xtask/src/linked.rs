@@ -18,10 +18,14 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let allowed = allowed(&rules);
     let banned = banned(&rules);
     let metadata = metadata(root)?;
-    let linked = linked(&metadata)?;
+    let linked = linked(root)?;
     let packages = array(&metadata, "packages");
     let mut faults = Vec::new();
-    for package in packages.filter(|package| linked.contains(text(package, "id"))) {
+    let is_linked = |package: &&Value| {
+        let (name, version) = (text(package, "name"), text(package, "version"));
+        linked.contains(&format!("{name} {version}"))
+    };
+    for package in packages.filter(is_linked) {
         let (name, version) = (text(package, "name"), text(package, "version"));
         if let Some(reason) = banned.get(name) {
             faults.push(format!("{name} {version} is banned: {reason}"));
@@ -86,27 +90,29 @@ fn metadata(root: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Ids of everything that the binary reaches by ordinary dependencies.
-fn linked(metadata: &Value) -> Result<BTreeSet<&str>> {
-    let nodes: BTreeMap<&str, &Value> = array(&metadata["resolve"], "nodes")
-        .map(|node| (text(node, "id"), node))
-        .collect();
-    let binary = array(metadata, "packages").find(|package| text(package, "name") == BINARY);
-    let start = text(binary.context("the binary's crate is not there")?, "id");
-    let (mut linked, mut left) = (BTreeSet::new(), vec![start]);
-    while let Some(id) = left.pop() {
-        if !linked.insert(id) {
-            continue;
-        }
-        let Some(node) = nodes.get(id) else { continue };
-        let ordinary = |dep: &&Value| array(dep, "dep_kinds").any(|kind| kind["kind"].is_null());
-        left.extend(
-            array(node, "deps")
-                .filter(ordinary)
-                .map(|dep| text(dep, "pkg")),
+/// Everything that is built into the binary, as `name version`. Cargo's metadata names crates too that a weak feature
+/// of another one mentions and nobody builds, so its tree is asked.
+fn linked(root: &Path) -> Result<BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--package", BINARY, "--edges", "normal"])
+        .args(["--target", "x86_64-unknown-linux-gnu"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .current_dir(root)
+        .output()
+        .context("cargo cannot be run")?;
+    if !output.status.success() {
+        bail!(
+            "`cargo tree` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(linked)
+    let text = String::from_utf8(output.stdout)?;
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next()?, words.next()?);
+        Some(format!("{name} {}", version.trim_start_matches('v')))
+    };
+    Ok(text.lines().filter_map(line).collect())
 }
 
 #[cfg(test)]

@@ -68,6 +68,10 @@ fn beside(path: &str) -> Vec<String> {
         path if path.starts_with("services.web.deploy.blue_green.") => {
             vec!["services.web.deploy={ blue_green: {} }".into()]
         }
+        path if path.starts_with("services.web.metrics.") => {
+            vec!["services.web.metrics={}".into()]
+        }
+        path if path.starts_with("signals.") => vec!["signals={}".into()],
         path if path.starts_with("gates.approvals.") => {
             vec!["gates.approvals={ need: 1 }".into()]
         }
@@ -150,6 +154,7 @@ fn all_keys() -> Vec<(String, Value)> {
     }
     keys.extend(keys_of("GatewayKeys", "gateway"));
     keys.extend(keys_of("GatesKeys", "gates"));
+    keys.extend(keys_of("SignalsKeys", "signals"));
     keys.extend(keys_of("WindowKeys", "gates.windows.office"));
     keys.extend(keys_of("FreezeKeys", "gates.freezes.sale"));
     keys.extend(keys_of("ChecklistKeys", "gates.checklist.disk"));
@@ -250,7 +255,7 @@ fn every_key_is_explained() {
 #[test]
 fn keys_of_later_versions_are_refused_everywhere() {
     let places = [
-        ("alerts: {}\n", 1),
+        ("backups: {}\n", 1),
         (
             "environments: { staging: { target: kubernetes, protect: [], machines: {} } }\n",
             3,
