@@ -34,7 +34,8 @@ fn snake(name: &str) -> String {
     text
 }
 
-/// A release of it comes by every kind of step: a store that is set anew, a job before, one instance replaced.
+/// A release of it comes by every kind of step: a store that is set anew, a job before, one instance replaced
+/// after it passed its smoke test.
 fn every_step(name: &str) -> Platform {
     let keys = "    run: ./bin/mainstay-sample
     port: 3000
@@ -42,7 +43,7 @@ fn every_step(name: &str) -> Platform {
     ready: { path: /ready }
     stop: { drain: 1s }
     env: { GREETING: hello 0 }
-    deploy: { before: [check] }";
+    deploy: { before: [check], smoke: { home: { get: / } } }";
     let platform = Platform::single(name, keys);
     let text = fs::read_to_string(platform.file()).expect("the file");
     platform.write(&format!(
