@@ -12,7 +12,6 @@ const RULES: &str = "groups:\n  - name: own\n    interval: 1s\n    rules:\n     
 
 fn platform(name: &str) -> Platform {
     let platform = Platform::single(name, KEYS);
-    platform.script("tell", "cat >> ../../told.txt");
     let folder = platform.folder().to_owned();
     std::fs::write(folder.join("rules.yml"), RULES).expect("the folder takes a file");
     let tell = folder.join("bin/tell");
@@ -22,8 +21,11 @@ fn platform(name: &str) -> Platform {
              to: [ops]\n",
             tell.display()
         );
-    std::fs::write(&tell, format!("#!/bin/sh\ncat >> {}\n", folder.join("told.txt").display()))
-        .expect("a script can be written");
+    std::fs::write(
+        &tell,
+        format!("#!/bin/sh\ncat >> {}\n", folder.join("told.txt").display()),
+    )
+    .expect("a script can be written");
     platform.write(&text);
     platform.up();
     platform
@@ -35,7 +37,10 @@ fn value(platform: &Platform, query: &str) -> Option<f64> {
         return None;
     }
     let answer: Value = outcome.json();
-    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    answer["data"]["result"][0]["value"][1]
+        .as_str()?
+        .parse()
+        .ok()
 }
 
 #[test]
@@ -67,20 +72,26 @@ fn what_runs_is_collected_and_an_alert_reaches_people_though_the_process_is_kill
         .run(&["alerts", "silence", "Busy", "2h", "--why", "known"])
         .exits(0);
     until("the silence", || {
-        platform.run(&["alerts"]).out.contains("known").then_some(())
+        platform
+            .run(&["alerts"])
+            .out
+            .contains("known")
+            .then_some(())
     });
-    platform
-        .run(&["alerts", "rules"])
-        .exits(0)
-        .says(&["disk-used", "on", "postgres-down", "off: there is no postgres"]);
-    platform
-        .run(&["signals", "url"])
-        .exits(1)
-        .says(&["port"]);
+    platform.run(&["alerts", "rules"]).exits(0).says(&[
+        "disk-used",
+        "on",
+        "postgres-down",
+        "off: there is no postgres",
+    ]);
+    platform.run(&["signals", "url"]).exits(1).says(&["port"]);
     load.stop_without_failure();
     platform.run(&["down"]).exits(0);
     let left = platform.processes();
-    assert!(left.iter().all(|one| !one.command.contains("signals")), "it is ended too");
+    assert!(
+        left.iter().all(|one| !one.command.contains("signals")),
+        "it is ended too"
+    );
 }
 
 #[test]
@@ -90,11 +101,21 @@ fn rules_that_do_not_read_are_refused_where_they_stand() {
     let broken = RULES.replace("> 1", "> > 1");
     std::fs::write(folder.join("rules.yml"), broken).expect("the folder takes a file");
     let text = platform.text();
-    platform.write(&format!("{text}signals: {{ rules: [rules.yml, missing.yml] }}\n"));
-    platform.run(&["check"]).exits(1).says(&["rules.yml", "expr"]);
+    platform.write(&format!(
+        "{text}signals: {{ rules: [rules.yml, missing.yml] }}\n"
+    ));
+    platform
+        .run(&["check"])
+        .exits(1)
+        .says(&["rules.yml", "expr"]);
     platform.write(&format!("{text}signals: {{ rules: [missing.yml] }}\n"));
-    platform.run(&["up"]).exits(1).says(&["`missing.yml` cannot be read"]);
-    platform.write(&format!("{text}alerts: {{ channels: {{}}, to: [nobody] }}\n"));
+    platform
+        .run(&["up"])
+        .exits(1)
+        .says(&["`missing.yml` cannot be read"]);
+    platform.write(&format!(
+        "{text}alerts: {{ channels: {{}}, to: [nobody] }}\n"
+    ));
     platform.run(&["check"]).exits(1).says(&["nobody"]);
 }
 
