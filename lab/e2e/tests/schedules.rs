@@ -143,11 +143,13 @@ fn what_queues_runs_right_after() {
 
 /// Nobody is there from the first time on until long after the second.
 fn outage(platform: &Platform, clock: &Clock, to: u64) {
-    for process in platform.processes() {
-        process.signal(Signal::KILL);
-    }
+    // Again and again: what is killed last may have started another meanwhile.
     until("the end of everything", || {
-        platform.processes().is_empty().then_some(())
+        let left = platform.processes();
+        for process in &left {
+            process.signal(Signal::KILL);
+        }
+        left.is_empty().then_some(())
     });
     clock.set(to);
     clock.up(platform);
