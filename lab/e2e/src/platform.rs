@@ -2,6 +2,7 @@
 
 use crate::process::{self, Process};
 use crate::until;
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Read;
@@ -349,6 +350,19 @@ domains:
         process::below(self.folder())
     }
 
+    /// Ends everything by force: the control plane first, so that it replaces nobody, then whatever is left.
+    #[track_caller]
+    pub fn kill_everything(&self) {
+        self.process("serve").kill();
+        until("the end of everything", || {
+            let left = self.processes();
+            for process in &left {
+                process.signal(Signal::KILL);
+            }
+            left.is_empty().then_some(())
+        });
+    }
+
     /// The process of this folder that was started as `mainstay WORD …`.
     #[track_caller]
     pub fn process(&self, word: &str) -> Process {
@@ -497,7 +511,7 @@ impl Drop for Platform {
         // Twice: the first round ends those who would start others again.
         for _ in 0..2 {
             for process in self.processes() {
-                process.signal(rustix::process::Signal::KILL);
+                process.signal(Signal::KILL);
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use mainstay_e2e::platform::{free_port, pids};
 use mainstay_e2e::{Load, Platform, Process, until};
-use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -192,14 +191,7 @@ fn a_killed_instance_is_told_and_replaced_and_the_other_serves() {
 #[test]
 fn after_everything_was_killed_up_brings_it_back() {
     let (platform, workloads) = running("all");
-    let serve = platform.process("serve");
-    serve.signal(Signal::KILL);
-    for process in platform.processes() {
-        process.signal(Signal::KILL);
-    }
-    until("the end of everything", || {
-        platform.processes().is_empty().then_some(())
-    });
+    platform.kill_everything();
     platform.run(&["up"]).exits(0);
     let now = platform.workloads();
     assert_eq!(now.len(), 3);

@@ -1,7 +1,6 @@
 //! Jobs and workers: runs that are never doubled, releases that wait for them or freeze behind them.
 
 use mainstay_e2e::{Platform, get, traffic, until};
-use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -173,9 +172,7 @@ fn a_run_survives_its_control_plane_and_is_never_doubled() {
     // Everything at once: the run is cut off, told so, and not run again by itself.
     let asked = platform.begin(&["jobs", "run", "once"]);
     until("the run", || (noted(&platform) == 2).then_some(()));
-    for process in platform.processes() {
-        process.signal(Signal::KILL);
-    }
+    platform.kill_everything();
     drop(asked.wait());
     platform.up();
     until("what became of it", || {
@@ -191,9 +188,7 @@ fn one_that_may_run_twice_is_run_again_after_it_was_cut_off() {
     platform.up();
     let asked = platform.begin(&["jobs", "run", "once"]);
     until("the run", || (noted(&platform) == 1).then_some(()));
-    for process in platform.processes() {
-        process.signal(Signal::KILL);
-    }
+    platform.kill_everything();
     drop(asked.wait());
     platform.up();
     until("a second run", || {

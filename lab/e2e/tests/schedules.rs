@@ -2,7 +2,6 @@
 
 use mainstay_e2e::clock::{Clock, far, library};
 use mainstay_e2e::{Platform, until};
-use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -143,14 +142,7 @@ fn what_queues_runs_right_after() {
 
 /// Nobody is there from the first time on until long after the second.
 fn outage(platform: &Platform, clock: &Clock, to: u64) {
-    // Again and again: what is killed last may have started another meanwhile.
-    until("the end of everything", || {
-        let left = platform.processes();
-        for process in &left {
-            process.signal(Signal::KILL);
-        }
-        left.is_empty().then_some(())
-    });
+    platform.kill_everything();
     clock.set(to);
     clock.up(platform);
 }
