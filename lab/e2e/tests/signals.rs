@@ -21,11 +21,8 @@ fn platform(name: &str) -> Platform {
              to: [ops]\n",
             tell.display()
         );
-    std::fs::write(
-        &tell,
-        format!("#!/bin/sh\ncat >> {}\n", folder.join("told.txt").display()),
-    )
-    .expect("a script can be written");
+    let told = folder.join("told.txt");
+    platform.script("tell", &format!("cat >> {}", told.display()));
     platform.write(&text);
     platform.up();
     platform
