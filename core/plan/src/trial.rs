@@ -98,6 +98,21 @@ impl Decider<'_> {
         let others = stable.kept.iter();
         let others = others.filter(|one| one.ready_since().is_some());
         others.for_each(|one| add(&mut pool, one));
+        let mut leaving = both(&place.census.old, &stable.old);
+        // A release that this one overtakes may have replaced what served: its instances leave when that is back.
+        let own = wanted.replicas - goal.baseline;
+        let back = stable.kept.iter().filter(|one| one.id.ordinal <= own);
+        if count(&back.filter(|one| one.ready_since().is_some()).collect::<Vec<_>>()) < own {
+            leaving.retain(|one| {
+                let stays = one.id.ordinal <= own
+                    && one.ready_since().is_some()
+                    && self.draft.in_table(one);
+                if stays {
+                    add(&mut pool, one);
+                }
+                !stays
+            });
+        }
         pool.backends
             .extend(started.iter().filter_map(|one| one.backend.clone()));
         pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
@@ -105,15 +120,10 @@ impl Decider<'_> {
         let routes = self.preview(place);
         self.draft
             .publish(BTreeMap::from([(place.name.clone(), Some(pool))]), routes);
-        let neither = |ours: &[Instance], theirs: &[Instance]| -> Vec<Instance> {
-            let both = ours.iter().filter(|one| theirs.contains(one));
-            both.cloned().collect()
-        };
-        let leaving = neither(&place.census.old, &stable.old);
         self.draft.retire(&leaving, false);
         self.draft.clear(&leaving);
         self.draft
-            .clear(&neither(&place.census.leftover, &stable.leftover));
+            .clear(&both(&place.census.leftover, &stable.leftover));
         let starts = count(&started) + count(&stable.missing);
         self.line(place, starts, count(&leaving), ready(&stable.kept));
     }
@@ -130,6 +140,12 @@ impl Decider<'_> {
         routes.domains.insert(host, vec![route]);
         Some(routes)
     }
+}
+
+/// Those of neither side: what both censuses find.
+fn both(ours: &[Instance], theirs: &[Instance]) -> Vec<Instance> {
+    let both = ours.iter().filter(|one| theirs.contains(one));
+    both.cloned().collect()
 }
 
 /// A side of which nobody is there has no share: it is given back once somebody is.
