@@ -102,7 +102,12 @@ impl Decider<'_> {
         // A release that this one overtakes may have replaced what served: its instances leave when that is back.
         let own = wanted.replicas - goal.baseline;
         let back = stable.kept.iter().filter(|one| one.id.ordinal <= own);
-        if count(&back.filter(|one| one.ready_since().is_some()).collect::<Vec<_>>()) < own {
+        if count(
+            &back
+                .filter(|one| one.ready_since().is_some())
+                .collect::<Vec<_>>(),
+        ) < own
+        {
             leaving.retain(|one| {
                 let stays = one.id.ordinal <= own
                     && one.ready_since().is_some()
