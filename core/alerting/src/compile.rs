@@ -2,18 +2,19 @@
 
 mod channel;
 mod duty;
+mod target;
 
-use crate::duty::{Escalation, Rotation};
 use crate::file::{
-    AlertsFile, ChannelFile, Figure, InhibitFile, PresetFile, RouteFile, Times, TimesFile,
+    AlertsFile, Figure, HeartbeatFile, InhibitFile, PresetFile, RouteFile, Times, TimesFile,
 };
 use crate::interval;
 use crate::matching;
 use crate::ready::{self, Preset, Presets};
-use crate::receiver::{Receiver, Secret};
+use crate::receiver::{Channel, Receiver, Secret};
 use crate::route::{GroupBy, Inhibition, Route, Routing};
 use crate::span;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A mistake in the short form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,14 +31,14 @@ pub struct AlertsFault {
 pub struct Alerts {
     /// Who hears of which alert. A receiver is a list of channels, joined with `+`.
     pub routing: Routing,
-    /// Rotations by name.
-    pub rotations: BTreeMap<String, Rotation>,
-    /// Escalations by name.
-    pub escalations: BTreeMap<String, Escalation>,
+    /// Everything that can be told something, by name: channels, people, rotations, escalations.
+    pub targets: BTreeMap<String, Vec<Channel>>,
     /// What is set for rules that come with Mainstay.
     pub presets: Presets,
     /// Where it is told that alerts work, and how often in milliseconds.
     pub heartbeat: Option<(Secret, i64)>,
+    /// Addresses that channels may reach although they are link-local or those of metadata services.
+    pub allow: Vec<IpAddr>,
 }
 
 impl AlertsFile {
@@ -47,6 +48,7 @@ impl AlertsFile {
             file: self,
             times: Times::new(),
             receivers: BTreeMap::new(),
+            made: BTreeMap::new(),
             faults: Vec::new(),
         };
         let alerts = compiler.alerts();
@@ -62,6 +64,8 @@ struct Compiler<'f> {
     file: &'f AlertsFile,
     times: Times,
     receivers: BTreeMap<String, Receiver>,
+    /// Channels that are no rotations.
+    made: BTreeMap<String, Channel>,
     faults: Vec<AlertsFault>,
 }
 
@@ -83,16 +87,9 @@ impl Compiler<'_> {
                 .collect();
             self.times.insert(name.clone(), intervals);
         }
-        for (name, channel) in &file.channels {
-            if let ChannelFile::OnCall { rotation, .. } = channel
-                && !file.on_call.contains_key(rotation)
-            {
-                self.fault(
-                    &format!("channels.{name}.on_call.rotation"),
-                    format!("rotation `{rotation}` is not known"),
-                );
-            }
-        }
+        self.make_channels();
+        self.one_meaning();
+        self.people();
         let mut root = Route::root("");
         root.receiver = self.receiver("to", &file.to);
         root.group_by = self.group_by(
@@ -126,12 +123,13 @@ impl Compiler<'_> {
             .iter()
             .map(|(name, one)| (name.clone(), self.escalation(name, one)))
             .collect();
-        let heartbeat = file.heartbeat.as_ref().map(|one| {
-            (
-                Secret::Named(one.url.clone()),
-                self.duration("heartbeat.every", &one.every).max(1000),
-            )
-        });
+        let heartbeat = file.heartbeat.as_ref().and_then(|one| self.heartbeat(one));
+        let names = file.channels.keys().chain(file.people.keys());
+        let names = names.chain(file.on_call.keys());
+        let targets = names
+            .chain(file.escalation.keys())
+            .map(|name| (name.clone(), self.target("to", name)))
+            .collect();
         Alerts {
             routing: Routing {
                 route: root,
@@ -139,11 +137,35 @@ impl Compiler<'_> {
                 inhibitions,
                 intervals: std::mem::take(&mut self.times),
                 fallback,
+                rotations,
+                escalations,
             },
-            rotations,
-            escalations,
+            targets,
             presets,
             heartbeat,
+            allow: file.allow.clone(),
+        }
+    }
+
+    fn heartbeat(&mut self, file: &HeartbeatFile) -> Option<(Secret, i64)> {
+        let every = self.duration("heartbeat.every", &file.every);
+        if every < 1000 {
+            self.fault("heartbeat.every", "it is at least a second");
+        }
+        match (&file.url, &file.secret_url) {
+            (Some(url), None) if url.starts_with("http://") || url.starts_with("https://") => {
+                Some((Secret::Inline(url.clone()), every))
+            }
+            (Some(_), None) => {
+                let why = "it begins with neither `https://` nor `http://`; the name of a secret stands under `secret_url`";
+                self.fault("heartbeat.url", why);
+                None
+            }
+            (None, Some(name)) => Some((Secret::Named(name.clone()), every)),
+            _ => {
+                self.fault("heartbeat", "either `url` or `secret_url` must be given");
+                None
+            }
         }
     }
 
@@ -165,12 +187,7 @@ impl Compiler<'_> {
         }
         let mut channels = Vec::new();
         for name in names {
-            match self.file.channels.get(name) {
-                Some(channel) => {
-                    channels.extend(self.channel(&format!("channels.{name}"), channel));
-                }
-                None => self.fault(path, format!("channel `{name}` is not known")),
-            }
+            channels.extend(self.target(path, name));
         }
         let name = names.join("+");
         self.receivers.entry(name.clone()).or_insert(Receiver {
@@ -339,7 +356,8 @@ mod tests {
             "mail": {"email": {"to": ["ops@example.org"], "from": "m@example.org", "server": "mail.example.org:587", "user": "m", "password": "smtp"}},
             "chat": {"slack": {"webhook": "slack-hook", "channel": "#ops"}},
             "page": {"pagerduty": {"key": "pd"}},
-            "duty": {"on_call": {"rotation": "primary"}}
+            "duty": {"on_call": {"rotation": "primary"}},
+            "bob": {"pagerduty": {"key": "bob"}}
         },
         "to": ["mail"],
         "routes": [
@@ -349,9 +367,11 @@ mod tests {
         "inhibit": [{"when": "severity=critical", "silence": "severity=warning", "same": ["service"]}],
         "times": {"night": [{"hours": ["00:00-06:00"], "weekdays": ["monday:friday"], "zone": "Europe/Berlin"}]},
         "fallback": ["chat"],
+        "people": {"ada": ["mail", "chat"]},
         "on_call": {"primary": {"people": ["ada", "bob"], "from": "2026-03-02 09:00", "zone": "Europe/Berlin"}},
         "escalation": {"default": {"levels": [{"to": ["primary"], "wait": "5m"}, {"to": ["page"], "wait": "10m"}], "repeats": 1}},
-        "heartbeat": {"url": "beat", "every": "1m"}
+        "heartbeat": {"secret_url": "beat", "every": "1m"},
+        "allow": ["169.254.1.2"]
     }"##;
 
     #[test]
@@ -367,14 +387,17 @@ mod tests {
         assert_eq!(routes[0].group_wait_ms, 10_000);
         assert_eq!(routes[1].repeat_interval_ms, 86_400_000);
         assert_eq!(alerts.routing.receivers["page+chat"].channels.len(), 2);
-        assert_eq!(alerts.routing.instead_of("mail").unwrap().name, "chat");
+        assert_eq!(alerts.routing.instead_of("mail", 0).unwrap().name, "chat");
         assert_eq!(alerts.presets["error-rate"].limit, Some(0.01));
         assert_eq!(alerts.presets["latency"].limit, Some(1.5));
         let monday = "2026-03-02T08:00:00Z"
             .parse::<jiff::Timestamp>()
             .unwrap()
             .as_millisecond();
-        assert_eq!(alerts.rotations["primary"].on_duty(monday), Some("ada"));
+        assert_eq!(
+            alerts.routing.rotations["primary"].on_duty(monday),
+            Some("ada")
+        );
         assert!(
             alerts
                 .routing
@@ -386,7 +409,26 @@ mod tests {
             alerts.heartbeat,
             Some((Secret::Named("beat".into()), 60_000))
         );
-        assert_eq!(alerts.escalations["default"].levels.len(), 2);
+        assert_eq!(alerts.routing.escalations["default"].levels.len(), 2);
+        let duty = |name: &str| {
+            let channels = alerts.targets[name].iter();
+            let of = |channel: &Channel| {
+                let person = channel.turn.duty.as_ref().map(|(_, person)| person.clone());
+                let level = channel.turn.level.as_ref().map(|(_, level)| *level);
+                format!("{} {person:?} {level:?}", channel.kind.name())
+            };
+            channels.map(of).collect::<Vec<_>>()
+        };
+        let people = [
+            "email Some(\"ada\") None",
+            "slack Some(\"ada\") None",
+            "pagerduty Some(\"bob\") None",
+        ];
+        assert_eq!(duty("duty"), people);
+        assert_eq!(duty("primary"), people);
+        assert_eq!(duty("ada"), ["email None None", "slack None None"]);
+        assert_eq!(duty("default")[0], "email Some(\"ada\") Some(0)");
+        assert_eq!(duty("default")[3], "pagerduty None Some(1)");
     }
 
     #[test]
@@ -396,7 +438,7 @@ mod tests {
                 "\"to\": [\"mail\"],",
                 "\"to\": [\"fax\"],",
                 "to",
-                "channel `fax` is not known",
+                "`fax` is neither a channel, a person, a rotation nor an escalation",
             ),
             ("\"to\": [\"mail\"],", "", "to", "no channel is named"),
             (
@@ -446,8 +488,44 @@ mod tests {
             (
                 "\"to\": [\"primary\"]",
                 "\"to\": [\"nobody\"]",
-                "escalation.default",
-                "neither a rotation nor a channel",
+                "escalation.default.levels[0]",
+                "neither a channel, a person nor a rotation",
+            ),
+            (
+                "\"people\": [\"ada\", \"bob\"]",
+                "\"people\": [\"ada\", \"bab\"]",
+                "on_call.primary.people",
+                "did you mean `bob`?",
+            ),
+            (
+                "\"people\": {\"ada\"",
+                "\"people\": {\"chat\": [\"mail\"], \"ada\"",
+                "people.chat",
+                "under `channels` too",
+            ),
+            (
+                "\"ada\": [\"mail\", \"chat\"]",
+                "\"ada\": [\"duty\"]",
+                "people.ada",
+                "is a rotation",
+            ),
+            (
+                "\"wait\": \"5m\"}",
+                "\"wait\": \"0s\"}",
+                "escalation.default.levels[0]",
+                "no time to answer",
+            ),
+            (
+                "\"secret_url\": \"beat\"",
+                "\"url\": \"beat\"",
+                "heartbeat.url",
+                "`secret_url`",
+            ),
+            (
+                "\"every\": \"1m\"",
+                "\"every\": \"1ms\"",
+                "heartbeat.every",
+                "at least a second",
             ),
             (
                 "\"webhook\": \"slack-hook\", ",

@@ -86,6 +86,29 @@ impl Rotation {
     }
 }
 
+/// How far ahead hours are looked at, in minutes: a week holds every day of it.
+const MINUTES_AHEAD: i64 = 8 * 24 * 60;
+const MINUTE_MS: i64 = 60_000;
+
+impl Rotation {
+    /// When the answer of [`Rotation::on_duty`] may be another one, in civil milliseconds: at the hand-over, or
+    /// before it where a swap or its hours say so. `None` where no turn ends.
+    pub fn until(&self, wall_ms: i64) -> Option<i64> {
+        let turn = self.next_hand_over(wall_ms)?;
+        let swaps = self.overrides.iter();
+        let swaps = swaps.flat_map(|one| [one.from_ms, one.until_ms]);
+        let next = swaps.filter(|at| *at > wall_ms).fold(turn, i64::min);
+        if self.hours.is_empty() {
+            return Some(next);
+        }
+        let now = self.on_duty(wall_ms);
+        let first = wall_ms.div_euclid(MINUTE_MS) + 1;
+        let mut minutes = (first..first + MINUTES_AHEAD).map(|minute| minute * MINUTE_MS);
+        let change = minutes.find(|at| *at >= next || self.on_duty(*at) != now);
+        Some(change.map_or(next, |at| at.min(next)))
+    }
+}
+
 fn days_between(from: Date, to: Date) -> i64 {
     from.duration_until(to).as_hours() / 24
 }
@@ -136,13 +159,34 @@ impl Page {
 }
 
 impl Escalation {
+    /// The place of the level to be called by now, which counts as called from now on; `None` where none is.
+    pub fn call(&self, page: &mut Page, at: At) -> Option<usize> {
+        let is_due = page.taken.is_none() && self.call_ms(page)? <= at.steady_ms;
+        is_due.then(|| {
+            let place = page.called as usize % self.levels.len();
+            page.called += 1;
+            place
+        })
+    }
+
+    /// Nobody could be called at the level that was called last: the next one is called at once.
+    pub fn pass_over(&self, page: &mut Page) {
+        let Some(last) = page
+            .called
+            .checked_sub(1)
+            .filter(|_| !self.levels.is_empty())
+        else {
+            return;
+        };
+        let wait = self.levels[last as usize % self.levels.len()].wait_ms;
+        page.began.steady_ms = page.began.steady_ms.saturating_sub(wait.max(0));
+    }
+
     /// The levels to be called by now that were not, each once; they count as called from now on.
     pub fn due(&self, page: &mut Page, at: At) -> Vec<&Level> {
         let mut due = Vec::new();
-        while page.taken.is_none() && self.call_ms(page).is_some_and(|call| call <= at.steady_ms) {
-            let place = page.called as usize % self.levels.len();
+        while let Some(place) = self.call(page, at) {
             due.push(&self.levels[place]);
-            page.called += 1;
         }
         due
     }
@@ -251,6 +295,13 @@ mod tests {
             None,
             "a Saturday"
         );
+        for (now, until) in [
+            ("2026-03-03T12:00:00Z", "2026-03-03T16:00:00Z"),
+            ("2026-03-04T09:00:00Z", "2026-03-04T12:00:00Z"),
+            ("2026-03-06T20:00:00Z", "2026-03-09T08:00:00Z"),
+        ] {
+            assert_eq!(rotation.until(at(now)), Some(at(until)), "{now}");
+        }
     }
 
     #[test]
@@ -292,6 +343,12 @@ mod tests {
         page.take(At::both(60_000));
         assert_eq!(Page::from_json(&page.to_json()).unwrap(), page);
         assert!(escalation.due(&mut page, At::both(9_000_000)).is_empty());
+        let mut page = Page::begin(At::both(0));
+        assert_eq!(escalation.call(&mut page, At::both(0)), Some(0));
+        escalation.pass_over(&mut page);
+        assert_eq!(escalation.call(&mut page, At::both(0)), Some(1));
+        assert_eq!(escalation.call(&mut page, At::both(599_999)), None);
+        assert_eq!(escalation.call(&mut page, At::both(600_000)), Some(2));
         let none = Escalation {
             levels: Vec::new(),
             repeats: 3,

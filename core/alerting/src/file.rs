@@ -3,6 +3,7 @@
 use crate::interval::TimeInterval;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Everything that a file says about alerts. Durations are texts such as `5m`; names of secrets stand where
 /// channels need one.
@@ -35,6 +36,9 @@ pub struct AlertsFile {
     /// The channels that hear of a channel that fails.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
+    /// People by name, each with their channels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub people: BTreeMap<String, Vec<String>>,
     /// Rotations by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub on_call: BTreeMap<String, RotationFile>,
@@ -44,6 +48,9 @@ pub struct AlertsFile {
     /// Where it is told that alerts work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<HeartbeatFile>,
+    /// Link-local addresses, and those of metadata services, that channels may reach all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<IpAddr>,
 }
 
 /// What is set for one rule.
@@ -313,8 +320,12 @@ pub struct LevelFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatFile {
-    /// The secret with the address.
-    pub url: String,
+    /// The address.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The secret with the address, where that is one.
+    #[serde(default)]
+    pub secret_url: Option<String>,
     /// How often.
     pub every: String,
 }

@@ -118,6 +118,8 @@ impl Import {
             inhibitions: self.inhibitions(fields),
             intervals,
             fallback: None,
+            rotations: BTreeMap::new(),
+            escalations: BTreeMap::new(),
         }
     }
 

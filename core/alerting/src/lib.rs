@@ -28,6 +28,7 @@ mod import;
 mod interval;
 pub mod matching;
 mod message;
+mod near;
 mod notification;
 mod reader;
 pub mod ready;
@@ -57,11 +58,13 @@ pub use import::{Imported, Remark, read_alertmanager};
 pub use interval::TimeInterval;
 pub use message::{ALERTS_SHOWN, Line, Message, Release, Surroundings};
 pub use notification::{Notification, Reason, Told};
-pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Webhook};
+pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Turn, Webhook};
 pub use route::{
     GROUP_INTERVAL_MS, GROUP_WAIT_MS, GroupBy, Inhibition, REPEAT_INTERVAL_MS, Route, Routing,
 };
-pub use router::{ALERTS_MAX, CHANNEL_FAILING, Failing, Mute, Outcome, Router, RouterFault};
+pub use router::{
+    ALERTS_MAX, Acknowledged, CHANNEL_FAILING, Failing, Mute, Outcome, Router, RouterFault,
+};
 pub use rule::{Alerting, INTERVAL_MS, Query, Rule, RuleGroup, RuleKind};
 pub use rule_file::read_rules;
 pub use rule_test::{TestFailure, TestReport, run_rule_tests};

@@ -355,7 +355,7 @@ fn alert_data(told: &Told) -> Value {
 mod tests {
     use super::*;
     use crate::notification::Reason;
-    use crate::receiver::{Channel, ChannelKind};
+    use crate::receiver::{Channel, ChannelKind, Turn};
     use crate::template::Template;
 
     fn notification(count: usize) -> Notification {
@@ -393,6 +393,7 @@ mod tests {
                 send_resolved: true,
                 title: None,
                 text: None,
+                turn: Turn::default(),
             },
             group_key: "{}:{}".into(),
             group_labels: Labels::default(),

@@ -19,6 +19,8 @@ pub enum Reason {
     SomeResolved,
     /// Nothing changed for as long as a repetition waits.
     Repeated,
+    /// An escalation calls somebody who was called before: nobody took it.
+    Unanswered,
 }
 
 impl Reason {
@@ -30,6 +32,7 @@ impl Reason {
             Self::AllResolved => "all_resolved",
             Self::SomeResolved => "some_resolved",
             Self::Repeated => "repeated",
+            Self::Unanswered => "unanswered",
         }
     }
 }

@@ -44,6 +44,17 @@ pub struct Channel {
     pub title: Option<Template>,
     /// The text instead of the usual one.
     pub text: Option<Template>,
+    /// When it is used at all.
+    pub turn: Turn,
+}
+
+/// When a channel of a receiver is used: always, where nothing is said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// The escalation that calls it, and at which of its levels, from zero.
+    pub level: Option<(String, usize)>,
+    /// The rotation, and the person of it whose channel this is.
+    pub duty: Option<(String, String)>,
 }
 
 /// Over what a message goes, and what that needs.
@@ -90,11 +101,6 @@ pub enum ChannelKind {
         /// The program and its arguments.
         arguments: Vec<String>,
     },
-    /// Whoever is on call.
-    OnCall {
-        /// The rotation.
-        rotation: String,
-    },
     /// A channel of an imported configuration that Mainstay does not speak.
     Foreign {
         /// Its key, such as `opsgenie_configs`.
@@ -113,7 +119,6 @@ impl ChannelKind {
             Self::Telegram { .. } => "telegram",
             Self::Webhook(_) => "webhook",
             Self::Command { .. } => "command",
-            Self::OnCall { .. } => "on-call",
             Self::Foreign { key } => key,
         }
     }

@@ -1,7 +1,8 @@
 //! The routing tree, inhibition, and everything that says who hears of which alert and when.
 
+use crate::duty::{Escalation, Rotation};
 use crate::interval::TimeInterval;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Turn};
 use mainstay_metrics::{Labels, Matcher, all_match};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -163,6 +164,10 @@ pub struct Routing {
     pub intervals: BTreeMap<String, Vec<TimeInterval>>,
     /// Who hears of a channel that fails; where nobody is named, the first other receiver.
     pub fallback: Option<String>,
+    /// Rotations by name.
+    pub rotations: BTreeMap<String, Rotation>,
+    /// Escalations by name.
+    pub escalations: BTreeMap<String, Escalation>,
 }
 
 impl Routing {
@@ -174,6 +179,8 @@ impl Routing {
             inhibitions: Vec::new(),
             intervals: BTreeMap::new(),
             fallback: None,
+            rotations: BTreeMap::new(),
+            escalations: BTreeMap::new(),
         }
     }
 
@@ -190,13 +197,26 @@ impl Routing {
         route.mute.iter().find(|name| inside(name)).cloned()
     }
 
-    /// Who hears that a channel of this receiver fails.
-    pub fn instead_of(&self, receiver: &str) -> Option<&Receiver> {
-        let named = self.fallback.as_ref().filter(|name| *name != receiver);
+    /// Who hears that a channel of this receiver fails: a receiver that has another channel than that one.
+    pub fn instead_of(&self, receiver: &str, place: usize) -> Option<&Receiver> {
+        let failing = self.receivers.get(receiver);
+        let failing = failing.and_then(|one| one.channels.get(place));
+        let helps = |other: &&Receiver| {
+            let mut channels = other.channels.iter();
+            other.name != receiver
+                && channels.any(|one| failing.is_none_or(|failing| failing.kind != one.kind))
+        };
+        let named = self.fallback.as_ref();
         let named = named.and_then(|name| self.receivers.get(name));
-        named.or_else(|| {
-            let mut others = self.receivers.values();
-            others.find(|other| other.name != receiver && !other.channels.is_empty())
+        let mut others = self.receivers.values();
+        named.filter(helps).or_else(|| others.find(helps))
+    }
+
+    /// Whether a channel's turn has come as far as rotations say: its person is on duty, or it needs nobody to be.
+    pub fn is_on_duty(&self, turn: &Turn, wall_ms: i64) -> bool {
+        turn.duty.as_ref().is_none_or(|(rotation, person)| {
+            let rotation = self.rotations.get(rotation);
+            rotation.and_then(|one| one.on_duty(wall_ms)) == Some(person)
         })
     }
 }

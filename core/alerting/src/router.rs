@@ -9,10 +9,12 @@ mod delivery;
 mod health;
 mod log;
 mod mute;
+mod page;
 mod wire;
 
 use crate::alert::Notice;
 use crate::at::At;
+use crate::duty::Page;
 use crate::group::ALERT_NAME;
 use crate::notification::{Notification, Reason, Told};
 use crate::receiver::Channel;
@@ -26,6 +28,8 @@ use log::{Entry, Key};
 use mainstay_metrics::Labels;
 pub use mute::Mute;
 use mute::Sources;
+pub use page::Acknowledged;
+use page::Hears;
 use std::collections::{BTreeMap, BTreeSet};
 pub use wire::RouterFault;
 
@@ -49,6 +53,9 @@ pub struct Router {
     /// Which delivery an id names.
     ids: BTreeMap<u64, Key>,
     failing: BTreeMap<(String, usize), Failing>,
+    /// Pages by group and escalation.
+    pages: BTreeMap<(String, String), Page>,
+    acknowledged: BTreeMap<Labels, Acknowledged>,
     next_id: u64,
     refused: u64,
     /// Who keeps others silent, as of the last look.
@@ -67,6 +74,8 @@ impl Router {
             deliveries: BTreeMap::new(),
             ids: BTreeMap::new(),
             failing: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
             next_id: 1,
             refused: 0,
             sources: Sources::default(),
@@ -168,7 +177,9 @@ impl Router {
 
     fn routes(&self, labels: &Labels) -> Vec<Route> {
         if labels.get(ALERT_NAME) == CHANNEL_FAILING {
-            let instead = self.routing.instead_of(labels.get("receiver"));
+            // What is written down names a place; one that is none stands for no channel of that receiver.
+            let place = labels.get("place").parse().unwrap_or(usize::MAX);
+            let instead = self.routing.instead_of(labels.get("receiver"), place);
             return instead
                 .map(|receiver| health::route(&receiver.name))
                 .into_iter()
@@ -222,6 +233,7 @@ impl Router {
         for key in due {
             self.flush(&key, at);
         }
+        self.escalate(at);
         self.refresh(at);
         self.forget(at);
         let mut messages = Vec::new();
@@ -255,7 +267,8 @@ impl Router {
             .values()
             .filter_map(|delivery| delivery.next_ms);
         let failing = self.failing.values().filter_map(Failing::due_ms);
-        clusters.chain(deliveries).chain(failing).min()
+        let others = failing.chain(self.next_call());
+        clusters.chain(deliveries).chain(others).min()
     }
 
     /// Looks at a group: what its channels do not know becomes a message.
@@ -287,6 +300,19 @@ impl Router {
 
     /// Whether one channel is to be told of a group, and makes the message.
     fn consider(&mut self, group: &str, route: &Route, place: usize, channel: &Channel, at: At) {
+        self.consider_as(group, route, place, channel, None, at);
+    }
+
+    /// The same for a channel that hears what is said, and not what its turn is.
+    fn consider_as(
+        &mut self,
+        group: &str,
+        route: &Route,
+        place: usize,
+        channel: &Channel,
+        hears: Option<Hears>,
+        at: At,
+    ) {
         let key = Key {
             group: group.to_owned(),
             receiver: route.receiver.clone(),
@@ -301,6 +327,7 @@ impl Router {
             delivery.again = true;
             return;
         }
+        let hears = hears.unwrap_or_else(|| self.hears(&key, channel, at));
         let (firing, resolved) = self.audible(group, route, at);
         if firing.is_empty() && resolved.is_empty() {
             // Everything is mute: what the channel believes stays as it is.
@@ -310,6 +337,7 @@ impl Router {
         let send_resolved = channel.send_resolved;
         let repeat_ms = route.repeat_interval_ms;
         let reason = log::reason(entry, &firing, &resolved, send_resolved, repeat_ms, at);
+        let reason = hears.reason(reason, !firing.is_empty());
         match reason {
             None => self.drop_waiting(&key),
             Some(_) if firing.is_empty() && !send_resolved => {
@@ -538,6 +566,7 @@ impl Router {
     /// Lets go what is of no use any more.
     fn forget(&mut self, at: At) {
         self.silences.forget(at.wall_ms);
+        self.forget_taken(at);
         let clusters = &self.clusters;
         self.log.retain(|key, entry| {
             let is_recent = entry.at.is_some_and(|told| at.since(told) < LOG_KEPT_MS);

@@ -128,9 +128,6 @@ impl Notifier {
             ChannelKind::Command { arguments } => {
                 command::send(&attempt, arguments, notification, message)
             }
-            ChannelKind::OnCall { rotation } => Err(Fault::Refused(format!(
-                "nobody of rotation `{rotation}` is on duty, or nobody has a channel"
-            ))),
             ChannelKind::Foreign { key } => Err(Fault::Refused(format!(
                 "`{key}` is not spoken; give the receiver another channel"
             ))),

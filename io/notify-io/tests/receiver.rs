@@ -4,7 +4,7 @@ mod server;
 
 use mainstay_alerting::{
     At, Channel, ChannelKind, Email, Message, Notice, Notification, Outcome, Reason, Release,
-    Secret, Surroundings, Told, Webhook,
+    Secret, Surroundings, Told, Turn, Webhook,
 };
 use mainstay_metrics::Labels;
 use mainstay_notify_io::{Allowed, Notifier, Sent, Trust};
@@ -42,6 +42,7 @@ fn notification(kind: ChannelKind, fires: bool) -> Notification {
             send_resolved: true,
             title: None,
             text: None,
+            turn: Turn::default(),
         },
         group_key: "{}:{service=\"web\"}".into(),
         group_labels: Labels::new([("service", "web")]),

@@ -134,6 +134,8 @@ fn nobody() -> Routing {
         inhibitions: Vec::new(),
         intervals: std::collections::BTreeMap::new(),
         fallback: None,
+        rotations: std::collections::BTreeMap::new(),
+        escalations: std::collections::BTreeMap::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::file::ChannelFile;
-use crate::receiver::{Channel, ChannelKind, Email, Secret, Webhook};
+use crate::receiver::{Channel, ChannelKind, Email, Secret, Turn, Webhook};
 
 const SLACK_URL: &str = "https://slack.com/api/chat.postMessage";
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -23,6 +23,7 @@ impl Compiler<'_> {
             send_resolved: resolved(channel).unwrap_or(true),
             title: None,
             text: None,
+            turn: Turn::default(),
         })
     }
 
@@ -102,9 +103,8 @@ impl Compiler<'_> {
             ChannelFile::Command { run, .. } => ChannelKind::Command {
                 arguments: run.clone(),
             },
-            ChannelFile::OnCall { rotation, .. } => ChannelKind::OnCall {
-                rotation: rotation.clone(),
-            },
+            // A rotation stands for the channels of its people.
+            ChannelFile::OnCall { .. } => return None,
         })
     }
 

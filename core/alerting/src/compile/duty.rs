@@ -3,6 +3,7 @@
 use super::Compiler;
 use crate::duty::{Escalation, Level, Override, Rotation};
 use crate::file::{EscalationFile, RotationFile, SwapFile};
+use crate::near;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -38,6 +39,15 @@ impl Compiler<'_> {
         };
         if file.people.is_empty() {
             self.fault(&format!("{path}.people"), "nobody is named");
+        }
+        for person in &file.people {
+            self.person(&format!("{path}.people"), person);
+        }
+        for swap in &file.swaps {
+            self.person(&format!("{path}.swaps"), &swap.person);
+        }
+        if file.days == Some(0) {
+            self.fault(&format!("{path}.days"), "a turn takes at least a day");
         }
         let mut hours = Vec::new();
         for name in &file.only {
@@ -84,20 +94,33 @@ impl Compiler<'_> {
     pub(super) fn escalation(&mut self, name: &str, file: &EscalationFile) -> Escalation {
         let path = format!("escalation.{name}");
         let mut levels = Vec::new();
-        for level in &file.levels {
+        if file.levels.is_empty() {
+            self.fault(&path, "no level is given");
+        }
+        for (place, level) in file.levels.iter().enumerate() {
+            let path = format!("{path}.levels[{place}]");
+            if level.to.is_empty() {
+                self.fault(&path, "nobody is called");
+            }
             for target in &level.to {
-                if !self.file.on_call.contains_key(target)
-                    && !self.file.channels.contains_key(target)
-                {
+                let file = self.file;
+                let known = file.channels.keys().chain(file.people.keys());
+                let known = || known.clone().chain(file.on_call.keys());
+                if !known().any(|name| name == target) {
+                    let hint = near::hint(target, known());
                     self.fault(
                         &path,
-                        format!("`{target}` is neither a rotation nor a channel"),
+                        format!("`{target}` is neither a channel, a person nor a rotation{hint}"),
                     );
                 }
             }
+            let wait_ms = self.duration(&path, &level.wait);
+            if wait_ms == 0 {
+                self.fault(&path, "`wait` leaves no time to answer");
+            }
             levels.push(Level {
                 targets: level.to.clone(),
-                wait_ms: self.duration(&path, &level.wait),
+                wait_ms,
             });
         }
         Escalation {

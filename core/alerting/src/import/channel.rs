@@ -4,7 +4,7 @@ use super::Import;
 use super::foreign::FOREIGN;
 use super::global::Global;
 use crate::reader::{Fields, Value};
-use crate::receiver::{Channel, ChannelKind, Email, Receiver, Secret, Webhook};
+use crate::receiver::{Channel, ChannelKind, Email, Receiver, Secret, Turn, Webhook};
 use crate::template::Template;
 
 /// Keys that every channel has.
@@ -78,6 +78,7 @@ impl Import {
                 .unwrap_or(resolved),
             title: self.template(fields, texts[0]),
             text: self.template(fields, texts[1]),
+            turn: Turn::default(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! What a router knows, as it is written down.
 
-use super::Router;
 use super::cluster::Cluster;
 use super::delivery::Delivery;
 use super::health::Failing;
 use super::log::{Entry, Key};
+use super::{Acknowledged, Router};
 use crate::alert::Notice;
 use crate::at::At;
+use crate::duty::Page;
 use crate::matching;
 use crate::notification::{Notification, Reason, Told};
 use crate::route::Routing;
@@ -47,6 +48,26 @@ struct State {
     deliveries: Vec<DeliveryRow>,
     silences: Vec<SilenceRow>,
     failing: Vec<FailingRow>,
+    #[serde(default)]
+    pages: Vec<PageRow>,
+    #[serde(default)]
+    acknowledged: Vec<AcknowledgedRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PageRow {
+    group: String,
+    escalation: String,
+    began: Point,
+    called: u32,
+    taken: Option<Point>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AcknowledgedRow {
+    labels: Map,
+    by: String,
+    at: Point,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,12 +143,13 @@ struct FailingRow {
     is_told: bool,
 }
 
-const REASONS: [Reason; 5] = [
+const REASONS: [Reason; 6] = [
     Reason::First,
     Reason::NewAlert,
     Reason::AllResolved,
     Reason::SomeResolved,
     Reason::Repeated,
+    Reason::Unanswered,
 ];
 
 impl Router {
@@ -157,6 +179,8 @@ impl Router {
             },
             silences: self.silences.iter().map(silence_row).collect(),
             failing: self.failing.values().map(failing_row).collect(),
+            pages: self.page_rows(),
+            acknowledged: self.acknowledged_rows(),
         };
         serde_json::to_string(&state).unwrap_or_default()
     }
@@ -194,8 +218,33 @@ impl Router {
         router.failing = failing
             .map(|one| ((one.receiver.clone(), one.place), one))
             .collect();
+        router.pages = state.pages.into_iter().map(page).collect();
+        let acknowledged = state.acknowledged.into_iter();
+        router.acknowledged = acknowledged.map(acknowledged_by).collect();
         router.reroute(routing, now);
         Ok((router, now))
+    }
+
+    fn page_rows(&self) -> Vec<PageRow> {
+        let pages = self.pages.iter();
+        let row = |((group, escalation), page): (&(String, String), &Page)| PageRow {
+            group: group.clone(),
+            escalation: escalation.clone(),
+            began: point(page.began),
+            called: page.called,
+            taken: page.taken.map(point),
+        };
+        pages.map(row).collect()
+    }
+
+    fn acknowledged_rows(&self) -> Vec<AcknowledgedRow> {
+        let all = self.acknowledged.iter();
+        let row = |(labels, one): (&Labels, &Acknowledged)| AcknowledgedRow {
+            labels: pairs(labels),
+            by: one.by.clone(),
+            at: point(one.at),
+        };
+        all.map(row).collect()
     }
 
     fn restore(&mut self, row: DeliveryRow, now: At) {
@@ -390,6 +439,23 @@ fn silence(row: SilenceRow) -> Option<Silence> {
         by: row.by,
         comment: row.comment,
     })
+}
+
+fn page(row: PageRow) -> ((String, String), Page) {
+    let page = Page {
+        began: at(row.began),
+        called: row.called,
+        taken: row.taken.map(at),
+    };
+    ((row.group, row.escalation), page)
+}
+
+fn acknowledged_by(row: AcknowledgedRow) -> (Labels, Acknowledged) {
+    let acknowledged = Acknowledged {
+        by: row.by,
+        at: at(row.at),
+    };
+    (Labels::new(row.labels), acknowledged)
 }
 
 fn failing_row(failing: &Failing) -> FailingRow {
