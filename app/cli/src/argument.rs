@@ -140,7 +140,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION")]
         range: Option<String>,
     },
-    /// Alerts: what fires; silence, rules, a test message
+    /// Alerts: what fires; acknowledge, silence, rules, who is on call, a test message
     Alerts {
         #[command(subcommand)]
         action: Option<AlertsAction>,
@@ -294,8 +294,38 @@ pub(crate) enum AlertsAction {
         /// Its id, as `alerts` shows it
         id: String,
     },
+    /// Take an alert: nobody further is called for it until something new comes
+    Ack {
+        /// The alert's name
+        alert: String,
+    },
+    /// Who is on duty now, and who comes next
+    OnCall {
+        #[command(subcommand)]
+        action: Option<OnCallAction>,
+    },
+    /// Send a test message through a channel, or to whoever is on duty, and say what was answered
+    Test {
+        /// A channel, a person, a rotation or an escalation
+        channel: String,
+    },
     /// Rules that come with Mainstay: which run here, and what each answers
     Rules,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum OnCallAction {
+    /// Somebody stands in from now on
+    Override {
+        /// Who: somebody of the rotation, or of `people`
+        person: String,
+        /// For how long, such as `4h`
+        #[arg(long = "for", value_name = "DURATION")]
+        lasts: String,
+        /// In which rotation; needed where there are several
+        #[arg(long)]
+        rotation: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Subcommand)]

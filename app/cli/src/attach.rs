@@ -62,11 +62,6 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
         let message = "files of rules stand under `signals: { rules: [FILE] }`".to_owned();
         return Err(at(file, resolved, "alerts", message));
     }
-    // Who is on call is not asked yet, so nobody may count on it.
-    if !read.on_call.is_empty() || !read.escalation.is_empty() || read.heartbeat.is_some() {
-        let message = "this program has no `on_call`, `escalation` and `heartbeat` yet".to_owned();
-        return Err(at(file, resolved, "alerts", message));
-    }
     match read.compile() {
         Ok(_) => Ok(()),
         Err(faults) => {

@@ -17,6 +17,7 @@ mod gateway;
 mod inherited;
 mod logs;
 mod machine;
+mod notify;
 mod open;
 mod port;
 mod program;

@@ -1,15 +1,11 @@
 //! The signals process: kept alive, told what to collect, and how its messages reach people.
 
-use crate::clock;
 use crate::state::State;
-use mainstay_alerting::{At, Message, Notification, Outcome, Release, Surroundings};
-use mainstay_notify_io::{Allowed, Notifier, Trust};
-use mainstay_signals_io::{Client, Config, Report, Settings, SignalsFault};
-use mainstay_store_io::{FileSecrets, Secrets as _};
+use mainstay_alerting::{Release, Surroundings};
+use mainstay_signals_io::{Client, Config, Settings, SignalsFault};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,9 +15,6 @@ const WATCH: Duration = Duration::from_millis(500);
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Messages that wait to be handed over; the router makes those again that find no place.
-const QUEUE: usize = 256;
 
 /// Releases that messages may name.
 const RELEASES: usize = 20;
@@ -232,68 +225,13 @@ pub fn signals(state: &State) -> Result<(), SignalsFault> {
         folder: state.signals(),
         socket: state.signals_socket(),
     };
-    let (messages, queue) = sync_channel::<(Notification, Report)>(QUEUE);
-    let state = state.clone();
-    let start = |source| SignalsFault::Start { source };
-    std::thread::Builder::new()
-        .name("notify".into())
-        .spawn(move || hand_over(&state, &queue))
-        .map_err(start)?;
-    mainstay_signals_io::run(
-        &settings,
-        Box::new(move |notification, report| {
-            deliver(&messages, notification, report);
-        }),
-    )
+    let deliver = crate::notify::start(state);
+    let deliver = deliver.map_err(|source| SignalsFault::Start { source })?;
+    mainstay_signals_io::run(&settings, deliver)
 }
 
-fn deliver(
-    messages: &SyncSender<(Notification, Report)>,
-    notification: Notification,
-    report: &Report,
-) {
-    let id = notification.id;
-    let why = match messages.try_send((notification, report.clone())) {
-        Ok(()) => return,
-        Err(TrySendError::Full(_)) => "too many messages wait",
-        Err(TrySendError::Disconnected(_)) => "nobody hands messages over",
-    };
-    let why = why.into();
-    report.done(
-        id,
-        Outcome::Failed {
-            why,
-            maybe_accepted: false,
-            wait_ms: None,
-        },
-    );
-}
-
-/// Hands messages over, one after the other.
-fn hand_over(state: &State, queue: &Receiver<(Notification, Report)>) {
-    let secrets = FileSecrets::new(&state.secrets());
-    let vault = move |name: &str| {
-        let secret = secrets.get(name).ok()?;
-        Some(secret.reveal().to_owned())
-    };
-    let trust = Trust::system();
-    let notifier = trust.map(|trust| Notifier::new(trust, Box::new(vault), Allowed(vec![])));
-    for (notification, report) in queue {
-        let outcome = match &notifier {
-            Ok(notifier) => {
-                let now = i64::try_from(clock::wall().0).unwrap_or(i64::MAX);
-                let message = Message::of(&notification, &surroundings(state), At::both(now));
-                notifier.send(&notification, &message).outcome
-            }
-            Err(fault) => Outcome::Refused {
-                why: fault.to_string(),
-            },
-        };
-        report.done(notification.id, outcome);
-    }
-}
-
-fn surroundings(state: &State) -> Surroundings {
+/// What messages know of the platform now.
+pub(crate) fn surroundings(state: &State) -> Surroundings {
     let bytes = std::fs::read(state.signals().join(KNOWN)).unwrap_or_default();
     let known: Known = serde_json::from_slice(&bytes).unwrap_or_default();
     let release = |one: KnownRelease| Release {

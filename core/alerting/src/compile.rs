@@ -7,6 +7,7 @@ mod target;
 use crate::file::{
     AlertsFile, Figure, HeartbeatFile, InhibitFile, PresetFile, RouteFile, Times, TimesFile,
 };
+use crate::heartbeat::{Beat, BeatMethod};
 use crate::interval;
 use crate::matching;
 use crate::ready::{self, Preset, Presets};
@@ -36,7 +37,7 @@ pub struct Alerts {
     /// What is set for rules that come with Mainstay.
     pub presets: Presets,
     /// Where it is told that alerts work, and how often in milliseconds.
-    pub heartbeat: Option<(Secret, i64)>,
+    pub heartbeat: Option<Beat>,
     /// Addresses that channels may reach although they are link-local or those of metadata services.
     pub allow: Vec<IpAddr>,
 }
@@ -147,21 +148,35 @@ impl Compiler<'_> {
         }
     }
 
-    fn heartbeat(&mut self, file: &HeartbeatFile) -> Option<(Secret, i64)> {
+    fn heartbeat(&mut self, file: &HeartbeatFile) -> Option<Beat> {
         let every = self.duration("heartbeat.every", &file.every);
         if every < 1000 {
             self.fault("heartbeat.every", "it is at least a second");
         }
+        let method = match file.method.as_deref() {
+            None | Some("post") => BeatMethod::Post,
+            Some("get") => BeatMethod::Get,
+            Some(other) => {
+                let why = format!("`{other}` is neither `post` nor `get`");
+                self.fault("heartbeat.method", why);
+                return None;
+            }
+        };
+        let beat = |url| Beat {
+            url,
+            method,
+            every_ms: every,
+        };
         match (&file.url, &file.secret_url) {
             (Some(url), None) if url.starts_with("http://") || url.starts_with("https://") => {
-                Some((Secret::Inline(url.clone()), every))
+                Some(beat(Secret::Inline(url.clone())))
             }
             (Some(_), None) => {
                 let why = "it begins with neither `https://` nor `http://`; the name of a secret stands under `secret_url`";
                 self.fault("heartbeat.url", why);
                 None
             }
-            (None, Some(name)) => Some((Secret::Named(name.clone()), every)),
+            (None, Some(name)) => Some(beat(Secret::Named(name.clone()))),
             _ => {
                 self.fault("heartbeat", "either `url` or `secret_url` must be given");
                 None
@@ -407,7 +422,11 @@ mod tests {
         );
         assert_eq!(
             alerts.heartbeat,
-            Some((Secret::Named("beat".into()), 60_000))
+            Some(Beat {
+                url: Secret::Named("beat".into()),
+                method: BeatMethod::Post,
+                every_ms: 60_000
+            })
         );
         assert_eq!(alerts.routing.escalations["default"].levels.len(), 2);
         let duty = |name: &str| {

@@ -13,6 +13,8 @@ pub struct Rotation {
     pub name: String,
     /// Who takes turns, in order.
     pub people: Vec<String>,
+    /// Who else may stand in.
+    pub others: Vec<String>,
     /// The zone of its hand-over; a day in which the clock is moved is a turn like any other.
     pub zone: TimeZone,
     /// The first day of the first turn.
@@ -227,6 +229,7 @@ mod tests {
         Rotation {
             name: "primary".into(),
             people: vec!["ada".into(), "bob".into(), "eve".into()],
+            others: Vec::new(),
             zone: TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap(),
             first_day: Date::constant(2026, 3, 2),
             hand_over: Time::constant(9, 0, 0, 0),

@@ -328,6 +328,9 @@ pub struct HeartbeatFile {
     pub secret_url: Option<String>,
     /// How often.
     pub every: String,
+    /// `post` (the default) or `get`.
+    #[serde(default)]
+    pub method: Option<String>,
 }
 
 /// Times as intervals, for whoever writes them down.

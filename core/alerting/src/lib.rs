@@ -24,6 +24,7 @@ mod element;
 mod fault;
 pub mod file;
 mod group;
+mod heartbeat;
 mod import;
 mod interval;
 pub mod matching;
@@ -54,9 +55,12 @@ pub use fault::FileFault;
 pub use group::{
     ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, Evaluated, Group, Health, RuleState,
 };
+pub use heartbeat::{Beat, BeatMethod, HEARTBEAT_FAILING, Heartbeat};
 pub use import::{Imported, Remark, read_alertmanager};
 pub use interval::TimeInterval;
+pub use mainstay_metrics::Labels;
 pub use message::{ALERTS_SHOWN, Line, Message, Release, Surroundings};
+pub use near::hint as hint_of;
 pub use notification::{Notification, Reason, Told};
 pub use receiver::{Channel, ChannelKind, Email, Receiver, Secret, Turn, Webhook};
 pub use route::{
@@ -64,6 +68,7 @@ pub use route::{
 };
 pub use router::{
     ALERTS_MAX, Acknowledged, CHANNEL_FAILING, Failing, Mute, Outcome, Router, RouterFault,
+    SwapFault,
 };
 pub use rule::{Alerting, INTERVAL_MS, Query, Rule, RuleGroup, RuleKind};
 pub use rule_file::read_rules;

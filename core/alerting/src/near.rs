@@ -1,7 +1,7 @@
 //! What somebody may have meant.
 
 /// `; did you mean …?` with the known name that differs least, or all known names where none is near.
-pub(crate) fn hint<'n>(word: &str, known: impl Iterator<Item = &'n String>) -> String {
+pub fn hint<'n>(word: &str, known: impl Iterator<Item = &'n String>) -> String {
     let word: String = word.chars().take(100).collect();
     let mut names: Vec<(usize, &String)> = known
         .map(|name| (strsim::osa_distance(&word, name), name))

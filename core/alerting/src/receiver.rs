@@ -124,6 +124,40 @@ impl ChannelKind {
     }
 }
 
+impl ChannelKind {
+    /// Whom it reaches, without anything secret: of an address that may hold a key the host alone.
+    pub fn whom(&self) -> String {
+        match self {
+            Self::Email(email) => format!("{} by {}", email.to.join(", "), email.server),
+            Self::Slack { channel, url, .. } if channel.is_empty() => host(url),
+            Self::Slack { channel, .. } => channel.clone(),
+            Self::PagerDuty { url, .. } => host_of(url),
+            Self::Discord { url } => host(url),
+            Self::Telegram { chat, .. } => format!("chat {chat}"),
+            Self::Webhook(webhook) => host(&webhook.url),
+            // Its arguments may say more than they should.
+            Self::Command { arguments } => arguments.first().cloned().unwrap_or_default(),
+            Self::Foreign { key } => key.clone(),
+        }
+    }
+}
+
+/// The host of an address that is there, else where the address is kept.
+fn host(secret: &Secret) -> String {
+    match secret {
+        Secret::Inline(url) => host_of(url),
+        Secret::File(path) => format!("the address in `{path}`"),
+        Secret::Named(name) => format!("the address in secret `{name}`"),
+    }
+}
+
+fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.to_owned()
+}
+
 /// How mail is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Email {
@@ -158,4 +192,22 @@ pub struct Webhook {
     pub bearer: Option<Secret>,
     /// Most alerts of one message; zero is no limit.
     pub alerts_max: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_channel_reaches_is_said_without_its_key() {
+        let hook = |url: Secret| ChannelKind::Discord { url };
+        let inline = Secret::Inline("https://u:pw@hooks.example:8443/services/T0/key?k=1".into());
+        assert_eq!(hook(inline).whom(), "hooks.example:8443");
+        let named = hook(Secret::Named("chat".into()));
+        assert_eq!(named.whom(), "the address in secret `chat`");
+        let command = ChannelKind::Command {
+            arguments: vec!["./tell".into(), "--token=abc".into()],
+        };
+        assert_eq!(command.whom(), "./tell");
+    }
 }

@@ -10,11 +10,12 @@ mod health;
 mod log;
 mod mute;
 mod page;
+mod swap;
 mod wire;
 
 use crate::alert::Notice;
 use crate::at::At;
-use crate::duty::Page;
+use crate::duty::{Override, Page};
 use crate::group::ALERT_NAME;
 use crate::notification::{Notification, Reason, Told};
 use crate::receiver::Channel;
@@ -31,6 +32,7 @@ use mute::Sources;
 pub use page::Acknowledged;
 use page::Hears;
 use std::collections::{BTreeMap, BTreeSet};
+pub use swap::SwapFault;
 pub use wire::RouterFault;
 
 /// Most alerts that are held; what comes beyond is counted and not held.
@@ -56,6 +58,8 @@ pub struct Router {
     /// Pages by group and escalation.
     pages: BTreeMap<(String, String), Page>,
     acknowledged: BTreeMap<Labels, Acknowledged>,
+    /// Overrides that were set by hand, by rotation.
+    swaps: BTreeMap<String, Vec<Override>>,
     next_id: u64,
     refused: u64,
     /// Who keeps others silent, as of the last look.
@@ -76,6 +80,7 @@ impl Router {
             failing: BTreeMap::new(),
             pages: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            swaps: BTreeMap::new(),
             next_id: 1,
             refused: 0,
             sources: Sources::default(),
@@ -90,6 +95,7 @@ impl Router {
     /// Routes by something else from now on. Alerts keep what was told of them where their groups stay.
     pub fn reroute(&mut self, routing: Routing, at: At) {
         self.routing = routing;
+        self.lay_swaps();
         let before = std::mem::take(&mut self.clusters);
         let alerts: Vec<Notice> = self.alerts.values().cloned().collect();
         for notice in alerts {
@@ -567,11 +573,18 @@ impl Router {
     fn forget(&mut self, at: At) {
         self.silences.forget(at.wall_ms);
         self.forget_taken(at);
+        self.forget_swaps(at.wall_ms);
         let clusters = &self.clusters;
         self.log.retain(|key, entry| {
             let is_recent = entry.at.is_some_and(|told| at.since(told) < LOG_KEPT_MS);
             clusters.contains_key(&key.group) || is_recent
         });
+    }
+
+    /// Whether an alert of this name fires.
+    pub fn fires(&self, name: &str, at: At) -> bool {
+        let firing = |one: &Notice| one.labels.get(ALERT_NAME) == name && is_firing(one, at);
+        self.alerts.values().any(firing)
     }
 
     /// Alerts that are held, by labels.

@@ -53,6 +53,7 @@ pub(crate) fn send(
         let why = format!("`{program}` did not end in time");
         return Err(Fault::failed(why).after_handing_over());
     };
+    attempt.heard.hear(status.to_string());
     judge(program, status, &said)
 }
 

@@ -1,4 +1,4 @@
-//! One request by HTTP/1.1: a POST, an answer read up to a bound, no redirects.
+//! One request by HTTP/1.1: a POST or a GET, an answer read up to a bound, no redirects.
 
 use crate::Attempt;
 use crate::stream::{Fault, Stream, told};
@@ -17,6 +17,16 @@ pub(crate) struct Answer {
     /// How long it asks to wait.
     pub(crate) wait: Option<Duration>,
     pub(crate) body: Vec<u8>,
+}
+
+/// Asks for an address.
+pub(crate) fn get(attempt: &Attempt<'_>, url: &Url) -> Result<Answer, Fault> {
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: mainstay\r\nconnection: close\r\n\r\n",
+        url.path,
+        url.authority()
+    );
+    exchange(attempt, url, head.as_bytes())
 }
 
 /// Sends a body.
@@ -42,16 +52,24 @@ pub(crate) fn post(
         write!(head, "{name}: {value}\r\n").unwrap_or_default();
     }
     head.push_str("\r\n");
+    exchange(attempt, url, &[head.as_bytes(), body].concat())
+}
+
+fn exchange(attempt: &Attempt<'_>, url: &Url, message: &[u8]) -> Result<Answer, Fault> {
     let mut stream = Stream::connect(attempt, &url.host, url.port)?;
     if url.is_secure {
         stream = stream.secure(attempt, &url.host)?;
     }
-    let message = [head.as_bytes(), body].concat();
     // A body cut short is not taken; but whether it was cut is not always known.
-    let sent = stream.write_all(&message).and_then(|()| stream.flush());
+    let sent = stream.write_all(message).and_then(|()| stream.flush());
     sent.map_err(|fault| failed(url, &told(&fault)))?;
     let bytes = read(&mut stream, url)?;
-    parse(&bytes).ok_or_else(|| failed(url, "what it answered is not HTTP").after_handing_over())
+    let answer = parse(&bytes);
+    let answer =
+        answer.ok_or_else(|| failed(url, "what it answered is not HTTP").after_handing_over())?;
+    let said = answer.said();
+    attempt.heard.hear(format!("HTTP {}{said}", answer.status));
+    Ok(answer)
 }
 
 fn failed(url: &Url, why: &str) -> Fault {

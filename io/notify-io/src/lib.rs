@@ -12,6 +12,7 @@
 mod address;
 mod command;
 mod discord;
+mod heard;
 mod http;
 mod mail;
 mod pagerduty;
@@ -26,8 +27,10 @@ mod url;
 mod webhook;
 
 pub use address::Allowed;
-use mainstay_alerting::{Channel, ChannelKind, Message, Notification, Outcome};
+use heard::Heard;
+use mainstay_alerting::{ChannelKind, Message, Notification, Outcome};
 pub use secret::Vault;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use stream::Fault;
 pub use trust::{Trust, TrustFault};
@@ -42,13 +45,15 @@ pub struct Sent {
     pub outcome: Outcome,
     /// Something that a person should know although the message was taken.
     pub remark: Option<String>,
+    /// What the other side answered, on one line and without secrets; empty where it said nothing.
+    pub answer: String,
 }
 
 /// Speaks to channels.
 pub struct Notifier {
     trust: Trust,
     vault: Box<dyn Vault + Send + Sync>,
-    allowed: Allowed,
+    allowed: Mutex<Allowed>,
     deadline: Duration,
 }
 
@@ -56,7 +61,8 @@ pub struct Notifier {
 pub(crate) struct Attempt<'a> {
     trust: &'a Trust,
     vault: &'a (dyn Vault + Send + Sync),
-    allowed: &'a Allowed,
+    allowed: Allowed,
+    heard: Heard,
     ends: Instant,
     /// Civil time, in milliseconds since 1970.
     now_ms: i64,
@@ -69,9 +75,14 @@ impl Notifier {
         Self {
             trust,
             vault,
-            allowed,
+            allowed: Mutex::new(allowed),
             deadline: DEADLINE,
         }
+    }
+
+    /// Changes which addresses may be reached although they are link-local.
+    pub fn allow(&self, allowed: Allowed) {
+        *lock(&self.allowed) = allowed;
     }
 
     /// Changes how long one attempt takes at most.
@@ -86,7 +97,8 @@ impl Notifier {
         Attempt {
             trust: &self.trust,
             vault: &*self.vault,
-            allowed: &self.allowed,
+            allowed: lock(&self.allowed).clone(),
+            heard: Heard::default(),
             ends: Instant::now() + self.deadline,
             now_ms: now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX)),
         }
@@ -94,19 +106,13 @@ impl Notifier {
 
     /// Hands a message to its notification's channel.
     pub fn send(&self, notification: &Notification, message: &Message) -> Sent {
-        self.send_over(&notification.channel, notification, message)
-    }
-
-    /// Hands a message to another channel than the notification's: to whoever is on call.
-    pub fn send_over(
-        &self,
-        channel: &Channel,
-        notification: &Notification,
-        message: &Message,
-    ) -> Sent {
         let attempt = self.attempt();
-        let result = match &channel.kind {
-            ChannelKind::Email(email) => return sent_mail(smtp::send(&attempt, email, message)),
+        let mut remark = None;
+        let result = match &notification.channel.kind {
+            ChannelKind::Email(email) => {
+                let sent = smtp::send(&attempt, email, message);
+                sent.map(|refused| remark = refused)
+            }
             ChannelKind::Slack {
                 url,
                 token,
@@ -134,33 +140,27 @@ impl Notifier {
         };
         Sent {
             outcome: outcome(result),
-            remark: None,
+            remark,
+            answer: attempt.heard.said(),
         }
     }
 
-    /// Tells an address outside of the machine that alerts work.
-    pub fn beat(&self, url: &mainstay_alerting::Secret) -> Outcome {
+    /// Tells an address outside of the machine that alerts work; `get` is for those who take no POST.
+    pub fn beat(&self, url: &mainstay_alerting::Secret, get: bool) -> Outcome {
         let attempt = self.attempt();
         let beat = || {
             let url = url::Url::parse(&secret::read(&attempt, url)?)?;
-            let answer = http::post(&attempt, &url, &[], "text/plain", b"")?;
-            answer.accepted()
+            if get {
+                return http::get(&attempt, &url)?.accepted();
+            }
+            http::post(&attempt, &url, &[], "text/plain", b"")?.accepted()
         };
         outcome(beat())
     }
 }
 
-fn sent_mail(result: Result<Option<String>, Fault>) -> Sent {
-    match result {
-        Ok(remark) => Sent {
-            outcome: Outcome::Accepted,
-            remark,
-        },
-        Err(fault) => Sent {
-            outcome: outcome(Err(fault)),
-            remark: None,
-        },
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(result: Result<(), Fault>) -> Outcome {

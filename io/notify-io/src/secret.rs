@@ -24,6 +24,12 @@ impl<F: Fn(&str) -> Option<String>> Vault for F {
 
 /// The secret itself.
 pub(crate) fn read(attempt: &Attempt<'_>, secret: &Secret) -> Result<String, Fault> {
+    let value = value(attempt, secret)?;
+    attempt.heard.hide(&value);
+    Ok(value)
+}
+
+fn value(attempt: &Attempt<'_>, secret: &Secret) -> Result<String, Fault> {
     match secret {
         Secret::Inline(value) => Ok(value.clone()),
         Secret::Named(name) => attempt.vault.secret(name).ok_or_else(|| {

@@ -52,7 +52,8 @@ pub(crate) fn send(
     let text = stuffed(&mail::compose(email, message, attempt.now_ms));
     let taken = dialogue.hand_over(&text);
     taken
-        .map_err(Fault::after_handing_over)?
+        .map_err(Fault::after_handing_over)
+        .inspect(|reply| attempt.heard.hear(reply.said()))?
         .expect(250, "the message")?;
     // It is taken: how the farewell goes does not matter.
     dialogue.say("QUIT").ok();
@@ -287,6 +288,13 @@ impl Dialogue {
 }
 
 impl Reply {
+    /// The code and what it says, on one line.
+    fn said(&self) -> String {
+        let words = self.lines.join(" ");
+        let words = words.chars().filter(|one| !one.is_control());
+        format!("{} {}", self.code, words.take(200).collect::<String>())
+    }
+
     fn has(&self, ability: &str) -> bool {
         let mut words = self
             .lines
@@ -303,14 +311,7 @@ impl Reply {
         if codes.contains(&self.code) {
             return Ok(self);
         }
-        let said: String = self
-            .lines
-            .join(" ")
-            .chars()
-            .filter(|one| !one.is_control())
-            .take(200)
-            .collect();
-        let why = format!("the mail server does not take {what}: {} {said}", self.code);
+        let why = format!("the mail server does not take {what}: {}", self.said());
         // 4xx passes, 5xx does not.
         Err(if self.code < 500 {
             Fault::failed(why)

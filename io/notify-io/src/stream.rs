@@ -108,7 +108,7 @@ impl Write for Link {
 impl Stream {
     /// Connects to the first address of a host that answers.
     pub(crate) fn connect(attempt: &Attempt<'_>, host: &str, port: u16) -> Result<Self, Fault> {
-        let addresses = look_up(host, port, attempt.allowed, attempt.ends)?;
+        let addresses = look_up(host, port, &attempt.allowed, attempt.ends)?;
         let mut last = format!("`{host}:{port}` cannot be reached");
         let count = u32::try_from(addresses.len().min(4)).unwrap_or(1);
         for address in addresses.iter().take(4) {

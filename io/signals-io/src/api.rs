@@ -2,6 +2,7 @@
 
 mod alert;
 mod data;
+mod duty;
 mod push;
 mod token;
 
@@ -232,6 +233,9 @@ impl Api {
                 | "/v1/config"
                 | "/v1/token"
                 | "/v1/silences"
+                | "/v1/acknowledge"
+                | "/v1/on-call"
+                | "/v1/try"
         );
         if writes && right < Right::Write && request.method() != Method::GET {
             let fault = ApiFault {
@@ -316,6 +320,10 @@ impl Api {
             "/v1/config" if asked.method == Method::PUT => self.configure(&asked),
             "/v1/token" if asked.method == Method::POST => self.issue(),
             "/v1/silences" => self.silences(&asked),
+            "/v1/acknowledge" if asked.method == Method::POST => self.acknowledge(&asked).await,
+            "/v1/on-call" if get => self.on_call().await,
+            "/v1/on-call" if asked.method == Method::POST => self.stand_in(&asked).await,
+            "/v1/try" if asked.method == Method::POST => self.try_out(&asked).await,
             _ => {
                 let name = path.strip_prefix("/api/v1/label/");
                 match name.and_then(|name| name.strip_suffix("/values")) {

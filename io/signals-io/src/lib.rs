@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod collect;
 mod config;
+mod errand;
 mod fetch;
 mod form;
 mod forward;
@@ -37,6 +38,6 @@ pub use config::{
     Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process,
     Protocol, Remote, Retention, Target, Token,
 };
+pub use errand::{Deliver, Errand, Report, Trial, Tried};
 pub use process::{Settings, SignalsFault, run};
-pub use rules::{Deliver, Report};
 pub use store::{Bounds, StoreFault};

@@ -3,11 +3,12 @@
 use crate::api::{Api, Tokens};
 use crate::clock::{self, Trust};
 use crate::config::{Check, Collector, Config, Remote, Target};
+use crate::errand::Deliver;
 use crate::forward::{Forward, Progress};
 use crate::metadata::Metadata;
 use crate::place;
 use crate::query::Pool;
-use crate::rules::{Deliver, Order, Rules, Runner};
+use crate::rules::{Order, Rules, Runner};
 use crate::scrape::{Ground, Scrape, Standing};
 use crate::store::{Store, StoreFault};
 use mainstay_metrics::Labels;

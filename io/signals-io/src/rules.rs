@@ -1,20 +1,28 @@
 //! Rules: groups at their times, what they record, their alerts, and who is told.
 
+mod duty;
+
 use crate::clock;
 use crate::config::{Config, File, Limits, Part};
+use crate::errand::{Deliver, Errand, Report};
 use crate::query;
 use crate::store::{Live, MOVED, Store, View};
+pub(crate) use duty::{Duty, Taken, Tries};
 use mainstay_alerting::ready::{Need, Parts, Presets, ready};
 use mainstay_alerting::{
-    At, Clocks, Element, FileFault, Group, Notice, Notification, Outcome, Outside, Query, Router,
-    Routing, Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager, read_rules,
+    At, Beat, Channel, Clocks, Element, FileFault, Group, Heartbeat, Notice, Outcome, Outside,
+    Query, Router, Routing, Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager,
+    read_rules,
 };
 use mainstay_metrics::{Labels, TargetId, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// What the rules' thread is told.
 pub(crate) enum Order {
@@ -26,29 +34,32 @@ pub(crate) enum Order {
     Silence(Silence),
     /// A silence ends.
     EndSilence(String),
+    /// What came of a heartbeat.
+    Beaten(Outcome),
+    /// Somebody takes alerts of a name: who, and how many those were.
+    Acknowledge(String, String, Answer<usize>),
+    /// Who is on duty.
+    OnCall(Answer<Vec<Duty>>),
+    /// Somebody stands in: the rotation, who, and for how many milliseconds.
+    StandIn(Option<String>, String, i64, Answer<Duty>),
+    /// A channel is tried out.
+    TryOut(String, Answer<Vec<Tries>>),
     /// The process ends.
     Stop,
 }
 
-/// Tells what came of a message.
-#[derive(Debug, Clone)]
-pub struct Report(Sender<Order>);
-
-impl Report {
-    /// Says what came of a message; one whose process ends is forgotten, and made again at the next start.
-    pub fn done(&self, id: u64, outcome: Outcome) {
-        drop(self.0.send(Order::Done(id, outcome)));
-    }
-}
-
-/// Takes messages to channels. It must not wait: what came of a message is told to the report.
-pub type Deliver = Box<dyn FnMut(Notification, &Report) + Send>;
+/// Where an answer goes; whoever asked may be gone. What is refused is said in words.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, String>>;
 
 /// What a configuration says of rules, read and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     groups: Vec<Group>,
     routing: Routing,
+    /// Everything that can be told something, by name.
+    targets: BTreeMap<String, Vec<Channel>>,
+    heartbeat: Option<Beat>,
+    allow: Vec<IpAddr>,
     outside: Outside,
     limits: Limits,
 }
@@ -76,12 +87,17 @@ impl Rules {
         };
         let mut presets = Presets::new();
         let mut routing = routing;
+        let receivers = routing.receivers.iter();
+        let targets = receivers.map(|(name, one)| (name.clone(), one.channels.clone()));
+        let mut targets: BTreeMap<String, Vec<Channel>> = targets.collect();
+        let (mut heartbeat, mut allow) = (None, Vec::new());
         if let Some(file) = &config.alerts {
             match file.compile() {
                 Ok(alerts) => {
                     presets = alerts.presets;
+                    (heartbeat, allow) = (alerts.heartbeat, alerts.allow);
                     if config.routing.is_none() {
-                        routing = alerts.routing;
+                        (routing, targets) = (alerts.routing, alerts.targets);
                     }
                 }
                 Err(more) => faults.extend(more.iter().map(|fault| of_file("alerts", fault))),
@@ -97,6 +113,9 @@ impl Rules {
         Ok(Self {
             groups,
             routing,
+            targets,
+            heartbeat,
+            allow,
             outside: Outside {
                 labels: Labels::new(&config.external_labels),
                 url: config.external_url.clone(),
@@ -144,6 +163,10 @@ fn nobody() -> Routing {
 pub(crate) struct Shown {
     pub(crate) groups: Arc<Vec<Group>>,
     pub(crate) silences: Vec<Silence>,
+    /// Alerts of the process about itself.
+    pub(crate) own: Vec<Notice>,
+    /// What somebody has taken.
+    pub(crate) taken: Vec<Taken>,
     pub(crate) failing: usize,
     pub(crate) evaluations: u64,
     pub(crate) failures: u64,
@@ -192,6 +215,9 @@ struct Loop {
     timeline: Timeline,
     groups: Vec<(Group, i64)>,
     router: Router,
+    targets: BTreeMap<String, Vec<Channel>>,
+    heartbeat: Heartbeat,
+    allow: Vec<IpAddr>,
     outside: Outside,
     data: Data,
     shown: Arc<Mutex<Shown>>,
@@ -325,6 +351,9 @@ impl Loop {
             timeline,
             groups: timed(groups, now),
             router,
+            targets: rules.targets,
+            heartbeat: Heartbeat::new(rules.heartbeat, now),
+            allow: rules.allow,
             outside: rules.outside,
             data: Data {
                 store,
@@ -341,21 +370,26 @@ impl Loop {
 
     fn run(mut self, orders: &Receiver<Order>, mut deliver: Deliver, report: &Report) {
         self.show();
+        deliver(Errand::Allow(self.allow.clone()), report);
+        let now = self.now();
+        self.beaten(None, now);
         loop {
             let now = self.now();
-            let mut changed = self.evaluate(now);
-            for notification in self.router.due(now) {
-                changed = true;
-                self.counts.2 += 1;
-                deliver(notification, report);
-            }
-            if changed {
+            let changed = self.evaluate(now);
+            let due = self.router.due(now);
+            self.counts.2 += due.len() as u64;
+            // Written down before it is sent: after a kill it is the same message, and not another one.
+            if changed || !due.is_empty() {
                 self.keep(now);
                 self.show();
             }
+            for notification in due {
+                deliver(Errand::Message(Box::new(notification)), report);
+            }
+            self.beat(now, &mut deliver, report);
             match orders.recv_timeout(self.wait(now)) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(order) => self.take(order),
+                Ok(order) => self.take(order, &mut deliver, report),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -365,7 +399,8 @@ impl Loop {
 
     fn wait(&self, now: At) -> Duration {
         let groups = self.groups.iter().map(|(_, next)| *next);
-        let next = groups.chain(self.router.next_at()).min();
+        let next = groups.chain(self.router.next_at());
+        let next = next.chain(self.heartbeat.next_at()).min();
         let wait = next.map_or(WAIT, |next| {
             Duration::from_millis((next - now.steady_ms).max(0).unsigned_abs())
         });
@@ -394,10 +429,29 @@ impl Loop {
         any
     }
 
-    fn take(&mut self, order: Order) {
+    fn take(&mut self, order: Order, deliver: &mut Deliver, report: &Report) {
         let now = self.now();
+        // What is answered is written down first. Whoever asked may be gone.
+        let mut answer: Option<Box<dyn FnOnce()>> = None;
         match order {
-            Order::Config(rules) => self.reload(*rules, now),
+            Order::Config(rules) => {
+                self.reload(*rules, now);
+                deliver(Errand::Allow(self.allow.clone()), report);
+                self.beaten(None, now);
+            }
+            Order::Beaten(outcome) => self.beaten(Some(&outcome), now),
+            Order::Acknowledge(alert, by, asked) => {
+                let taken = self.acknowledge(&alert, &by, now);
+                answer = Some(Box::new(|| drop(asked.send(taken))));
+            }
+            Order::OnCall(asked) => drop(asked.send(Ok(self.duties(now)))),
+            Order::StandIn(rotation, person, for_ms, asked) => {
+                let duty = self.stand_in(rotation.as_deref(), person, for_ms, now);
+                answer = Some(Box::new(|| drop(asked.send(duty))));
+            }
+            Order::TryOut(name, asked) => {
+                drop(asked.send(self.try_out(&name, now, deliver, report)));
+            }
             Order::Done(id, outcome) => self.router.done(id, &outcome, now),
             // The one who asked has checked it; what is wrong all the same changes nothing.
             Order::Silence(silence) => drop(self.router.silences.set(silence, now.wall_ms)),
@@ -406,12 +460,17 @@ impl Loop {
         }
         self.keep(now);
         self.show();
+        if let Some(answer) = answer {
+            answer();
+        }
     }
 
     /// Takes another configuration; what is known of rules that stay goes on.
     fn reload(&mut self, rules: Rules, now: At) {
         let mut before: Vec<Group> = self.groups.drain(..).map(|(group, _)| group).collect();
         self.outside = rules.outside;
+        (self.targets, self.allow) = (rules.targets, rules.allow);
+        self.heartbeat.change(rules.heartbeat, now);
         self.data.limits = rules.limits;
         let mut notices = Vec::new();
         let mut groups = rules.groups;
@@ -452,6 +511,8 @@ impl Loop {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Shown {
             groups: Arc::new(groups.collect()),
             silences: self.router.silences.iter().cloned().collect(),
+            own: self.own_alerts(),
+            taken: self.taken(),
             failing: self.router.failing().count(),
             evaluations: self.counts.0,
             failures: self.counts.1,

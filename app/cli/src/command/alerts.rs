@@ -1,6 +1,7 @@
-//! `alerts`, `alerts silence`, `alerts unsilence`, `alerts rules`.
+//! `alerts`, `alerts silence`, `alerts unsilence`, `alerts rules`; who is on duty is in `on_call.rs`.
 
 use crate::argument::{AlertsAction, Arguments};
+use crate::command::on_call;
 use crate::command::signals::{ask, client, encoded};
 use crate::failure::Failure;
 use crate::show::table::Table;
@@ -16,6 +17,9 @@ pub(crate) fn run(arguments: &Arguments, action: Option<&AlertsAction>) -> Resul
     match action {
         None => list(arguments, &client),
         Some(AlertsAction::Rules) => rules(arguments, &client),
+        Some(AlertsAction::Ack { alert }) => on_call::acknowledge(arguments, &client, alert),
+        Some(AlertsAction::OnCall { action }) => on_call::run(arguments, &client, action.as_ref()),
+        Some(AlertsAction::Test { channel }) => on_call::test(arguments, &client, channel),
         Some(AlertsAction::Silence { alert, lasts, why }) => {
             silence(arguments, &client, (alert, lasts, why))
         }
@@ -31,7 +35,8 @@ pub(crate) fn run(arguments: &Arguments, action: Option<&AlertsAction>) -> Resul
     }
 }
 
-fn done(arguments: &Arguments, text: &str) -> Exit {
+/// Says that an order was carried out.
+pub(crate) fn done(arguments: &Arguments, text: &str) -> Exit {
     if arguments.json {
         terminal::json(&json!({ "ok": true }));
     } else {
@@ -43,9 +48,11 @@ fn done(arguments: &Arguments, text: &str) -> Exit {
 fn list(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure> {
     let alerts = ask(client, "GET", "/api/v1/alerts", &[])?;
     let silences = ask(client, "GET", "/v1/silences", &[])?;
+    let duty = ask(client, "GET", "/v1/on-call", &[])?;
+    let taken = &duty["data"]["acknowledged"];
     if arguments.json {
         terminal::json(
-            &json!({ "alerts": alerts["data"]["alerts"], "silences": silences["data"] }),
+            &json!({ "alerts": alerts["data"]["alerts"], "silences": silences["data"], "acknowledged": taken }),
         );
         return Ok(Exit::Done);
     }
@@ -61,6 +68,15 @@ fn list(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure> 
             table.row(alert(row));
         }
         terminal::say_out(&table.text());
+    }
+    for one in taken.as_array().into_iter().flatten() {
+        let text = |name: &str| escaped(one[name].as_str().unwrap_or_default()).into_owned();
+        let since = show::time::relative(one["at_ms"].as_u64().unwrap_or(0));
+        terminal::say_out(&format!(
+            "{} was taken by {} {since}",
+            text("alert"),
+            text("by")
+        ));
     }
     for one in silences["data"].as_array().into_iter().flatten() {
         let text = |name: &str| escaped(one[name].as_str().unwrap_or_default()).into_owned();
@@ -101,7 +117,7 @@ fn silence(
             .hint("write for example `mainstay alerts silence ApiErrorRate 2h --why known`")
     })?;
     let now = show::time::now();
-    let by = std::env::var("USER").unwrap_or_else(|_| "somebody".into());
+    let by = on_call::own_name();
     let body = json!({
         "matchers": [{ "name": "alertname", "value": alert }],
         "starts_ms": now,

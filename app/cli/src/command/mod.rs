@@ -17,6 +17,7 @@ pub(crate) mod install;
 pub(crate) mod jobs;
 pub(crate) mod ledger;
 pub(crate) mod logs;
+pub(crate) mod on_call;
 pub(crate) mod overview;
 pub(crate) mod plan;
 pub(crate) mod query;

@@ -43,6 +43,14 @@ pub(crate) fn ahead(milliseconds: u64) -> String {
     }
 }
 
+/// A moment in a zone, to the minute: `2026-03-02 09:00 Europe/Berlin`.
+pub(crate) fn at(milliseconds: i64, zone: &str) -> String {
+    let at = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    let known = jiff::tz::TimeZoneDatabase::bundled().get(zone);
+    let at = at.to_zoned(known.unwrap_or(TimeZone::UTC));
+    format!("{} {zone}", at.strftime("%Y-%m-%d %H:%M"))
+}
+
 /// How long something has lasted: `4 s`, `3 d`.
 pub(crate) fn lasted(milliseconds: u64) -> String {
     let text = relative(milliseconds);

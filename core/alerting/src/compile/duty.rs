@@ -64,6 +64,7 @@ impl Compiler<'_> {
         Some(Rotation {
             name: name.to_owned(),
             people: file.people.clone(),
+            others: self.file.people.keys().cloned().collect(),
             zone: self.zone(&format!("{path}.zone"), file.zone.as_ref()),
             first_day: first.date(),
             hand_over: first.time(),

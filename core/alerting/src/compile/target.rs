@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::file::ChannelFile;
 use crate::near;
-use crate::receiver::{Channel, Turn};
+use crate::receiver::{Channel, Receiver, Turn};
 use std::collections::BTreeSet;
 
 impl Compiler<'_> {
@@ -20,6 +20,12 @@ impl Compiler<'_> {
                     self.fault(&format!("channels.{name}.on_call.rotation"), why);
                 }
             } else if let Some(made) = self.channel(&format!("channels.{name}"), channel) {
+                // Each is a receiver too, so that one of two can tell that the other fails.
+                let receiver = Receiver {
+                    name: name.clone(),
+                    channels: vec![made.clone()],
+                };
+                self.receivers.insert(name.clone(), receiver);
                 self.made.insert(name.clone(), made);
             }
         }
@@ -99,13 +105,16 @@ impl Compiler<'_> {
         }
     }
 
-    /// The channels of everybody who takes turns in a rotation; nothing is said of mistakes, which the rotation has.
+    /// The channels of everybody who takes turns in a rotation or may stand in; nothing is said of mistakes, which
+    /// the rotation has.
     fn rotating(&self, rotation: &str, resolved: Option<bool>) -> Vec<Channel> {
         let Some(file) = self.file.on_call.get(rotation) else {
             return Vec::new();
         };
         let swapped = file.swaps.iter().map(|swap| &swap.person);
         let people: BTreeSet<&String> = file.people.iter().chain(swapped).collect();
+        let others = self.file.people.keys();
+        let people: BTreeSet<&String> = people.into_iter().chain(others).collect();
         let mut channels = Vec::new();
         for person in people {
             let own = self.file.people.get(person);

@@ -226,3 +226,58 @@ fn a_silence_holds_the_page_and_a_channel_that_fails_holds_nobody_up() {
     assert!(first("ada") <= 120, "{told:?}");
     assert_eq!(first("lead"), first("ada") + 300, "{told:?}");
 }
+
+#[test]
+fn whoever_stands_in_is_called_over_restarts_and_until_it_ends() {
+    let file = FILE.replace(
+        "\"to\": [\"chat\"],",
+        "\"to\": [\"chat\"], \"people\": {\"eve\": [\"lead\"]},",
+    );
+    let mut play = Play::new(&file);
+    let now = play.now_s * 1000;
+    let swap = |person: &str, from_ms, until_ms| crate::duty::Override {
+        person: person.to_owned(),
+        from_ms,
+        until_ms,
+    };
+    let hour = 3_600_000;
+    for (rotation, person, until, why) in [
+        (
+            Some("primery"),
+            "bob",
+            now + hour,
+            "did you mean `primary`?",
+        ),
+        (None, "bub", now + hour, "did you mean `bob`?"),
+        (None, "bob", now, "ends before"),
+    ] {
+        let refused = play
+            .router
+            .stand_in(rotation, swap(person, now, until))
+            .unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+    let taken = play.router.stand_in(None, swap("bob", now, now + hour));
+    assert_eq!(taken.unwrap(), "primary");
+    play.alert("A", true);
+    let told = play.go(5);
+    assert_eq!(told[0], "10 bob first", "{told:?}");
+    let at = play.at();
+    play.router.acknowledge("A", "bob", at);
+    play.alert("A", false);
+    play.go(60);
+    assert!(play.router.swaps().is_empty(), "what has ended is let go");
+    play.alert("A", true);
+    let told = play.go(1);
+    assert!(
+        told.contains(&"10 ada new_alert".to_owned()) || told.contains(&"10 ada first".to_owned()),
+        "{told:?}"
+    );
+    // Somebody who takes no turns may stand in all the same.
+    let now = play.now_s * 1000;
+    play.router
+        .stand_in(Some("primary"), swap("eve", now, now + hour))
+        .unwrap();
+    let told = play.go(3);
+    assert!(told.iter().any(|one| one.contains("lead")), "{told:?}");
+}

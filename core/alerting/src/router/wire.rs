@@ -7,7 +7,7 @@ use super::log::{Entry, Key};
 use super::{Acknowledged, Router};
 use crate::alert::Notice;
 use crate::at::At;
-use crate::duty::Page;
+use crate::duty::{Override, Page};
 use crate::matching;
 use crate::notification::{Notification, Reason, Told};
 use crate::route::Routing;
@@ -52,6 +52,16 @@ struct State {
     pages: Vec<PageRow>,
     #[serde(default)]
     acknowledged: Vec<AcknowledgedRow>,
+    #[serde(default)]
+    swaps: Vec<SwapRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SwapRow {
+    rotation: String,
+    person: String,
+    from_ms: i64,
+    until_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,6 +191,7 @@ impl Router {
             failing: self.failing.values().map(failing_row).collect(),
             pages: self.page_rows(),
             acknowledged: self.acknowledged_rows(),
+            swaps: self.swap_rows(),
         };
         serde_json::to_string(&state).unwrap_or_default()
     }
@@ -221,6 +232,10 @@ impl Router {
         router.pages = state.pages.into_iter().map(page).collect();
         let acknowledged = state.acknowledged.into_iter();
         router.acknowledged = acknowledged.map(acknowledged_by).collect();
+        for row in state.swaps {
+            let (rotation, swap) = swap(row);
+            router.swaps.entry(rotation).or_default().push(swap);
+        }
         router.reroute(routing, now);
         Ok((router, now))
     }
@@ -245,6 +260,19 @@ impl Router {
             at: point(one.at),
         };
         all.map(row).collect()
+    }
+
+    fn swap_rows(&self) -> Vec<SwapRow> {
+        let row = |rotation: &String, one: &Override| SwapRow {
+            rotation: rotation.clone(),
+            person: one.person.clone(),
+            from_ms: one.from_ms,
+            until_ms: one.until_ms,
+        };
+        let swaps = self.swaps.iter();
+        swaps
+            .flat_map(|(name, all)| all.iter().map(move |one| row(name, one)))
+            .collect()
     }
 
     fn restore(&mut self, row: DeliveryRow, now: At) {
@@ -456,6 +484,15 @@ fn acknowledged_by(row: AcknowledgedRow) -> (Labels, Acknowledged) {
         at: at(row.at),
     };
     (Labels::new(row.labels), acknowledged)
+}
+
+fn swap(row: SwapRow) -> (String, Override) {
+    let swap = Override {
+        person: row.person,
+        from_ms: row.from_ms,
+        until_ms: row.until_ms,
+    };
+    (row.rotation, swap)
 }
 
 fn failing_row(failing: &Failing) -> FailingRow {

@@ -5,7 +5,7 @@ use crate::answer::{self, ApiFault};
 use crate::clock;
 use crate::rules::Order;
 use hyper::Method;
-use mainstay_alerting::{Alert, Group, Health, RuleKind, RuleState, Silence, State};
+use mainstay_alerting::{Alert, Group, Health, Notice, RuleKind, RuleState, Silence, State};
 use mainstay_metrics::{MatchOp, Matcher};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -75,9 +75,10 @@ impl Api {
     pub(super) fn alerts(&self) -> Ready {
         let shown = self.process.rules.shown();
         let rules = shown.groups.iter().flat_map(|group| &group.rules);
-        let mut out = String::from("{\"alerts\":");
+        let mut out = String::from("{\"alerts\":[");
         alerts(&mut out, rules.flat_map(|rule| rule.alerts.values()));
-        out.push('}');
+        own(&mut out, &shown.own);
+        out.push_str("]}");
         Ready::json(answer::success(&out))
     }
 
@@ -227,9 +228,9 @@ fn rule(out: &mut String, state: &RuleState) {
             out,
             annotations.map(|(name, text)| (name.as_str(), text.text())),
         );
-        out.push_str(",\"alerts\":");
+        out.push_str(",\"alerts\":[");
         alerts(out, state.alerts.values());
-        out.push(',');
+        out.push_str("],");
     }
     out.push_str("\"name\":");
     answer::text(out, state.rule.name());
@@ -274,8 +275,29 @@ fn pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, &'a str)>) 
     out.push('}');
 }
 
+/// Alerts of the process about itself, behind those of rules.
+fn own(out: &mut String, notices: &[Notice]) {
+    for notice in notices {
+        let comma = if out.ends_with('[') { "" } else { "," };
+        write!(out, "{comma}{{\"labels\":").ok();
+        answer::labels(out, &notice.labels);
+        out.push_str(",\"annotations\":");
+        let annotations = notice.annotations.iter();
+        pairs(
+            out,
+            annotations.map(|(name, text)| (name.as_str(), text.as_str())),
+        );
+        write!(
+            out,
+            ",\"state\":\"firing\",\"activeAt\":\"{}\",\"value\":\"{}\"}}",
+            rfc3339(notice.starts_at.wall_ms),
+            answer::scientific(notice.value)
+        )
+        .ok();
+    }
+}
+
 fn alerts<'a>(out: &mut String, alerts: impl Iterator<Item = &'a Alert>) {
-    out.push('[');
     let active = alerts.filter(|alert| alert.state != State::Resolved);
     for (place, alert) in active.enumerate() {
         out.push_str(if place == 0 {
@@ -299,7 +321,6 @@ fn alerts<'a>(out: &mut String, alerts: impl Iterator<Item = &'a Alert>) {
         )
         .ok();
     }
-    out.push(']');
 }
 
 #[cfg(test)]
