@@ -8,6 +8,7 @@ pub mod clock;
 pub mod condition;
 pub mod platform;
 pub mod process;
+pub mod receiver;
 pub mod socket;
 pub mod story;
 pub mod traffic;
@@ -15,6 +16,7 @@ pub mod traffic;
 pub use condition::until;
 pub use platform::{Outcome, Platform, is_steady, pids};
 pub use process::Process;
+pub use receiver::Receiver;
 pub use socket::Socket;
 pub use traffic::{Load, get};
 
