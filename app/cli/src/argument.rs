@@ -309,7 +309,9 @@ pub(crate) enum AlertsAction {
         /// A channel, a person, a rotation or an escalation
         channel: String,
     },
-    /// Rules that come with Mainstay: which run here, and what each answers
+    /// What is asked from outside: what came of it the last time, and why it failed
+    Checks,
+    /// Rules that come with Mainstay: which run here, and what each answers; objectives and their budgets
     Rules,
 }
 

@@ -1,12 +1,16 @@
-//! Files that are shipped as text: rules and routes of alerts, read and judged before anything is changed.
+//! What is judged where it is shipped from: files of rules and routes, which are read and shipped as text, the short
+//! form of alerts, checks, and objectives.
 
 use crate::command::test::broken;
 use crate::context::PlatformFile;
 use crate::failure::Failure;
 use mainstay_alerting::file::AlertsFile;
-use mainstay_alerting::{read_alertmanager, read_rules};
+use mainstay_alerting::slo::SloFile;
+use mainstay_alerting::{CheckFile, read_alertmanager, read_checks, read_rules};
 use mainstay_faults::{Fault, Move};
 use mainstay_spec::{Attached, Platform, Resolved};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Most bytes of one file.
 const LIMIT: u64 = 1 << 20;
@@ -29,7 +33,9 @@ pub(crate) fn attach(
         read.map_err(|faults| broken(&faults, &routes.path, &text))?;
         routes.text = text;
     }
-    alerts(file, resolved, platform)
+    alerts(file, resolved, platform)?;
+    checks(file, resolved, platform)?;
+    objectives(file, resolved, platform)
 }
 
 fn read(
@@ -71,8 +77,52 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
     }
 }
 
+/// What is asked from outside.
+fn checks(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Result<(), Failure> {
+    let checks = platform.signals.checks.as_ref();
+    let mut read = BTreeMap::new();
+    for (name, check) in checks.and_then(Value::as_object).into_iter().flatten() {
+        let one = serde_json::from_value::<CheckFile>(check.clone());
+        let key = format!("checks.{name}");
+        let one = one.map_err(|fault| at(file, resolved, &key, fault.to_string()))?;
+        read.insert(name.clone(), one);
+    }
+    let Err(faults) = read_checks(&read) else {
+        return Ok(());
+    };
+    let faults = faults
+        .into_iter()
+        .map(|one| fault(resolved, &one.path, one.why));
+    Err(Failure::of_file(faults.collect(), file.sources()))
+}
+
+/// What services aim at.
+fn objectives(
+    file: &PlatformFile,
+    resolved: &Resolved,
+    platform: &Platform,
+) -> Result<(), Failure> {
+    for (name, service) in &platform.services {
+        let Some(slo) = &service.slo else { continue };
+        let read = SloFile {
+            service: name.to_string(),
+            availability: slo.availability.clone(),
+            latency: slo.latency.clone(),
+        };
+        if let Err((key, fault)) = read.read() {
+            let key = format!("services.{name}.slo.{key}");
+            return Err(at(file, resolved, &key, fault.to_string()));
+        }
+    }
+    Ok(())
+}
+
 fn at(file: &PlatformFile, resolved: &Resolved, key: &str, message: String) -> Failure {
+    Failure::of_file(vec![fault(resolved, key, message)], file.sources())
+}
+
+fn fault(resolved: &Resolved, key: &str, message: String) -> Fault {
     let mut fault = Fault::new(Move::You, "signals", message).under(key.to_owned());
     fault.place = mainstay_spec::place_of(resolved, key);
-    Failure::of_file(vec![fault], file.sources())
+    fault
 }

@@ -3,13 +3,17 @@
 use crate::signals::{Known, KnownRelease};
 use crate::state::State;
 use mainstay_alerting::file::AlertsFile;
-use mainstay_atoms::Server;
+use mainstay_alerting::slo::SloFile;
+use mainstay_alerting::{Probe, ProbeKind, read_checks};
+use mainstay_atoms::histogram::SHOWN;
+use mainstay_atoms::{Server, ServiceName};
 use mainstay_plan::{History, ReleaseRecord, ReleaseState};
 use mainstay_process_io::{InstanceFact, InstanceState};
 use mainstay_signals_io::{
-    Collector, CollectorKind, Config, File, Part, Place, Process, Retention, Target,
+    Check, CheckKind, Collector, CollectorKind, Config, File, Part, Place, Process, Retention,
+    Target,
 };
-use mainstay_spec::{Attached, Platform, Signals, Store};
+use mainstay_spec::{Attached, Platform, Service, Signals, Store};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -33,9 +37,14 @@ pub(crate) fn config(
         .services
         .values()
         .any(|service| service.metrics.is_some());
-    if !signals.enabled && !told {
+    let aims = platform
+        .services
+        .values()
+        .any(|service| service.slo.is_some());
+    if !signals.enabled && !told && !aims {
         return None;
     }
+    let checks = probes(signals);
     let running = || {
         let running = facts.iter();
         running.filter(|fact| matches!(fact.state, InstanceState::Running))
@@ -57,7 +66,10 @@ pub(crate) fn config(
         rules: files(&signals.rules),
         routing: files(&signals.alertmanager).pop(),
         alerts: alerts(signals),
-        parts: parts(platform, told),
+        checks: checks.iter().map(|one| check(one, state)).collect(),
+        objectives: platform.services.iter().filter_map(objectives).collect(),
+        latency_edges: SHOWN.iter().map(Duration::as_secs_f64).collect(),
+        parts: parts(platform, told, &checks),
         external_labels: BTreeMap::from([
             ("platform".to_owned(), platform.name.to_string()),
             ("environment".to_owned(), platform.environment.to_string()),
@@ -100,8 +112,47 @@ fn alerts(signals: &Signals) -> Option<AlertsFile> {
     serde_json::from_value(alerts).ok()
 }
 
+/// The file's checks; they were judged before they were shipped, and what cannot be read is not made.
+fn probes(signals: &Signals) -> Vec<Probe> {
+    let checks = signals.checks.clone();
+    let checks = checks.and_then(|checks| serde_json::from_value(checks).ok());
+    let read = checks.map(|checks| read_checks(&checks));
+    read.and_then(Result::ok).unwrap_or_default()
+}
+
+fn check(probe: &Probe, state: &State) -> Check {
+    let secrets = probe.secrets.iter();
+    let secrets = secrets.map(|name| (name.clone(), state.secrets().join(name)));
+    let kind = match probe.kind.clone() {
+        ProbeKind::Http(steps) => CheckKind::Http { steps },
+        ProbeKind::Tcp(address) => CheckKind::Tcp { address },
+        ProbeKind::Dns(name, address) => CheckKind::Dns { name, address },
+        ProbeKind::Certificate(address, left_ms) => CheckKind::Certificate { address, left_ms },
+    };
+    Check {
+        job: "check".to_owned(),
+        instance: probe.instance.clone(),
+        labels: BTreeMap::from([("check".to_owned(), probe.name.clone())]),
+        every_ms: probe.every_ms,
+        timeout_ms: probe.timeout_ms,
+        latency_ms: probe.latency_ms,
+        secrets: secrets.collect(),
+        kind,
+    }
+}
+
+/// What a service aims at.
+fn objectives((name, service): (&ServiceName, &Service)) -> Option<SloFile> {
+    let slo = service.slo.as_ref()?;
+    Some(SloFile {
+        service: name.to_string(),
+        availability: slo.availability.clone(),
+        latency: slo.latency.clone(),
+    })
+}
+
 /// What the platform contains that rules come with.
-fn parts(platform: &Platform, told: bool) -> Vec<Part> {
+fn parts(platform: &Platform, told: bool, checks: &[Probe]) -> Vec<Part> {
     let runs = |wanted: fn(Server) -> bool| {
         let mut servers = platform.stores.values().filter_map(Store::server);
         servers.any(wanted)
@@ -117,6 +168,11 @@ fn parts(platform: &Platform, told: bool) -> Vec<Part> {
         (!platform.services.is_empty(), Part::Service),
         (!platform.jobs.is_empty(), Part::Job),
         (told, Part::Metrics),
+        (!checks.is_empty(), Part::Check),
+        (
+            checks.iter().any(Probe::sees_certificate),
+            Part::Certificate,
+        ),
     ];
     rows.into_iter()
         .filter(|(there, _)| *there)

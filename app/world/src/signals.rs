@@ -1,6 +1,7 @@
 //! The signals process: kept alive, told what to collect, and how its messages reach people.
 
 use crate::state::State;
+use crate::succession::{is_ours, is_own_program};
 use mainstay_alerting::{Release, Surroundings};
 use mainstay_signals_io::{Client, Config, Settings, SignalsFault};
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,8 @@ struct Watch {
     client: Client,
     child: Option<Child>,
     given: Option<Config>,
+    /// Whether the one in place was found to run our program.
+    is_ours: bool,
     known: Option<Known>,
 }
 
@@ -142,6 +145,7 @@ impl Watch {
             client,
             child: None,
             given: None,
+            is_ours: false,
             known: None,
         }
     }
@@ -168,9 +172,12 @@ impl Watch {
             self.known = Some(known);
         }
         let Ok(now) = self.client.config() else {
-            self.given = None;
+            (self.given, self.is_ours) = (None, false);
             return self.spawn();
         };
+        if !self.is_ours {
+            self.renew()?;
+        }
         let mut same = now.clone();
         same.generation = config.generation;
         if same == config || self.given.as_ref() == Some(&config) {
@@ -185,6 +192,24 @@ impl Watch {
         // What is refused is refused again: it is told, and tried when something else is wanted.
         self.given = Some(wanted);
         done
+    }
+
+    /// Ends one that runs another program than ours, as after an upgrade: it may not know what it is told. It keeps
+    /// what it knows, and the next look starts ours.
+    fn renew(&mut self) -> Result<(), String> {
+        let pid = pid_of(&self.shared.state);
+        let others = pid.filter(|pid| is_ours(*pid) == Some(false));
+        // A file that was replaced under us would start yet another program.
+        match others.filter(|_| is_own_program(&self.shared.binary) == Some(true)) {
+            None => {
+                self.is_ours = true;
+                Ok(())
+            }
+            Some(pid) => {
+                crate::gateway::terminate(pid);
+                Err("signals of another program give way".into())
+            }
+        }
     }
 
     fn spawn(&mut self) -> Result<(), String> {

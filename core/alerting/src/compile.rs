@@ -450,110 +450,113 @@ mod tests {
         assert_eq!(duty("default")[3], "pagerduty None Some(1)");
     }
 
+    /// What is changed into what, and which key then says why it is wrong.
+    const MISTAKES: &[(&str, &str, &str, &str)] = &[
+        (
+            "\"to\": [\"mail\"],",
+            "\"to\": [\"fax\"],",
+            "to",
+            "`fax` is neither a channel, a person, a rotation nor an escalation",
+        ),
+        ("\"to\": [\"mail\"],", "", "to", "no channel is named"),
+        (
+            "\"wait\": \"10s\"",
+            "\"wait\": \"soon\"",
+            "routes[0].wait",
+            "not a duration",
+        ),
+        (
+            "severity=critical\", \"to\"",
+            "severity\", \"to\"",
+            "routes[0].when",
+            "not a matcher",
+        ),
+        (
+            "\"mute\": [\"night\"]",
+            "\"mute\": [\"noon\"]",
+            "routes[1]",
+            "time `noon` is not known",
+        ),
+        ("00:00-06:00", "6-7", "times.night", "`6-7`"),
+        (
+            "monday:friday",
+            "friday:monday",
+            "times.night",
+            "friday:monday",
+        ),
+        ("\"1%\"", "\"much\"", "preset.error-rate", "threshold"),
+        (
+            "\"error-rate\"",
+            "\"errors\"",
+            "preset.errors",
+            "no rule is called so",
+        ),
+        (
+            "2026-03-02 09:00",
+            "monday",
+            "on_call.primary.from",
+            "not a day",
+        ),
+        (
+            "\"rotation\": \"primary\"",
+            "\"rotation\": \"x\"",
+            "channels.duty.on_call.rotation",
+            "rotation `x`",
+        ),
+        (
+            "\"to\": [\"primary\"]",
+            "\"to\": [\"nobody\"]",
+            "escalation.default.levels[0]",
+            "neither a channel, a person nor a rotation",
+        ),
+        (
+            "\"people\": [\"ada\", \"bob\"]",
+            "\"people\": [\"ada\", \"bab\"]",
+            "on_call.primary.people",
+            "did you mean `bob`?",
+        ),
+        (
+            "\"people\": {\"ada\"",
+            "\"people\": {\"chat\": [\"mail\"], \"ada\"",
+            "people.chat",
+            "under `channels` too",
+        ),
+        (
+            "\"ada\": [\"mail\", \"chat\"]",
+            "\"ada\": [\"duty\"]",
+            "people.ada",
+            "is a rotation",
+        ),
+        (
+            "\"wait\": \"5m\"}",
+            "\"wait\": \"0s\"}",
+            "escalation.default.levels[0]",
+            "no time to answer",
+        ),
+        (
+            "\"secret_url\": \"beat\"",
+            "\"url\": \"beat\"",
+            "heartbeat.url",
+            "`secret_url`",
+        ),
+        (
+            "\"every\": \"1m\"",
+            "\"every\": \"1ms\"",
+            "heartbeat.every",
+            "at least a second",
+        ),
+        (
+            "\"webhook\": \"slack-hook\", ",
+            "",
+            "channels.chat.slack",
+            "either `webhook` or `token`",
+        ),
+    ];
+
     #[test]
     fn every_mistake_is_told_with_its_key() {
-        for (from, to, path, why) in [
-            (
-                "\"to\": [\"mail\"],",
-                "\"to\": [\"fax\"],",
-                "to",
-                "`fax` is neither a channel, a person, a rotation nor an escalation",
-            ),
-            ("\"to\": [\"mail\"],", "", "to", "no channel is named"),
-            (
-                "\"wait\": \"10s\"",
-                "\"wait\": \"soon\"",
-                "routes[0].wait",
-                "not a duration",
-            ),
-            (
-                "severity=critical\", \"to\"",
-                "severity\", \"to\"",
-                "routes[0].when",
-                "not a matcher",
-            ),
-            (
-                "\"mute\": [\"night\"]",
-                "\"mute\": [\"noon\"]",
-                "routes[1]",
-                "time `noon` is not known",
-            ),
-            ("00:00-06:00", "6-7", "times.night", "`6-7`"),
-            (
-                "monday:friday",
-                "friday:monday",
-                "times.night",
-                "friday:monday",
-            ),
-            ("\"1%\"", "\"much\"", "preset.error-rate", "threshold"),
-            (
-                "\"error-rate\"",
-                "\"errors\"",
-                "preset.errors",
-                "no rule is called so",
-            ),
-            (
-                "2026-03-02 09:00",
-                "monday",
-                "on_call.primary.from",
-                "not a day",
-            ),
-            (
-                "\"rotation\": \"primary\"",
-                "\"rotation\": \"x\"",
-                "channels.duty.on_call.rotation",
-                "rotation `x`",
-            ),
-            (
-                "\"to\": [\"primary\"]",
-                "\"to\": [\"nobody\"]",
-                "escalation.default.levels[0]",
-                "neither a channel, a person nor a rotation",
-            ),
-            (
-                "\"people\": [\"ada\", \"bob\"]",
-                "\"people\": [\"ada\", \"bab\"]",
-                "on_call.primary.people",
-                "did you mean `bob`?",
-            ),
-            (
-                "\"people\": {\"ada\"",
-                "\"people\": {\"chat\": [\"mail\"], \"ada\"",
-                "people.chat",
-                "under `channels` too",
-            ),
-            (
-                "\"ada\": [\"mail\", \"chat\"]",
-                "\"ada\": [\"duty\"]",
-                "people.ada",
-                "is a rotation",
-            ),
-            (
-                "\"wait\": \"5m\"}",
-                "\"wait\": \"0s\"}",
-                "escalation.default.levels[0]",
-                "no time to answer",
-            ),
-            (
-                "\"secret_url\": \"beat\"",
-                "\"url\": \"beat\"",
-                "heartbeat.url",
-                "`secret_url`",
-            ),
-            (
-                "\"every\": \"1m\"",
-                "\"every\": \"1ms\"",
-                "heartbeat.every",
-                "at least a second",
-            ),
-            (
-                "\"webhook\": \"slack-hook\", ",
-                "",
-                "channels.chat.slack",
-                "either `webhook` or `token`",
-            ),
-        ] {
-            let text = FILE.replacen(from, to, 1);
+        for (from, to, path, why) in MISTAKES {
+            let text = FILE.replacen(*from, to, 1);
             assert_ne!(text, FILE, "{from}");
             let faults = serde_json::from_str::<AlertsFile>(&text)
                 .unwrap()
@@ -561,7 +564,7 @@ mod tests {
                 .unwrap_err();
             let told = faults
                 .iter()
-                .find(|fault| fault.path == path && fault.why.contains(why));
+                .find(|fault| fault.path == *path && fault.why.contains(why));
             assert!(told.is_some(), "{path} {why}: {faults:?}");
         }
         assert!(serde_json::from_str::<AlertsFile>("{\"chanels\": {}}").is_err());

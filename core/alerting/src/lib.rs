@@ -17,6 +17,7 @@ pub mod action;
 mod alert;
 mod at;
 pub mod business;
+mod check;
 mod compile;
 mod document;
 pub mod duty;
@@ -48,6 +49,7 @@ mod wire;
 
 pub use alert::{Alert, Notice, RESOLVED_KEPT_MS, State};
 pub use at::{At, Clocks, Timeline};
+pub use check::{CheckFile, Probe, ProbeKind, Step, StepFile, filled, read_checks};
 pub use compile::{Alerts, AlertsFault};
 pub use document::Place;
 pub use element::{Element, Outside, Store, ask};

@@ -8,6 +8,7 @@ use crate::rule::{Alerting, Query, Rule, RuleGroup, RuleKind};
 use crate::span;
 use crate::template::Template;
 use mainstay_metrics::label::quoted;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The window where none is given, in milliseconds: thirty days.
@@ -28,6 +29,50 @@ pub struct Objective {
     pub kind: ObjectiveKind,
     /// Whether maintenance is left out.
     pub except_maintenance: bool,
+}
+
+/// The objectives of one service, as its `slo` says them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SloFile {
+    /// The service behind the gateway.
+    pub service: String,
+    /// `99.9% over 30d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<String>,
+    /// `95% < 300ms over 7d`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+}
+
+impl SloFile {
+    /// The objectives, or what is wrong and under which key.
+    pub fn read(&self) -> Result<Vec<Objective>, (&'static str, ObjectiveFault)> {
+        let keys = [
+            ("availability", &self.availability),
+            ("latency", &self.latency),
+        ];
+        let given = keys
+            .iter()
+            .filter_map(|(key, text)| Some((*key, text.as_ref()?)));
+        given
+            .map(|(key, text)| self.one(key, text).map_err(|fault| (key, fault)))
+            .collect()
+    }
+
+    fn one(&self, key: &str, text: &str) -> Result<Objective, ObjectiveFault> {
+        let name = format!("{}-{key}", self.service);
+        let objective = Objective::parse(&name, &self.service, text)?;
+        let why = match (key, objective.kind) {
+            ("latency", ObjectiveKind::Availability) => "a limit is missing: `95% < 300ms`",
+            ("availability", ObjectiveKind::Latency(_)) => "a limit belongs under `latency`",
+            _ => return Ok(objective),
+        };
+        Err(ObjectiveFault {
+            found: text.chars().take(80).collect(),
+            why: why.to_owned(),
+        })
+    }
 }
 
 /// What it means that a request goes well.
@@ -352,6 +397,24 @@ mod tests {
         ] {
             assert!(Objective::parse("a", "web", text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_service_says_its_objectives_under_two_keys() {
+        let slo = |availability: &str, latency: &str| SloFile {
+            service: "web".into(),
+            availability: Some(availability.into()),
+            latency: Some(latency.into()),
+        };
+        let read = slo("99.9% over 30d", "95% < 300ms").read().unwrap();
+        let names: Vec<&str> = read.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["web-availability", "web-latency"]);
+        let (key, fault) = slo("99.9%", "95%").read().unwrap_err();
+        assert_eq!(key, "latency");
+        assert!(fault.to_string().contains("limit is missing"), "{fault}");
+        let (key, fault) = slo("95% < 1s", "95% < 1s").read().unwrap_err();
+        assert_eq!(key, "availability");
+        assert!(fault.to_string().contains("under `latency`"), "{fault}");
     }
 
     /// Requests a minute, of which so many fail, and whether the budget burns after so many minutes.

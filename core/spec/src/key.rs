@@ -62,6 +62,7 @@ value! {
     Civil = Kind::Like(&CIVIL);
     People = Kind::People;
     AlertsForm = Kind::Alerts;
+    ChecksForm = Kind::Checks;
     PartOf = Kind::Share;
     Truth = Kind::Truth;
     Size = Kind::Size;
@@ -202,6 +203,9 @@ keys! {
         signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
         /// Who is told of alerts, and what is set for the rules that come with the platform: the guide says how.
         alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
+        /// What is asked from outside, by name: addresses, ports, names, certificates, flows of requests. The guide
+        /// says how.
+        checks: Option<ChecksForm>, default "{}", example "{ home: { url: \"https://shop.example/\", contains: Welcome } }";
         /// What lets a release begin: people who agree, windows, a checklist.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
         /// What differs between copies of the platform, by name: each holds the same keys as the
@@ -228,6 +232,8 @@ keys! {
         signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
         /// Changes to who is told of alerts.
         alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
+        /// Changes to what is asked from outside.
+        checks: Option<ChecksForm>, default "{}", example "{ home: { every: 5m } }";
         /// Changes to what lets a release begin.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
     }
@@ -274,6 +280,8 @@ keys! {
         ready: Option<Either<UrlPath, ReadyKeys>>, default "(a connection, for a service with a `port`; else ready while it runs)", example "/ready";
         /// Where each instance tells its metrics, in the text format of Prometheus. A text is the path.
         metrics: Option<Either<UrlPath, MetricsKeys>>, default "(none)", example "/metrics";
+        /// What share of its requests must go well; alerts tell when the error budget burns too fast.
+        slo: Option<SloKeys>, default "(none)", example "{ availability: 99.9% over 30d, latency: 95% < 300ms }";
         /// How many instances run.
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
         /// What one instance may use.
@@ -478,6 +486,16 @@ keys! {
         path: Option<UrlPath>, default "/metrics", example "/internal/metrics";
         /// From one reading to the next.
         every: Option<Span<SECOND, HOUR>>, default "15s", example "5s";
+    }
+}
+
+keys! {
+    /// What share of the requests of a service must go well.
+    SloKeys = "`slo`" {
+        /// The share that is not answered with 5xx; over 30 days, where nothing is said.
+        availability: Option<Text>, default "(none)", example "99.9% over 30d";
+        /// The share that takes less than so long.
+        latency: Option<Text>, default "(none)", example "95% < 300ms over 7d";
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     People,
     /// What is said of alerts, in a form of its own.
     Alerts,
+    /// What is said of checks, in a form of its own.
+    Checks,
     /// A share.
     Share,
     /// One of these words.
@@ -147,6 +149,7 @@ impl Kind {
             Self::Way => "`rolling` or `recreate`".into(),
             Self::Like(like) => like.phrase.into(),
             Self::People => "a list of names of people".into(),
+            Self::Checks => "a map of checks by name".into(),
             Self::Alerts => "a map of channels, routes and what is set for alerts".into(),
             Self::Share => "a share such as `10%`".into(),
             Self::Truth => "`true` or `false`".into(),
@@ -217,7 +220,7 @@ impl Kind {
                 "type": "array", "minItems": 1, "uniqueItems": true,
                 "items": { "type": "string", "pattern": PERSON },
             }),
-            Self::Alerts => json!({ "type": "object" }),
+            Self::Alerts | Self::Checks => json!({ "type": "object" }),
             Self::Share => json!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$" }),
             Self::Truth => json!({ "type": "boolean" }),
             Self::Word(words) => json!({ "enum": words }),

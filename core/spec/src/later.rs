@@ -54,8 +54,7 @@ later! {
     FILE "cost" "cost estimates", "take the key away";
     FILE "group" "groups of containers", "run the containers beside the platform";
     FILE "dashboards" "dashboards", "take the key away";
-    FILE "slo" "objectives", "take the key away";
-    FILE "checks" "checks", "use `health` and `ready` of a service";
+    FILE "slo" "objectives of a whole platform", "write `slo` under a service";
     FILE "incidents" "incidents", "take the key away";
     FILE "duties" "duties", "take the key away";
     FILE "personal" "personal data register", "take the key away";

@@ -58,6 +58,6 @@ pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
-pub use signals::{Attached, Metrics, Signals};
+pub use signals::{Attached, Metrics, Signals, Slo};
 pub use store::{Postgres, Redis, Store, StoreKind, StoreOrder, StoreUser};
 pub use tree::Tree;

@@ -2,7 +2,7 @@
 
 use crate::gate::Gates;
 use crate::job::Job;
-use crate::signals::{Metrics, Signals};
+use crate::signals::{Metrics, Signals, Slo};
 use crate::store::Store;
 use mainstay_atoms::{
     Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Smoke, Stop,
@@ -71,6 +71,9 @@ pub struct Service {
     /// Where each instance tells its metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// What share of its requests must go well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
     /// How many instances.
     pub replicas: u32,
     /// Ceilings of one instance.

@@ -13,6 +13,15 @@ pub struct Metrics {
     pub every: Duration,
 }
 
+/// What share of the requests of a service must go well, as the file says it; judged where it is shipped from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slo {
+    /// The share that is not answered with 5xx: `99.9% over 30d`.
+    pub availability: Option<String>,
+    /// The share that takes less than so long: `95% < 300ms`.
+    pub latency: Option<String>,
+}
+
 /// Metrics and rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signals {
@@ -30,6 +39,9 @@ pub struct Signals {
     pub alertmanager: Vec<Attached>,
     /// Channels, routes and what is set for ready rules, as the file says it; judged where it is shipped from.
     pub alerts: Option<serde_json::Value>,
+    /// What is asked from outside, by name, as the file says it; judged where it is shipped from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<serde_json::Value>,
 }
 
 /// A file that is shipped with the platform as text.
@@ -51,6 +63,7 @@ impl Default for Signals {
             rules: vec![],
             alertmanager: vec![],
             alerts: None,
+            checks: None,
         }
     }
 }

@@ -321,6 +321,7 @@ impl Api {
             "/v1/token" if asked.method == Method::POST => self.issue(),
             "/v1/silences" => self.silences(&asked),
             "/v1/acknowledge" if asked.method == Method::POST => self.acknowledge(&asked).await,
+            "/v1/checks" if get => self.checks(),
             "/v1/on-call" if get => self.on_call().await,
             "/v1/on-call" if asked.method == Method::POST => self.stand_in(&asked).await,
             "/v1/try" if asked.method == Method::POST => self.try_out(&asked).await,

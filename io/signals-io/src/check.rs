@@ -1,22 +1,42 @@
 //! Checks: probes from this machine, with the names of the field's `blackbox_exporter`.
 
+mod flow;
+
 use crate::clock;
 use crate::collect::{Page, Sink, ticks};
 use crate::config::{Check, CheckKind, Place};
-use crate::fetch::{Answer, Connection, FetchFault, Request};
+use crate::fetch::Connection;
 use crate::scrape::Ground;
+use crate::tls::Seen;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Longest answer that is looked at.
-const ANSWER_MAX: usize = 1 << 20;
+/// What came of a check the last time, for whoever asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verdict {
+    /// When it began, in milliseconds since 1970.
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) took: Duration,
+    /// Why it failed.
+    pub(crate) why: Option<String>,
+}
+
+/// What the peers of one check showed.
+type Certificates = Seen;
 
 /// Probes until it is told to stop.
-pub(crate) async fn run(check: Check, ground: Ground, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    check: Check,
+    ground: Ground,
+    verdict: Arc<Mutex<Verdict>>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut sink = Sink::new(&ground, &check.job, &check.instance, &check.labels);
-    let mut ticks = ticks(&format!("{} {}", check.job, check.instance), check.every_ms);
-    let limit = Duration::from_millis(check.timeout_ms.min(check.every_ms.max(100)));
+    let key = format!("{} {} {:?}", check.job, check.instance, check.labels);
+    let mut ticks = ticks(&key, check.every_ms);
+    let limit_ms = check.timeout_ms.min(check.every_ms.max(100));
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -25,79 +45,88 @@ pub(crate) async fn run(check: Check, ground: Ground, mut stop: watch::Receiver<
         }
         let (begun, at_ms) = (Instant::now(), clock::wall_ms());
         let mut page = Page::default();
-        let probed = tokio::time::timeout(limit, probe(&check.kind, &mut page)).await;
-        page.kind("probe_success", "gauge");
-        page.put(
-            "probe_success",
-            &[],
-            f64::from(u8::from(probed.unwrap_or(false))),
-        );
-        page.kind("probe_duration_seconds", "gauge");
-        page.put("probe_duration_seconds", &[], begun.elapsed().as_secs_f64());
-        sink.take(Some(&page), at_ms, begun.elapsed());
+        let seen = Certificates::default();
+        let limit = Duration::from_millis(limit_ms);
+        let probed = tokio::time::timeout(limit, probe(&check, &seen, &mut page)).await;
+        let took = begun.elapsed();
+        let probed = probed.unwrap_or_else(|_| Err(format!("no answer within {limit_ms} ms")));
+        let probed = probed.and_then(|()| soon_enough(&check, took));
+        if let Some(end) = *seen.lock().unwrap_or_else(PoisonError::into_inner) {
+            gauge(&mut page, "probe_ssl_earliest_cert_expiry", end as f64);
+        }
+        gauge(&mut page, "probe_success", truth(probed.is_ok()));
+        gauge(&mut page, "probe_duration_seconds", took.as_secs_f64());
+        sink.take(Some(&page), at_ms, took);
+        *verdict.lock().unwrap_or_else(PoisonError::into_inner) = Verdict {
+            at_ms: Some(at_ms),
+            took,
+            why: probed.err(),
+        };
     }
     sink.leave();
 }
 
-async fn probe(kind: &CheckKind, page: &mut Page) -> bool {
-    match kind {
-        CheckKind::Http {
-            place,
-            host,
-            path,
-            status,
-            contains,
-        } => {
-            let Ok(answer) = ask(place, host, path, page).await else {
-                return false;
-            };
-            page.kind("probe_http_status_code", "gauge");
-            page.put("probe_http_status_code", &[], f64::from(answer.status));
-            page.kind("probe_http_content_length", "gauge");
-            page.put("probe_http_content_length", &[], answer.body.len() as f64);
-            let right = match status {
-                Some(status) => answer.status == *status,
-                None => (200..300).contains(&answer.status),
-            };
-            let body = String::from_utf8_lossy(&answer.body);
-            right && contains.as_ref().is_none_or(|text| body.contains(text))
+fn soon_enough(check: &Check, took: Duration) -> Result<(), String> {
+    match check.latency_ms {
+        Some(limit) if took > Duration::from_millis(limit) => Err(format!(
+            "it took {} ms, and {limit} ms are right",
+            took.as_millis()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn gauge(page: &mut Page, metric: &str, value: f64) {
+    page.kind(metric, "gauge");
+    page.put(metric, &[], value);
+}
+
+async fn probe(check: &Check, seen: &Seen, page: &mut Page) -> Result<(), String> {
+    match &check.kind {
+        CheckKind::Http { steps } => flow::run(steps, &check.secrets, seen, page).await,
+        CheckKind::Tcp { address } => {
+            let opened = Connection::open(&Place::Tcp(address.clone()), false).await;
+            opened.map(drop).map_err(|fault| fault.to_string())
         }
-        CheckKind::Tcp { address } => TcpStream::connect(address).await.is_ok(),
-        CheckKind::Dns { name } => {
-            let begun = Instant::now();
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let count = found.map_or(0, Iterator::count);
-            page.kind("probe_dns_lookup_time_seconds", "gauge");
-            page.put(
-                "probe_dns_lookup_time_seconds",
-                &[],
-                begun.elapsed().as_secs_f64(),
-            );
-            page.kind("probe_dns_answer_rrs", "gauge");
-            page.put("probe_dns_answer_rrs", &[], count as f64);
-            count > 0
+        CheckKind::Dns { name, address } => dns(name, address.as_deref(), page).await,
+        CheckKind::Certificate { address, left_ms } => {
+            let opened = Connection::open_seen(&Place::Tls(address.clone()), seen).await;
+            opened.map(drop).map_err(|fault| fault.to_string())?;
+            let end = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = end.map(|end| end.saturating_mul(1000).saturating_sub(clock::wall_ms()));
+            match left.map(|left| left.max(0).unsigned_abs()) {
+                None => Err("its certificate says no end".into()),
+                Some(left) if left < *left_ms => Err(format!(
+                    "its certificate ends in {} days",
+                    left / 86_400_000
+                )),
+                Some(_) => Ok(()),
+            }
         }
     }
 }
 
-async fn ask(place: &Place, host: &str, path: &str, page: &mut Page) -> Result<Answer, FetchFault> {
-    let host = match place {
-        _ if !host.is_empty() => host,
-        Place::Tcp(address) | Place::Tls(address) => address,
-        Place::Unix(_) => "localhost",
+async fn dns(name: &str, address: Option<&str>, page: &mut Page) -> Result<(), String> {
+    let begun = Instant::now();
+    let found = tokio::net::lookup_host((name, 0)).await;
+    let took = begun.elapsed().as_secs_f64();
+    gauge(page, "probe_dns_lookup_time_seconds", took);
+    let found: Vec<IpAddr> = match found {
+        Ok(found) => found.map(|one| one.ip().to_canonical()).collect(),
+        Err(fault) => {
+            gauge(page, "probe_dns_answer_rrs", 0.0);
+            return Err(format!("`{name}` has no address: {fault}"));
+        }
     };
-    let request = Request {
-        method: "GET",
-        host,
-        path,
-        fields: "User-Agent: mainstay-signals\r\nConnection: close\r\n",
-        body: &[],
-        bytes_max: ANSWER_MAX,
-    };
-    let mut connection = Connection::open(place, false).await?;
-    if let Some(end) = connection.certificate_end() {
-        page.kind("probe_ssl_earliest_cert_expiry", "gauge");
-        page.put("probe_ssl_earliest_cert_expiry", &[], end as f64);
+    gauge(page, "probe_dns_answer_rrs", found.len() as f64);
+    let wanted = address.and_then(|text| text.parse::<IpAddr>().ok());
+    match wanted.filter(|wanted| !found.contains(&wanted.to_canonical())) {
+        _ if found.is_empty() => Err(format!("`{name}` has no address")),
+        Some(wanted) => Err(format!("`{name}` has addresses, and not {wanted}")),
+        None => Ok(()),
     }
-    connection.exchange(&request, &mut Vec::new()).await
 }

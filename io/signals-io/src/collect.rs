@@ -80,7 +80,9 @@ impl Sink {
             honor_timestamps: false,
         };
         let limits = body_limits(&ground.limits);
-        let key = format!("{job} {instance} here");
+        // Two checks may ask the same address; their labels tell them apart.
+        let own: Vec<&str> = labels.values().map(String::as_str).collect();
+        let key = format!("{job} {instance} {}here", own.join(" "));
         let store = &ground.store;
         Self {
             samples: Ingest::new(store, job, &key, dress.clone(), limits),

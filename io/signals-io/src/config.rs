@@ -1,7 +1,9 @@
 //! The whole configuration: pushed by the control plane, kept on disk, taken whole or not at all.
 
 use crate::store::Bounds;
+use mainstay_alerting::Step;
 use mainstay_alerting::file::AlertsFile;
+use mainstay_alerting::slo::SloFile;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +27,10 @@ pub struct Config {
     pub routing: Option<File>,
     /// The same, and what is set for rules that come with Mainstay, in the short form of the platform's file.
     pub alerts: Option<AlertsFile>,
+    /// What share of the requests of services must go well.
+    pub objectives: Vec<SloFile>,
+    /// Upper bounds of the gateway's histogram of latencies, in seconds, rising.
+    pub latency_edges: Vec<f64>,
     /// What the platform contains that rules come with.
     pub parts: Vec<Part>,
     /// Labels of this installation, for alerts and what is sent outward.
@@ -61,6 +67,8 @@ pub enum Part {
     Job,
     /// Checks from outside.
     Check,
+    /// Certificates that checks see.
+    Certificate,
     /// Metrics of services.
     Metrics,
 }
@@ -248,6 +256,12 @@ pub struct Check {
     /// How long it may take, in milliseconds.
     #[serde(default = "timeout")]
     pub timeout_ms: u64,
+    /// Longest time that is right, in milliseconds.
+    #[serde(default)]
+    pub latency_ms: Option<u64>,
+    /// Files that hold its secrets, by name.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, PathBuf>,
     /// What is asked.
     pub kind: CheckKind,
 }
@@ -256,21 +270,10 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckKind {
-    /// An answer to GET.
+    /// Requests in order, each answered as it says.
     Http {
-        /// Where.
-        place: Place,
-        /// The host that is asked for; the place where it is empty.
-        #[serde(default)]
-        host: String,
-        /// The path.
-        path: String,
-        /// The status that is right; any from 200 to 299 where none is given.
-        #[serde(default)]
-        status: Option<u16>,
-        /// A text that the answer holds.
-        #[serde(default)]
-        contains: Option<String>,
+        /// The requests.
+        steps: Vec<Step>,
     },
     /// A connection.
     Tcp {
@@ -281,6 +284,17 @@ pub enum CheckKind {
     Dns {
         /// The name.
         name: String,
+        /// One that is among its addresses.
+        #[serde(default)]
+        address: Option<String>,
+    },
+    /// A certificate that the machine trusts.
+    Certificate {
+        /// `host:port`.
+        address: String,
+        /// How long it is valid at least, in milliseconds.
+        #[serde(default)]
+        left_ms: u64,
     },
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
+    /// Cookies that it sets, as `name=value`.
+    pub(crate) cookies: Vec<String>,
     /// Whether the connection can be used again.
     is_open: bool,
 }
@@ -72,6 +74,19 @@ pub(crate) enum Connection {
 impl Connection {
     /// Connects; of several addresses the first that answers is taken.
     pub(crate) async fn open(place: &Place, link_local: bool) -> Result<Self, FetchFault> {
+        Self::begin(place, link_local, None).await
+    }
+
+    /// The same, and remembers when the certificates of the peer end.
+    pub(crate) async fn open_seen(place: &Place, seen: &tls::Seen) -> Result<Self, FetchFault> {
+        Self::begin(place, false, Some(seen)).await
+    }
+
+    async fn begin(
+        place: &Place,
+        link_local: bool,
+        seen: Option<&tls::Seen>,
+    ) -> Result<Self, FetchFault> {
         let address = match place {
             Place::Unix(path) => return Ok(Self::Unix(UnixStream::connect(path).await?)),
             Place::Tcp(address) | Place::Tls(address) => address,
@@ -96,7 +111,11 @@ impl Connection {
                         .rsplit_once(':')
                         .map_or(address.as_str(), |pair| pair.0);
                     let host = host.trim_start_matches('[').trim_end_matches(']');
-                    return Ok(Self::Tls(Box::new(tls::begin(stream, host).await?)));
+                    let secured = match seen {
+                        Some(seen) => tls::begin_seen(stream, host, seen).await?,
+                        None => tls::begin(stream, host).await?,
+                    };
+                    return Ok(Self::Tls(Box::new(secured)));
                 }
                 Err(fault) => last = fault,
             }
@@ -110,14 +129,6 @@ impl Connection {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
             Self::Unix(_) => None,
-        }
-    }
-
-    /// When the first of the peer's certificates ends, in seconds since 1970.
-    pub(crate) fn certificate_end(&self) -> Option<i64> {
-        match self {
-            Self::Tls(stream) => tls::earliest_end(stream),
-            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 
@@ -192,7 +203,7 @@ async fn exchange(
         ..
     } = request;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}");
-    if !request.body.is_empty() {
+    if !request.body.is_empty() || *method == "POST" {
         // Writing to a text cannot fail.
         write!(head, "Content-Length: {}\r\n", request.body.len()).ok();
     }
@@ -205,6 +216,7 @@ async fn exchange(
         status: head.status,
         content_type: head.content_type,
         body: Vec::new(),
+        cookies: head.cookies,
         is_open: head.is_open,
     };
     let limit = request.bytes_max;
@@ -250,6 +262,7 @@ enum Length {
 struct Head {
     status: u16,
     content_type: String,
+    cookies: Vec<String>,
     length: Length,
     is_gzip: bool,
     is_open: bool,
@@ -289,6 +302,7 @@ fn understand(response: &httparse::Response<'_, '_>) -> Result<Head, FetchFault>
     let mut head = Head {
         status: response.code.unwrap_or_default(),
         content_type: String::new(),
+        cookies: Vec::new(),
         length: Length::Open,
         is_gzip: false,
         is_open: response.version == Some(1),
@@ -299,6 +313,9 @@ fn understand(response: &httparse::Response<'_, '_>) -> Result<Head, FetchFault>
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("content-type") {
             text.clone_into(&mut head.content_type);
+        } else if is("set-cookie") {
+            let cookie = text.split(';').next().unwrap_or_default();
+            head.cookies.push(cookie.trim().to_owned());
         } else if is("content-encoding") {
             head.is_gzip = text.eq_ignore_ascii_case("gzip");
         } else if is("connection") {

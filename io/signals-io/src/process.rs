@@ -1,6 +1,7 @@
 //! The process: its threads and tasks, its configuration, its beginning and end.
 
 use crate::api::{Api, Tokens};
+use crate::check::Verdict;
 use crate::clock::{self, Trust};
 use crate::config::{Check, Collector, Config, Remote, Target};
 use crate::errand::Deliver;
@@ -97,6 +98,7 @@ enum Work {
 struct Other {
     work: Work,
     progress: Arc<Mutex<Progress>>,
+    verdict: Arc<Mutex<Verdict>>,
     stop: watch::Sender<bool>,
     handle: JoinHandle<()>,
 }
@@ -364,13 +366,17 @@ impl Process {
             let (doing, ground, leaving) = (work.clone(), ground.clone(), leaving.clone());
             let progress = Arc::new(Mutex::new(Progress::default()));
             let (known, folder) = (progress.clone(), self.folder.clone());
+            let verdict = Arc::<Mutex<Verdict>>::default();
+            let judged = verdict.clone();
             let handle = tokio::spawn(async move {
                 for one in leaving.lock().await.drain(..) {
                     drop(one.await);
                 }
                 match doing {
                     Work::Collect(one) => crate::collect::run(one, ground, stopping).await,
-                    Work::Check(one) => crate::check::run(one, ground, stopping).await,
+                    Work::Check(one) => {
+                        crate::check::run(one, ground, judged, stopping).await;
+                    }
                     Work::Forward(remote, external) => {
                         let forward = Forward {
                             remote,
@@ -386,6 +392,7 @@ impl Process {
             others.push(Other {
                 work,
                 progress,
+                verdict,
                 stop,
                 handle,
             });
@@ -406,6 +413,19 @@ impl Process {
             _ => None,
         });
         remotes.collect()
+    }
+
+    /// Checks and what came of them the last time.
+    pub(crate) fn verdicts(&self) -> Vec<(Check, Verdict)> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let checks = others.iter().filter_map(|other| match &other.work {
+            Work::Check(check) => {
+                let verdict = other.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+                Some((check.clone(), verdict.clone()))
+            }
+            _ => None,
+        });
+        checks.collect()
     }
 
     /// Sends an order to the rules' thread.

@@ -9,10 +9,11 @@ use crate::query;
 use crate::store::{Live, MOVED, Store, View};
 pub(crate) use duty::{Duty, Taken, Tries};
 use mainstay_alerting::ready::{Need, Parts, Presets, ready};
+use mainstay_alerting::slo::{ObjectiveFault, SloFile, rules_of};
 use mainstay_alerting::{
     At, Beat, Channel, Clocks, Element, FileFault, Group, Heartbeat, Notice, Outcome, Outside,
-    Query, Router, Routing, Silence, Store as RuleStore, Table, Timeline, ask, read_alertmanager,
-    read_rules,
+    Query, Router, Routing, RuleGroup, Silence, Store as RuleStore, Table, Timeline, ask,
+    read_alertmanager, read_rules,
 };
 use mainstay_metrics::{Labels, TargetId, Value};
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,10 @@ impl Rules {
                 Err(more) => faults.extend(more.iter().map(|fault| of_file("alerts", fault))),
             }
         }
+        match objectives(config) {
+            Ok(read) => groups.extend(read.into_iter().map(Group::new)),
+            Err(fault) => faults.push(of_file("slo", &fault)),
+        }
         match ready(&parts(config), &presets) {
             Ok(read) => groups.extend(read.into_iter().map(Group::new)),
             Err(more) => faults.extend(more.iter().map(|fault| of_file("alerts.preset", fault))),
@@ -126,6 +131,14 @@ impl Rules {
     }
 }
 
+/// The rules of the objectives of services.
+fn objectives(config: &Config) -> Result<Vec<RuleGroup>, ObjectiveFault> {
+    let read = config.objectives.iter().map(SloFile::read);
+    let read: Result<Vec<_>, _> = read.collect();
+    let read = read.map_err(|(_, fault)| fault)?;
+    rules_of(&read.concat(), &config.latency_edges)
+}
+
 fn of_file(file: &str, fault: &impl std::fmt::Display) -> FileFault {
     FileFault::of(file, fault.to_string())
 }
@@ -140,6 +153,7 @@ fn parts(config: &Config) -> Parts {
         Part::Redis => Need::Redis,
         Part::Job => Need::Job,
         Part::Check => Need::Check,
+        Part::Certificate => Need::Certificate,
         Part::Metrics => Need::Metrics,
     };
     Parts(config.parts.iter().map(need).collect())

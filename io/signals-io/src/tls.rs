@@ -1,10 +1,13 @@
 //! TLS to targets, probes and remotes: the system's certificates are trusted, and nothing else.
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -17,7 +20,15 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-fn trusted() -> Result<Arc<ClientConfig>, String> {
+/// What is trusted, and how it is judged.
+#[derive(Debug, Clone)]
+struct Trusted {
+    config: Arc<ClientConfig>,
+    judge: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+fn trusted() -> Result<Trusted, String> {
     let mut roots = RootCertStore::empty();
     if let Some(pem) = BUNDLES.iter().find_map(|path| std::fs::read(path).ok()) {
         let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
@@ -29,29 +40,111 @@ fn trusted() -> Result<Arc<ClientConfig>, String> {
         );
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|fault| fault.to_string())?;
-    Ok(Arc::new(
-        config.with_root_certificates(roots).with_no_client_auth(),
-    ))
+    let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let judge = judge.build().map_err(|fault| fault.to_string())?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|fault| fault.to_string())?;
+    let config = builder.with_webpki_verifier(judge.clone());
+    Ok(Trusted {
+        config: Arc::new(config.with_no_client_auth()),
+        judge,
+        provider,
+    })
+}
+
+fn system() -> io::Result<Trusted> {
+    static TRUSTED: OnceLock<Result<Trusted, String>> = OnceLock::new();
+    TRUSTED
+        .get_or_init(trusted)
+        .clone()
+        .map_err(io::Error::other)
 }
 
 /// Begins TLS with a host on a connection.
 pub(crate) async fn begin(stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
-    static TRUSTED: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let config = TRUSTED
-        .get_or_init(trusted)
-        .clone()
-        .map_err(io::Error::other)?;
+    connect(system()?.config, stream, host).await
+}
+
+async fn connect(
+    config: Arc<ClientConfig>,
+    stream: TcpStream,
+    host: &str,
+) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     TlsConnector::from(config).connect(name, stream).await
 }
 
-/// When the first of the peer's certificates ends, in seconds since 1970.
-pub(crate) fn earliest_end(stream: &TlsStream<TcpStream>) -> Option<i64> {
-    let certificates = stream.get_ref().1.peer_certificates()?;
-    certificates.iter().filter_map(|one| end_of(one)).min()
+/// When the first of a peer's certificates ends, in seconds since 1970, once it showed them; also of one that is
+/// not trusted.
+pub(crate) type Seen = Arc<Mutex<Option<i64>>>;
+
+/// The same as [`begin`], and remembers when the certificates end.
+pub(crate) async fn begin_seen(
+    stream: TcpStream,
+    host: &str,
+    seen: &Seen,
+) -> io::Result<TlsStream<TcpStream>> {
+    let trusted = system()?;
+    let noting = Noting {
+        judge: trusted.judge,
+        seen: seen.clone(),
+    };
+    let builder =
+        ClientConfig::builder_with_provider(trusted.provider).with_safe_default_protocol_versions();
+    let config = builder.map_err(io::Error::other)?;
+    let config = config
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(noting));
+    connect(Arc::new(config.with_no_client_auth()), stream, host).await
+}
+
+/// Judges as the usual judge does, and notes when the certificates end.
+#[derive(Debug)]
+struct Noting {
+    judge: Arc<WebPkiServerVerifier>,
+    seen: Seen,
+}
+
+impl ServerCertVerifier for Noting {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let all = std::iter::once(end_entity).chain(intermediates);
+        let end = all.filter_map(|one| end_of(one)).min();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        self.judge
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.judge
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.judge
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.judge.supported_verify_schemes()
+    }
 }
 
 /// One element of DER: its tag, its content, and what follows it.

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mainstay_alerting::Step;
 use mainstay_signals_io::{
     Check, CheckKind, Client, Collector, CollectorKind, Config, Place, Reading, Remote, Token,
 };
@@ -162,24 +163,35 @@ fn otlp_is_taken_and_text_goes_out() {
     assert_eq!(broken.0, 400);
 }
 
-#[test]
-fn the_machine_and_its_checks_are_measured() {
-    let exposer = Exposer::text("ok\n");
-    let signals = Signals::start();
-    let check = |instance: &str, kind: CheckKind| Check {
+fn check(instance: &str, kind: CheckKind) -> Check {
+    Check {
         job: "probe".into(),
         instance: instance.into(),
         labels: BTreeMap::new(),
         every_ms: 200,
         timeout_ms: 5000,
+        latency_ms: None,
+        secrets: BTreeMap::new(),
         kind,
-    };
-    let http = |status, contains: Option<&str>| CheckKind::Http {
-        place: Place::Tcp(exposer.address.to_string()),
-        host: String::new(),
-        path: "/".into(),
-        status,
-        contains: contains.map(str::to_owned),
+    }
+}
+
+#[test]
+fn the_machine_and_its_checks_are_measured() {
+    let exposer = Exposer::text("ok\n");
+    let signals = Signals::start();
+    let http = |expect, contains: Option<&str>| CheckKind::Http {
+        steps: vec![Step {
+            secure: false,
+            address: exposer.address.to_string(),
+            host: "a".into(),
+            path: "/".into(),
+            body: None,
+            headers: BTreeMap::new(),
+            expect,
+            contains: contains.map(str::to_owned),
+            extract: BTreeMap::new(),
+        }],
     };
     let collector = |job: &str, kind| Collector {
         job: job.into(),
@@ -234,6 +246,7 @@ fn the_machine_and_its_checks_are_measured() {
                 "name",
                 CheckKind::Dns {
                     name: "localhost".into(),
+                    address: None,
                 },
             ),
         ],

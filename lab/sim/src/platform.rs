@@ -39,6 +39,7 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
         },
         canary: None,
         metrics: None,
+        slo: None,
         blue_green: None,
         recreate: false,
         smoke: BTreeMap::from([("home".into(), home())]),

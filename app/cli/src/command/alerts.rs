@@ -1,8 +1,8 @@
 //! `alerts`, `alerts silence`, `alerts unsilence`, `alerts rules`; who is on duty is in `on_call.rs`.
 
 use crate::argument::{AlertsAction, Arguments};
-use crate::command::on_call;
 use crate::command::signals::{ask, client, encoded};
+use crate::command::{on_call, watched};
 use crate::failure::Failure;
 use crate::show::table::Table;
 use crate::{show, terminal};
@@ -16,6 +16,7 @@ pub(crate) fn run(arguments: &Arguments, action: Option<&AlertsAction>) -> Resul
     let client = client(arguments)?;
     match action {
         None => list(arguments, &client),
+        Some(AlertsAction::Checks) => watched::checks(arguments, &client),
         Some(AlertsAction::Rules) => rules(arguments, &client),
         Some(AlertsAction::Ack { alert }) => on_call::acknowledge(arguments, &client, alert),
         Some(AlertsAction::OnCall { action }) => on_call::run(arguments, &client, action.as_ref()),
@@ -141,14 +142,22 @@ fn rules(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure>
     let rows: Vec<(&'static ready::Ready, String)> = ready::all()
         .map(|rule| (rule, stands(&ready::stand(rule, &parts, &presets))))
         .collect();
+    let aims = watched::aims(client, &config)?;
     if arguments.json {
         let row = |(rule, stands): &(&ready::Ready, String)| json!({ "id": rule.id, "alert": rule.alert(), "answers": rule.answers, "stands": stands });
-        terminal::json(&rows.iter().map(row).collect::<Vec<_>>());
+        let rows = rows
+            .iter()
+            .map(row)
+            .chain(aims.iter().map(watched::Aim::json));
+        terminal::json(&rows.collect::<Vec<_>>());
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&["RULE", "STANDS", "ANSWERS"]);
     for (rule, stands) in rows {
         table.row(vec![rule.id.to_owned(), stands, rule.answers.join("; ")]);
+    }
+    for one in aims {
+        table.row(one.cells());
     }
     terminal::say_out(&table.text());
     Ok(Exit::Done)
@@ -173,6 +182,7 @@ fn parts(config: &Value) -> Parts {
         ("redis", Need::Redis),
         ("job", Need::Job),
         ("check", Need::Check),
+        ("certificate", Need::Certificate),
         ("metrics", Need::Metrics),
     ];
     let listed = config["parts"].as_array().cloned().unwrap_or_default();

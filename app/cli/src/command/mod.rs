@@ -34,4 +34,5 @@ pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod upgrade;
 pub(crate) mod version;
+pub(crate) mod watched;
 pub(crate) mod why;

@@ -9,7 +9,7 @@ pub(super) const RULES: &[Ready] = &[
         .answers(&["S: uptime / synthetic flow fails: external probe, on-call, escalate to CTO"])
         .says(
             "check {{ $labels.check }} of {{ $labels.instance }} fails",
-            "Try it by hand: `mainstay check NAME`. It fails only from outside? DNS, firewall, certificate. Also from inside? `mainstay why SERVICE`.",
+            "`mainstay alerts checks` says why. It fails only from outside? DNS, firewall, certificate. Also from inside? `mainstay why SERVICE`.",
         )
         .trial(5, &[("probe_success{check=\"home\",instance=\"https://a\"}", "0x10")], &[("probe_success{check=\"home\",instance=\"https://a\"}", "1x10")]),
     Ready::new("check-flapping", Need::Check, "changes(probe_success[30m]) > $limit", 6.0)

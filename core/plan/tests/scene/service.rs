@@ -96,6 +96,7 @@ fn plain() -> Service {
         inject: BTreeMap::new(),
         canary: None,
         metrics: None,
+        slo: None,
         blue_green: None,
         recreate: false,
         smoke: BTreeMap::new(),

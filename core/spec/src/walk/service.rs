@@ -64,6 +64,7 @@ impl Walk<'_> {
         let metrics = self.optional(fields, "metrics", |walk, field| {
             walk.metrics(field, takes_requests)
         });
+        let slo = self.optional(fields, "slo", |walk, field| walk.slo(field, takes_requests));
         let replicas = self.optional(fields, "replicas", Self::whole);
         let size = self.optional(fields, "size", Self::size);
         let inject = self.inject(fields, facts);
@@ -88,6 +89,7 @@ impl Walk<'_> {
             health: health.ok()?,
             ready: ready.ok()?,
             metrics: metrics.ok()?,
+            slo: slo.ok()?,
             replicas: count?,
             size: size.ok()?.unwrap_or_default(),
             env: env?,

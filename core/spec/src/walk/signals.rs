@@ -3,7 +3,7 @@
 use super::Walk;
 use super::fields::{Field, Fields};
 use crate::node::{Content, Node};
-use crate::signals::{Attached, Metrics, Signals};
+use crate::signals::{Attached, Metrics, Signals, Slo};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -39,13 +39,15 @@ impl Walk<'_> {
 
     /// Metrics, rules and alerts.
     pub(super) fn signals(&mut self, fields: &Fields<'_, '_>) -> Option<Signals> {
-        let alerts = self.optional(fields, "alerts", Self::alerts);
+        let alerts = self.optional(fields, "alerts", Self::own_form);
+        let checks = self.optional(fields, "checks", Self::own_form);
         let usual = Signals::default();
         let Some(field) = fields.get("signals") else {
-            let alerts = alerts.ok()?;
+            let (alerts, checks) = (alerts.ok()?, checks.ok()?);
             return Some(Signals {
-                enabled: alerts.is_some(),
+                enabled: alerts.is_some() || checks.is_some(),
                 alerts,
+                checks,
                 ..usual
             });
         };
@@ -65,6 +67,7 @@ impl Walk<'_> {
             rules: rules.ok()?.unwrap_or_default(),
             alertmanager: alertmanager.ok()?.unwrap_or_default(),
             alerts: alerts.ok()?,
+            checks: checks.ok()?,
         };
         self.one_routing(&inner, &signals).then_some(signals)
     }
@@ -95,7 +98,22 @@ impl Walk<'_> {
         Some(self.paths(field)?.into_iter().map(attached).collect())
     }
 
-    fn alerts(&mut self, field: &Field<'_, '_>) -> Option<Value> {
+    /// What share of requests must go well; `port` says whether the service takes requests.
+    pub(super) fn slo(&mut self, field: &Field<'_, '_>, port: bool) -> Option<Slo> {
+        let at = field.entry.key.span;
+        let fields = self.fields(field.value(), at, field.key.shape, &field.path)?;
+        let text = |walk: &mut Self, field: &Field<'_, '_>| Some(walk.scalar(field)?.text.clone());
+        let availability = self.optional(&fields, "availability", text);
+        let latency = self.optional(&fields, "latency", text);
+        self.takes_requests(field, port)?;
+        Some(Slo {
+            availability: availability.ok()?,
+            latency: latency.ok()?,
+        })
+    }
+
+    /// A map in a form of its own, which is judged where it is shipped from.
+    fn own_form(&mut self, field: &Field<'_, '_>) -> Option<Value> {
         if field.value().map().is_none() {
             self.wrong_type(field, field.value(), None);
             return None;

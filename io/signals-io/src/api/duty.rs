@@ -1,4 +1,4 @@
-//! Questions about who is on duty; acknowledgements, overrides, trials of channels.
+//! Questions about who is on duty and about checks; acknowledgements, overrides, trials of channels.
 
 use super::{Api, Asked, Ready};
 use crate::answer::{self, ApiFault};
@@ -74,6 +74,22 @@ impl Api {
         let duties = self.asked(Order::OnCall).await?;
         let taken = self.process.rules.shown().taken;
         success(&json!({ "rotations": duties, "acknowledged": taken }))
+    }
+
+    /// Checks and what came of them.
+    pub(super) fn checks(&self) -> Result<Ready, ApiFault> {
+        let verdicts = self.process.verdicts();
+        let rows = verdicts.iter().map(|(check, verdict)| {
+            json!({
+                "check": check.labels.get("check"),
+                "instance": check.instance,
+                "at_ms": verdict.at_ms,
+                "took_ms": verdict.at_ms.map(|_| verdict.took.as_secs_f64() * 1000.0),
+                "success": verdict.at_ms.map(|_| verdict.why.is_none()),
+                "why": verdict.why,
+            })
+        });
+        success(&rows.collect::<Vec<Value>>())
     }
 
     /// Somebody stands in.
