@@ -62,6 +62,7 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
     let Some(alerts) = &platform.signals.alerts else {
         return Ok(());
     };
+    no_actions(file, resolved, alerts)?;
     let read = serde_json::from_value::<AlertsFile>(alerts.clone());
     let read = read.map_err(|fault| at(file, resolved, "alerts", fault.to_string()))?;
     if !read.rules.is_empty() {
@@ -75,6 +76,18 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
             Err(at(file, resolved, "alerts", texts.join("; ")))
         }
     }
+}
+
+/// Nothing is done by itself when an alert fires, so nobody may count on it.
+fn no_actions(file: &PlatformFile, resolved: &Resolved, alerts: &Value) -> Result<(), Failure> {
+    let presets = alerts["preset"].as_object().into_iter().flatten();
+    for (name, _) in presets.filter(|(_, preset)| preset.get("then").is_some()) {
+        let key = format!("alerts.preset.{name}.then");
+        let message = "this program has no actions (`then`) yet; a `command` channel can run a program, and \
+                       a route sends it this alert";
+        return Err(at(file, resolved, &key, message.to_owned()));
+    }
+    Ok(())
 }
 
 /// What is asked from outside.

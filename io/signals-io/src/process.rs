@@ -76,6 +76,9 @@ pub(crate) enum ConfigFault {
     Keep(#[from] io::Error),
 }
 
+/// Threads for what may block: files of the kernel, look-ups of names. What comes beyond waits.
+const BLOCKING_THREADS: usize = 64;
+
 /// A task that collects.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -158,6 +161,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
     });
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(start)?;

@@ -55,7 +55,17 @@ fn what_runs_is_collected_and_an_alert_reaches_people_though_the_process_is_kill
         let out = platform.run(&["alerts"]).out;
         (out.contains("Busy") && out.contains("firing")).then_some(())
     });
-    platform.process("signals").kill();
+    let process = platform.process("signals");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.pid));
+    let limits = limits.expect("the process has limits");
+    let memory = limits
+        .lines()
+        .find(|line| line.starts_with("Max data size"));
+    assert!(
+        memory.is_some_and(|line| line.contains("1073741824")),
+        "{limits}"
+    );
+    process.kill();
     until("the alert after the kill", || {
         let out = platform.run(&["alerts"]).out;
         (out.contains("Busy") && out.contains("firing")).then_some(())

@@ -294,3 +294,35 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn signals_of_the_program_before_give_way_and_keep_what_they_know() {
+    let platform = Platform::new("upsignals");
+    platform.write(
+        &(platform.text()
+            + "signals: {}\nalerts: { channels: { a: { command: { run: [/bin/true] } } }, to: [a] }\n"),
+    );
+    platform.up();
+    let asked = |query: &str| {
+        let outcome = platform.run(&["query", "--json", query]);
+        (outcome.code == 0 && outcome.out.contains("\"value\"")).then_some(())
+    };
+    until("metrics", || asked("node_load1"));
+    let before = platform.process("signals");
+    let silence = ["alerts", "silence", "Anything", "2h", "--why", "kept"];
+    platform.run(&silence).exits(0);
+    let path = next(&platform, "next");
+    platform.json(&["upgrade", &path.display().to_string()]);
+    let path = path.display().to_string();
+    until("signals of the next program", || {
+        let now = platform.processes().into_iter();
+        let mut now = now.filter(|one| one.command.contains("signals serve"));
+        now.any(|one| one.pid != before.pid).then_some(())
+    });
+    assert!(!before.runs(), "the one before is gone: {path}");
+    until("metrics again", || asked("node_load1"));
+    until("what was known before", || {
+        let out = platform.run(&["alerts"]).out;
+        out.contains("kept").then_some(())
+    });
+}
