@@ -80,14 +80,14 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
 
 /// Nothing is done by itself when an alert fires, so nobody may count on it.
 fn no_actions(file: &PlatformFile, resolved: &Resolved, alerts: &Value) -> Result<(), Failure> {
-    let presets = alerts["preset"].as_object().into_iter().flatten();
-    for (name, _) in presets.filter(|(_, preset)| preset.get("then").is_some()) {
-        let key = format!("alerts.preset.{name}.then");
-        let message = "this program has no actions (`then`) yet; a `command` channel can run a program, and \
-                       a route sends it this alert";
-        return Err(at(file, resolved, &key, message.to_owned()));
-    }
-    Ok(())
+    let mut presets = alerts["preset"].as_object().into_iter().flatten();
+    let Some((name, _)) = presets.find(|(_, preset)| preset.get("then").is_some()) else {
+        return Ok(());
+    };
+    let key = format!("alerts.preset.{name}.then");
+    let message = "this program has no actions (`then`) yet; a `command` channel can run a program, and a route \
+                   sends it this alert";
+    Err(at(file, resolved, &key, message.to_owned()))
 }
 
 /// What is asked from outside.
