@@ -144,7 +144,7 @@ fn begin(
 }
 
 /// How each condition is measured.
-fn rules(subject: &Subject<'_>) -> RunRules {
+pub(crate) fn rules(subject: &Subject<'_>) -> RunRules {
     let (conditions, every, least) = subject.judged_by();
     let rule = |condition: &mainstay_rollout::Condition| {
         let judged = Judged {

@@ -123,7 +123,7 @@ impl Subject<'_> {
 }
 
 /// The services of a release that are to earn their traffic: those that change and that serve already.
-fn subjects<'a>(
+pub(crate) fn subjects<'a>(
     release: ReleaseNumber,
     record: &'a ReleaseRecord,
     (stable, serving): (ReleaseNumber, &'a ReleaseRecord),
