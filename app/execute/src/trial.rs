@@ -324,10 +324,7 @@ impl Engine {
         Ok(Stand {
             goal,
             done: state.phase == Phase::Done,
-            worse: match &state.phase {
-                Phase::Aborting { why } => Some(why.to_string()),
-                _ => None,
-            },
+            worse: state.phase.aborts().map(ToString::to_string),
         })
     }
 
@@ -359,7 +356,7 @@ impl Engine {
         }
     }
 
-    fn alive(&self) -> impl Iterator<Item = &Instance> {
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.seen.iter().flat_map(|seen| &seen.instances);
         instances.filter(|one| one.runs() && one.live)
     }
