@@ -42,6 +42,10 @@ pub(crate) fn platform(
     let domains = walk.domains(&fields, &known);
     let gates = walk.gates(&fields);
     let signals = walk.signals(&fields);
+    let mut told = services.iter().flatten();
+    let told = told.any(|(_, service)| service.metrics.is_some());
+    let asked = signals.as_ref().is_none_or(|signals| signals.enabled);
+    walk.condition_names(&fields, &known, told || asked);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
