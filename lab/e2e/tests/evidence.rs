@@ -49,9 +49,7 @@ fn platform(name: &str, conditions: &[&str]) -> Platform {
                     canary:\n        steps: [50%]\n        hold: 2s\n        bake: 1s\n        every: 1s\n        \
                     patience: 2m\n        baseline: stable\n        abort_if:\n"
         .to_owned();
-    for condition in conditions {
-        keys.push_str(&format!("        - '{condition}'\n"));
-    }
+    keys.extend(conditions.iter().map(|one| format!("        - '{one}'\n")));
     let platform = Platform::single(name, &keys);
     let folder = platform.folder().join("said");
     fs::create_dir(&folder).expect("a folder");
