@@ -40,6 +40,7 @@ pub(crate) fn platform(
     walk.needs(&known);
     walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
+    walk.previews(&fields, domains.as_ref().unwrap_or(&BTreeMap::new()));
     let gates = walk.gates(&fields);
     let signals = walk.signals(&fields);
     let mut told = services.iter().flatten();
