@@ -3,6 +3,7 @@
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
+use crate::traffic::Traffics;
 use crate::trial::Trials;
 use crate::wait::carried;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
@@ -46,6 +47,7 @@ pub struct Engine {
     /// What was last decided about jobs.
     pub(crate) jobs: JobLook,
     pub(crate) trials: Trials,
+    pub(crate) traffics: Traffics,
 }
 
 pub(crate) struct Moving {
@@ -139,6 +141,7 @@ impl Engine {
             steady_seen: None,
             jobs: JobLook::default(),
             trials: Trials::default(),
+            traffics: Traffics::default(),
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -179,6 +182,9 @@ impl Engine {
             };
         }
         self.look(world);
+        if self.serving.is_some() {
+            self.traffics.take(now, world);
+        }
         if let Err(fault) = self.note_ends(world) {
             return self.blocked(&fault, now);
         }

@@ -21,6 +21,7 @@ mod notify;
 mod open;
 mod port;
 mod program;
+mod provider;
 mod real;
 mod schema;
 mod signals;

@@ -23,6 +23,7 @@ mod ingest;
 mod metadata;
 mod otlp;
 mod own;
+mod page;
 mod place;
 mod process;
 mod query;
@@ -39,5 +40,6 @@ pub use config::{
     Protocol, Remote, Retention, Target, Token,
 };
 pub use errand::{Deliver, Errand, Report, Trial, Tried};
+pub use page::{PageFault, page};
 pub use process::{Settings, SignalsFault, run};
 pub use store::{Bounds, StoreFault};
