@@ -156,7 +156,7 @@ impl Decider<'_> {
                     contents: *target.record.digests.get(&name)?,
                     replicas: match target.goal(&name) {
                         Some((goal, _)) => goal.canary,
-                        None => service.replicas,
+                        None => self.observed.count(&name, service),
                     },
                 };
                 let seen: Vec<Instance> = self

@@ -3,7 +3,8 @@
 use crate::gate_key::{
     BlueGreenKeys, CanaryKeys, ChecklistKeys, FreezeKeys, GatesKeys, SmokeKeys, WindowKeys,
 };
-use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind};
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, RATE};
+use crate::scale_key::{FloorKeys, ScaleKeys};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
@@ -60,6 +61,7 @@ value! {
     Header = Kind::Like(&HEADER);
     Cookie = Kind::Like(&COOKIE);
     Civil = Kind::Like(&CIVIL);
+    RequestRate = Kind::Like(&RATE);
     People = Kind::People;
     AlertsForm = Kind::Alerts;
     PartOf = Kind::Share;
@@ -177,6 +179,8 @@ names! {
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FreezeKeys;
     ChecklistNames = "item", "NAME", open true,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of ChecklistKeys;
+    FloorNames = "scheduled minimum", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FloorKeys;
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
@@ -276,6 +280,8 @@ keys! {
         metrics: Option<Either<UrlPath, MetricsKeys>>, default "(none)", example "/metrics";
         /// How many instances run.
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
+        /// How many run by what is measured; in place of `replicas`.
+        scale: Option<ScaleKeys>, default "(none: `replicas` run)", example "{ min: 2, max: 6, cpu: 70% }";
         /// What one instance may use.
         size: Option<SizeKeys>, default "{}", example "{ cpu: 500m, memory: 256Mi }";
         /// Environment of the process, besides `PATH`, `HOME`, `TMPDIR`, `LANG`, `TZ`, `PORT` and what

@@ -24,6 +24,7 @@ pub fn observed(world: &mut World, history: &History) -> Observed {
         generation: history.generation,
         stores: history.stores.clone(),
         jobs: history.jobs.clone(),
+        counts: history.counts.instances(),
     }
 }
 

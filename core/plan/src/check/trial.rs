@@ -41,7 +41,7 @@ impl Model<'_> {
         let way = wanted.canary.is_some() || wanted.blue_green.is_some();
         let tried = way || self.plan.steps.iter().any(shared);
         let release = record.since.get(service).filter(|_| tried)?;
-        Some((wanted.replicas as usize, *release))
+        Some((self.wanted(service, wanted) as usize, *release))
     }
 
     /// Shares are parts of one whole, and whoever gets one is there.

@@ -13,6 +13,7 @@ mod need;
 mod probe;
 mod program;
 mod rolling;
+mod scale;
 mod service;
 mod signals;
 mod smoke;
