@@ -113,8 +113,13 @@ impl Engine {
     pub(crate) fn first_scaled(&self, contents: &Contents) -> Vec<Event> {
         let first = self.first_counts(contents).into_iter();
         let known = self.history.counts.instances();
+        let services = &contents.platform.services;
+        let told = |name: &ServiceName| {
+            let least = services.get(name).map(|service| service.count(None));
+            known.get(name).copied().or(least)
+        };
         first
-            .filter(|(name, count)| known.get(name) != Some(count))
+            .filter(|(name, count)| told(name) != Some(*count))
             .map(|(service, instances)| Event::Scaled {
                 service,
                 instances,
