@@ -235,6 +235,35 @@ fn a_plan_under_way_does_not_hold_up_growth() {
 }
 
 #[test]
+fn a_release_of_another_service_that_hangs_does_not_hold_up_growth() {
+    let both = |number: u32| {
+        let mut services = version(1);
+        let mut api = service(1, &[]);
+        api.env.insert("NUMBER".into(), number.to_string());
+        let name = ServiceName::new("api").expect("a valid name");
+        let artifact = services.artifacts[&web()];
+        services.artifacts.insert(name.clone(), artifact);
+        services.platform.services.insert(name, api);
+        services
+    };
+    let mut schedule = started(11, both(1), 20);
+    passes(&mut schedule, 10_000);
+    assert_eq!(count(&mut schedule), 1);
+    let name = ServiceName::new("api").expect("a valid name");
+    schedule.world.bad.extend(both(2).digest_of(&name));
+    assert!(schedule.ship(both(2)));
+    passes(&mut schedule, 2_000);
+    schedule.world.steady_load("web", 60);
+    let grown = schedule.until(LONG, |engine, world| {
+        assert!(engine.history().moving.is_some(), "the release still hangs");
+        let mut alive = world.alive().into_keys().map(|(id, _)| id);
+        alive.by_ref().filter(|id| id.service == web()).count() >= 3
+    });
+    assert!(grown, "three run");
+    kept(&schedule);
+}
+
+#[test]
 fn bounds_come_and_go_with_their_release() {
     let mut schedule = started(8, version(1), 60);
     reaches(&mut schedule, 3);

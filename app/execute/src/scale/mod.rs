@@ -1,5 +1,5 @@
 //! Services whose count is left to what is measured: looked at when it is due, decided, recorded. The next
-//! plan is made by the new count; one under way that was made by another ends.
+//! plan is made by the new count; one under way that was made by a lower one ends.
 //!
 //! What counts of a service are the instances of the release that serves, up to its count: neither what a
 //! rollout starts beside them nor a release on trial. While a release replaces them, is on trial beside them
@@ -20,7 +20,7 @@ use crate::world::{RecordFault, World};
 use advice::Records;
 use gauge::{Place, Sample};
 use mainstay_atoms::{Actor, InstanceId, Moment, ServiceName, Wall};
-use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord};
+use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord, Step};
 use mainstay_rollout::Board;
 use mainstay_spec::{Scale, Service};
 use mainstay_workload::{
@@ -250,7 +250,7 @@ impl Engine {
         let why = told(&scaled, &figures);
         let changed = scaled.wanted != due.count;
         if changed {
-            self.rescale(&due.name, scaled.wanted, &why, world)?;
+            self.rescale(&due, scaled.wanted, &why, world)?;
         }
         group.window = scaled.window;
         group.looked = Some(now);
@@ -265,16 +265,36 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Records a count, and ends the plan that was made by the one before.
+    /// The plan under way has asked an instance of this service to stop: it may still look ready, and a plan
+    /// that is made now would count on it. Only the end of this plan says that it is gone.
+    fn is_stopping(&self, service: &ServiceName) -> bool {
+        let begun = self
+            .run
+            .iter()
+            .flat_map(|run| run.plan.steps.iter().take(run.next + 1));
+        let stops = |step: &Step| match step {
+            Step::Stop { instance, .. } => instance.service == *service,
+            _ => false,
+        };
+        begun.into_iter().any(stops)
+    }
+
+    /// Records a count. More than before are not to wait for a plan that was made without them, so that ends;
+    /// fewer can wait, and a count that goes up and down holds no release up for ever.
     fn rescale(
         &mut self,
-        service: &ServiceName,
+        due: &Due,
         instances: u32,
         why: &str,
         world: &mut impl World,
     ) -> Result<(), RecordFault> {
+        let service = &due.name;
         let seen = format!("{instances} instances of {service} are wanted now");
-        let mut events = self.end_of_plan(PlanEnd::Deviated { seen });
+        let mut events = if instances < due.count || self.is_stopping(service) {
+            vec![]
+        } else {
+            self.end_of_plan(PlanEnd::Deviated { seen })
+        };
         events.push(Event::Scaled {
             service: service.clone(),
             instances,
