@@ -115,6 +115,35 @@ fn what_a_person_sets_holds_for_its_time_and_outlives_the_control_plane() {
 }
 
 #[test]
+fn processor_time_and_memory_of_real_processes_are_measured() {
+    let scale = "{ min: 1, max: 2, cpu: 50%, memory: 90%, every: 1s, settle: 2s, warm_up: 0s }";
+    let keys = format!(
+        "    run: ./bin/busy\n    size: {{ cpu: 100m, memory: 256Mi }}\n    scale: {scale}"
+    );
+    let platform = Platform::single("busy", &keys);
+    let text = platform.text();
+    let (services, _) = text.split_once("domains:").expect("the file has domains");
+    platform.write(services);
+    let calm = platform.folder().join("calm");
+    platform.script(
+        "busy",
+        &format!(
+            "while [ ! -e {} ]; do :; done; exec sleep 1000",
+            calm.display()
+        ),
+    );
+    platform.up();
+    has(&platform, 2);
+    let row = web(&platform);
+    let why = row["changed"]["why"].to_string();
+    assert!(why.contains("cpu") && why.contains("memory"), "{row}");
+    std::fs::write(&calm, "").expect("a file can be written");
+    has(&platform, 1);
+    let figures = web(&platform)["figures"].clone();
+    assert!(figures[1]["measured"].as_str().is_some(), "{figures}");
+}
+
+#[test]
 fn what_cannot_be_set_is_refused_and_changes_nothing() {
     let platform = platform("refused");
     for (words, code, said) in [
