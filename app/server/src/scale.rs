@@ -92,9 +92,9 @@ pub(crate) fn facts(engine: &Engine, now: Wall, service: &str) -> Vec<(String, S
             why,
         }) = row.changed
         {
-            let from = from.map_or_else(|| "nothing".into(), |from| from.to_string());
+            let from = from.map_or_else(String::new, |from| format!("{from} → "));
             let ago = crate::view::ago(Duration::from_millis(now.0.saturating_sub(at_ms)));
-            fact("count", format!("{from} → {to}, {ago} ago: {why}"));
+            fact("count", format!("{from}{to}, {ago} ago: {why}"));
         }
         if let Some(hand) = row.hand {
             let left = Duration::from_millis(hand.until_ms.saturating_sub(now.0));

@@ -141,3 +141,34 @@ fn part(
         readings: used.len(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advice(readings: usize, used: u64, asked: u64) -> Option<SizeAdvice> {
+        let readings = (0..readings).map(|_| used).collect();
+        part("memory", &readings, Some(asked), mebibytes)
+    }
+
+    #[test]
+    fn an_hour_of_readings_says_what_to_ask_for() {
+        assert_eq!(advice(59, 100 << 20, 512 << 20), None);
+        let large = advice(60, 100 << 20, 512 << 20).unwrap();
+        let words = (large.used.as_str(), large.asked.as_str());
+        assert_eq!(words, ("100Mi", "512Mi"));
+        assert_eq!(large.ask.as_deref(), Some("115Mi"));
+        assert_eq!(advice(60, 100 << 20, 128 << 20).unwrap().ask, None);
+        assert_eq!(part("cpu", &VecDeque::new(), None, mebibytes), None);
+    }
+
+    #[test]
+    fn the_oldest_readings_are_forgotten() {
+        let mut readings = VecDeque::new();
+        for reading in 0..KEPT as u64 + 5 {
+            keep(&mut readings, Some(reading));
+        }
+        keep(&mut readings, None);
+        assert_eq!((readings.len(), readings.front()), (KEPT, Some(&5)));
+    }
+}

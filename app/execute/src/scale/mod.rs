@@ -18,10 +18,9 @@ pub use view::ScaleView;
 use crate::engine::Engine;
 use crate::world::{RecordFault, World};
 use advice::Records;
-use gauge::{Place, Sample};
+use gauge::{Place, Readings, Sample};
 use mainstay_atoms::{Actor, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord, Step};
-use mainstay_rollout::Board;
 use mainstay_spec::{Scale, Service};
 use mainstay_workload::{
     Bounds, Floor, Override, ScaleRules, ScaleWhy, Scaled, Window, scale as decide,
@@ -137,10 +136,17 @@ impl Engine {
         }
         let asked = |scale: &Scale| scale.requests.is_some() || scale.p95.is_some();
         let board = due.iter().any(|one| asked(&one.scale));
-        let board = board.then(|| world.board()).flatten();
+        let machine = |one: &&Due| one.scale.cpu.is_some() || one.scale.memory.is_some();
+        let places = due.iter().filter(machine).flat_map(|one| &one.places);
+        // One reading for all: each goes through every process of the machine.
+        let readings = Readings {
+            at: world.now().0,
+            used: gauge::used(places, world),
+            board: board.then(|| world.board()).flatten(),
+        };
         let mut changed = false;
         for one in due {
-            changed |= self.look_at_group(one, board.as_ref(), world)?;
+            changed |= self.look_at_group(one, &readings, world)?;
         }
         Ok(changed)
     }
@@ -223,15 +229,15 @@ impl Engine {
     fn look_at_group(
         &mut self,
         due: Due,
-        board: Option<&Board>,
+        readings: &Readings,
         world: &mut impl World,
     ) -> Result<bool, RecordFault> {
-        let (now, wall) = world.now();
+        let (now, wall) = (readings.at, world.now().1);
         let Ok(bounds) = Bounds::new(due.scale.min, due.scale.max) else {
             return Ok(false);
         };
         let mut group = self.scaling.groups.remove(&due.name).unwrap_or_default();
-        let sample = Sample::take(&due.places, &due.scale, board, (now, world));
+        let sample = readings.of(&due.places);
         let before = group.sample.as_ref();
         let gauges = gauge::gauges(
             &due.scale,
