@@ -264,6 +264,54 @@ fn a_release_of_another_service_that_hangs_does_not_hold_up_growth() {
 }
 
 #[test]
+fn a_minimum_by_the_calendar_holds_without_load() {
+    let always = mainstay_atoms::Schedule::new("* * * * *", "UTC").expect("a schedule");
+    let contents = with(1, |scale| {
+        scale.at.push(mainstay_spec::Floor {
+            begins: always.clone(),
+            lasts: Duration::from_secs(120),
+            min: 3,
+        });
+    });
+    let mut schedule = started(12, contents, 0);
+    reaches(&mut schedule, 3);
+    passes(&mut schedule, 20_000);
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    let view = view(engine, world.now().1);
+    assert_eq!((view.count, view.min, view.scheduled), (3, 3, true));
+    let why = view.looked.expect("it was looked at").why;
+    assert!(why.starts_with("scheduled minimum"), "{why}");
+}
+
+#[test]
+fn an_hour_of_use_says_what_size_fits() {
+    let mut fixed = contents(vec![("web", service(1, &[]))], 1);
+    let web_service = fixed
+        .platform
+        .services
+        .get_mut(&web())
+        .expect("it is there");
+    web_service.size.cpu = Some(Range::exactly(Millicores(2000)));
+    // Twenty requests a second, ten milliseconds each: a fifth of a core.
+    let mut schedule = started(13, fixed, 20);
+    let advice = |schedule: &mut Schedule| {
+        let (engine, _) = schedule.engine().expect("the disk is not full");
+        engine.size_advice(&web())
+    };
+    assert_eq!(advice(&mut schedule), [], "nothing is known yet");
+    for _ in 0..65 * 60 {
+        schedule.tick();
+        schedule.world.pass(1_000);
+    }
+    let found = advice(&mut schedule);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].part, "cpu");
+    let ask = found[0].ask.clone().expect("two cores are too many");
+    let ask: Millicores = ask.parse().expect("cores");
+    assert!((200..300).contains(&ask.0), "{found:?}");
+}
+
+#[test]
 fn bounds_come_and_go_with_their_release() {
     let mut schedule = started(8, version(1), 60);
     reaches(&mut schedule, 3);
