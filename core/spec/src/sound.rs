@@ -59,13 +59,9 @@ impl Platform {
                 "`{name}` has {found} replicas; at most {REPLICAS} are allowed"
             ));
         }
-        if let Some(scale) = &service.scale
-            && (scale.min == 0 || scale.max < scale.min || scale.max > REPLICAS)
-        {
-            return Some(format!(
-                "`{name}` has bounds of {} and {} instances; 1 to {REPLICAS} are allowed, the least first",
-                scale.min, scale.max
-            ));
+        let scale = service.scale.as_ref();
+        if let Some(why) = scale.and_then(|scale| scale.unsound(service)) {
+            return Some(format!("`{name}` is scaled {why}"));
         }
         if service.port == Some(0) {
             return Some(format!("`{name}` has port 0; a port is at least 1"));
