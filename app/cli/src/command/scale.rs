@@ -57,7 +57,11 @@ pub(crate) fn run(arguments: &Arguments, wish: &ScaleWish) -> Result<Exit, Failu
             row.service
         ),
     });
-    if let Some(stands) = &row.stands {
+    let waits = row
+        .hand
+        .as_ref()
+        .is_none_or(|hand| hand.instances != row.count);
+    if let Some(stands) = row.stands.as_ref().filter(|_| waits) {
         terminal::say_out(&format!("  it takes effect later: {}", escaped(stands)));
     }
     Ok(Exit::Done)

@@ -2,8 +2,8 @@
 //! plan is made by the new count; one under way that was made by a lower one ends.
 //!
 //! What counts of a service are the instances of the release that serves, up to its count: neither what a
-//! rollout starts beside them nor a release on trial. While a release replaces them, is on trial beside them
-//! or is frozen, the count stands.
+//! rollout starts beside them nor a release on trial. While a release replaces them or is frozen, the count
+//! stands; while a canary is beside them it only grows, because that one takes load away from them.
 
 mod advice;
 mod gauge;
@@ -21,6 +21,7 @@ use advice::Records;
 use gauge::{Place, Readings, Sample};
 use mainstay_atoms::{Actor, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord, Step};
+use mainstay_rollout::canary::Phase;
 use mainstay_spec::{Scale, Service};
 use mainstay_workload::{
     Bounds, Floor, Override, ScaleRules, ScaleWhy, Scaled, Window, scale as decide,
@@ -78,6 +79,16 @@ struct Due {
     scale: Scale,
     places: Vec<Place>,
     count: u32,
+    /// It does not shrink now.
+    grows_only: bool,
+}
+
+/// Why a count does not follow all that is measured now.
+pub(crate) struct Still {
+    /// In words.
+    pub(crate) why: String,
+    /// It may grow.
+    pub(crate) grows: bool,
 }
 
 impl Engine {
@@ -164,7 +175,8 @@ impl Engine {
             let Some(scale) = &service.scale else {
                 continue;
             };
-            if self.stands(name).is_some() {
+            let still = self.stands(name);
+            if still.as_ref().is_some_and(|still| !still.grows) {
                 if let Some(group) = self.scaling.groups.get_mut(name) {
                     group.sample = None;
                 }
@@ -181,23 +193,34 @@ impl Engine {
                     service: service.clone(),
                     scale: scale.clone(),
                     count,
+                    grows_only: still.is_some(),
                 });
             }
         }
         due
     }
 
-    /// Why the count of a service stands now, in words.
-    pub(crate) fn stands(&self, name: &ServiceName) -> Option<String> {
+    /// Why the count of a service stands now.
+    pub(crate) fn stands(&self, name: &ServiceName) -> Option<Still> {
+        let still = |why: String| Some(Still { why, grows: false });
         if self.history.down {
-            return Some("the platform is down".into());
+            return still("the platform is down".into());
         }
         if let Some(frozen) = self.history.frozen() {
-            return Some(format!("{} is frozen", frozen.release));
+            return still(format!("{} is frozen", frozen.release));
         }
         let moving = self.moving.as_ref().filter(|_| self.history.begun)?;
-        let replaced = moving.record.since.get(name) == Some(&moving.release);
-        replaced.then(|| format!("{} is under way", moving.release))
+        if moving.record.since.get(name) != Some(&moving.release) {
+            return None;
+        }
+        let release = moving.release;
+        let state = self.trials.state(name);
+        let state = state.filter(|state| state.release == release);
+        if state.is_some_and(|state| matches!(state.phase, Phase::Stage { .. })) {
+            let why = format!("{release} is on trial, so it grows and does not shrink");
+            return Some(Still { why, grows: true });
+        }
+        still(format!("{release} is under way"))
     }
 
     /// The instances that count, by their place; one that is not there is not ready.
@@ -254,11 +277,18 @@ impl Engine {
         let scaled = decide(&rules, due.count, &named, &group.window, now, wall);
         let figures: Vec<Figure> = gauges.into_iter().map(|one| one.figure).collect();
         let why = told(&scaled, &figures);
-        let changed = scaled.wanted != due.count;
+        let changed = if due.grows_only {
+            scaled.wanted > due.count
+        } else {
+            scaled.wanted != due.count
+        };
         if changed {
             self.rescale(&due, scaled.wanted, &why, world)?;
         }
-        group.window = scaled.window;
+        // What little is asked for beside a canary is no reason to shrink after it.
+        if changed || !due.grows_only {
+            group.window = scaled.window;
+        }
         group.looked = Some(now);
         group.sample = Some(sample);
         group.last = Some(Looked {

@@ -56,7 +56,7 @@ impl Engine {
                 scheduled: floor > scale.min,
                 decided: decided.cloned(),
                 hand: counts.hand(name, now).cloned(),
-                stands: self.stands(name),
+                stands: self.stands(name).map(|still| still.why),
                 looked: group.and_then(|group| group.last.clone()),
             })
         };
