@@ -15,6 +15,8 @@ services:
     scale: { min: 1, max: 4, cpu: 70%, requests: 5/s, at: { day: { begins: "0 8 * * *", lasts: 1h, min: 2 } } }
 "#;
 
+type Change = fn(&mut Scale);
+
 fn platform() -> Platform {
     let tree = parse_file("mainstay.yaml", TEXT.as_bytes()).expect("YAML");
     let mut resolved = check(&tree, None, &[]).expect("valid");
@@ -31,7 +33,6 @@ fn without(change: impl Fn(&mut Scale)) -> Option<String> {
 #[test]
 fn what_no_file_says_is_refused() {
     assert_eq!(platform().unsound(), None);
-    type Change = fn(&mut Scale);
     let table: [(Change, &str); 12] = [
         (|one| one.min = 0, "from 0 to 4"),
         (|one| one.max = 0, "from 1 to 0"),
