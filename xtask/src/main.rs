@@ -21,8 +21,8 @@ cargo xtask TASK
   bless    write generated files anew: docs/schema.json, docs/reference.md, docs/openapi.json
   conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
-  bench    a benchmark: gateway (beside nginx), gateway-trial, shift, deploys, control, upgrade,
-           upgrade-control, footprint, fleet, ledger, signals (beside prometheus), spec, scale, promql,
+  bench    a benchmark: gateway (beside nginx), gateway-trial, shift, deploys, control, ways,
+           upgrade, upgrade-control, footprint, fleet, ledger, signals (beside prometheus), spec, scale, promql,
            crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {

@@ -4,8 +4,10 @@ use crate::command::test::broken;
 use crate::context::PlatformFile;
 use crate::failure::Failure;
 use mainstay_alerting::file::AlertsFile;
-use mainstay_alerting::{read_alertmanager, read_rules};
+use mainstay_alerting::{Query, read_alertmanager, read_rules};
+use mainstay_atoms::ReleaseNumber;
 use mainstay_faults::{Fault, Move};
+use mainstay_rollout::Metric;
 use mainstay_spec::{Attached, Platform, Resolved};
 
 /// Most bytes of one file.
@@ -29,7 +31,33 @@ pub(crate) fn attach(
         read.map_err(|faults| broken(&faults, &routes.path, &text))?;
         routes.text = text;
     }
+    queries(file, resolved, platform)?;
     alerts(file, resolved, platform)
+}
+
+/// The queries that releases are judged by.
+fn queries(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Result<(), Failure> {
+    for (name, service) in &platform.services {
+        let canary = service.canary.as_ref();
+        let canary = canary.map(|canary| ("canary", &canary.abort_if));
+        let green = service.blue_green.as_ref();
+        let green = green.map(|green| ("blue_green", &green.abort_if));
+        for (way, conditions) in canary.into_iter().chain(green) {
+            for condition in conditions {
+                let question = condition.metric.about(name, ReleaseNumber(1), "");
+                let Metric::Promql(query) = question else {
+                    continue;
+                };
+                let read = Query::parse(&query);
+                read.map_err(|fault| {
+                    let key = format!("services.{name}.deploy.{way}.abort_if");
+                    let message = format!("`{condition}`: the query does not read: {fault}");
+                    at(file, resolved, &key, message)
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read(

@@ -4,6 +4,7 @@ use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
 use crate::scale::Scaling;
+use crate::traffic::Traffics;
 use crate::trial::Trials;
 use crate::wait::carried;
 use crate::world::{Entry, Evidence, RecordFault, Seen, World};
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) jobs: JobLook,
     pub(crate) trials: Trials,
     pub(crate) scaling: Scaling,
+    pub(crate) traffics: Traffics,
 }
 
 pub(crate) struct Moving {
@@ -142,6 +144,7 @@ impl Engine {
             jobs: JobLook::default(),
             trials: Trials::default(),
             scaling: Scaling::default(),
+            traffics: Traffics::default(),
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -182,6 +185,9 @@ impl Engine {
             };
         }
         self.look(world);
+        if self.serving.is_some() {
+            self.traffics.take(now, world);
+        }
         if let Err(fault) = self.note_ends(world) {
             return self.blocked(&fault, now);
         }

@@ -35,7 +35,7 @@ impl Engine {
         };
         let decision = blue_green::decide(&wanted(subject, way), &observed, before.clone(), now);
         // In a freeze it stays where it is; what fails goes back all the same.
-        let fails = matches!(decision.state.phase, Phase::Back(_));
+        let fails = decision.state.phase.aborts().is_some();
         let stood = before.clone().filter(|_| look.frozen && !fails);
         let state = stood.unwrap_or(decision.state);
         if before.is_none_or(|before| moved(&before, &state)) || !look.orders.is_empty() {
@@ -52,10 +52,7 @@ impl Engine {
         }));
         let stand = Stand {
             goal: goal(subject, &state.phase),
-            worse: match &state.phase {
-                Phase::Back(why) => Some(why.to_string()),
-                _ => None,
-            },
+            worse: state.phase.aborts().map(ToString::to_string),
             // From here on its plan lets blue leave.
             done: matches!(state.phase, Phase::Leaving | Phase::Done),
         };

@@ -123,7 +123,7 @@ impl Subject<'_> {
 }
 
 /// The services of a release that are to earn their traffic: those that change and that serve already.
-fn subjects<'a>(
+pub(crate) fn subjects<'a>(
     release: ReleaseNumber,
     record: &'a ReleaseRecord,
     (stable, serving): (ReleaseNumber, &'a ReleaseRecord),
@@ -328,10 +328,7 @@ impl Engine {
         Ok(Stand {
             goal,
             done: state.phase == Phase::Done,
-            worse: match &state.phase {
-                Phase::Aborting { why } => Some(why.to_string()),
-                _ => None,
-            },
+            worse: state.phase.aborts().map(ToString::to_string),
         })
     }
 
@@ -363,7 +360,7 @@ impl Engine {
         }
     }
 
-    fn alive(&self) -> impl Iterator<Item = &Instance> {
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.seen.iter().flat_map(|seen| &seen.instances);
         instances.filter(|one| one.runs() && one.live)
     }

@@ -2,7 +2,7 @@
 
 use mainstay_atoms::{Actor, Bytes, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Event, GatewaySeen, Step};
-use mainstay_rollout::Board;
+use mainstay_rollout::{Board, Metric, Reading};
 use mainstay_routing::Table;
 use mainstay_workload::Instance;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub trait World {
     /// What these instances use of the machine; those of which it cannot be said are left out.
     fn used(&mut self, _instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
         BTreeMap::new()
+    }
+
+    /// What a query or an address says. The first call asks, later ones give the answer once it is there, and
+    /// one after that asks again.
+    fn provided(&mut self, _metric: &Metric) -> Option<Reading> {
+        Some(Reading::Nothing)
     }
 
     /// Whether what was made of a store is still there: data that somebody deleted is made again.

@@ -321,6 +321,34 @@ pub struct Planned {
     pub changes: Vec<Change>,
     /// What is not as the serving release says, in words.
     pub drift: Vec<String>,
+    /// Services that are to earn their traffic.
+    #[serde(default)]
+    pub trials: Vec<Prospect>,
+}
+
+/// A service that is to earn its traffic: what will judge it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prospect {
+    /// Which.
+    #[schemars(with = "String")]
+    pub service: ServiceName,
+    /// In which way, in words.
+    pub way: String,
+    /// Requests a second in the last minute; none before they were counted.
+    pub per_second: Option<f64>,
+    /// What it is judged by; empty: by nothing.
+    pub judges: Vec<Judge>,
+}
+
+/// One condition of a [`Prospect`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Judge {
+    /// `error_rate > 1%`.
+    pub condition: String,
+    /// How long a verdict takes at the present traffic, in words; none where that cannot be said.
+    pub needs: Option<String>,
+    /// It can be decided while a step waits for it.
+    pub in_time: bool,
 }
 
 /// Body of `POST /v1/apply`: a saved plan.
@@ -354,7 +382,7 @@ pub struct PromoteAsked {
 }
 
 /// A release under way: answer of `deploy`, `apply`, `rollback` and `retry`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moving {
     /// Its number.
     #[schemars(with = "shape::Release")]
@@ -364,6 +392,9 @@ pub struct Moving {
     pub superseded: Option<ReleaseNumber>,
     /// Number of the last happening before it; watch from here.
     pub after: u64,
+    /// Services that are to earn their traffic.
+    #[serde(default)]
+    pub trials: Vec<Prospect>,
 }
 
 /// Answer of `GET /v1/progress?after=N&release=vN`.

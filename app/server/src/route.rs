@@ -275,11 +275,13 @@ async fn plan(
             .map(|record| record.contents.clone());
         let changes = changes(before.as_ref(), Some(&proposal.contents));
         let drift = engine.drift(world);
+        let trials = view::prospects(engine.prospects(proposal.contents.clone()));
         let plan = engine.preview(proposal.contents, &by, world);
         Ok(Planned {
             plan,
             changes,
             drift,
+            trials,
         })
     })
     .await
@@ -319,6 +321,7 @@ async fn release(
             release: shipped.release,
             superseded: shipped.superseded,
             after,
+            trials: view::prospects(engine.moving_prospects()),
         })
     })
     .await

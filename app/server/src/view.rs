@@ -1,8 +1,8 @@
 //! What the engine knows, as the API shows it.
 
 use crate::api::{
-    Failed, HistoryRow, HoldRow, InstanceStatus, Moved, Progress, ServiceStatus, Status,
-    StoreStatus, Traffic, TrialMetric, TrialStatus, Waiting, Why,
+    Failed, HistoryRow, HoldRow, InstanceStatus, Judge, Moved, Progress, Prospect, ServiceStatus,
+    Status, StoreStatus, Traffic, TrialMetric, TrialStatus, Waiting, Why,
 };
 use crate::desk::{Office, Standing};
 use mainstay_atoms::{InstanceId, Moment, ReleaseNumber, ServiceName, span};
@@ -120,6 +120,21 @@ fn row(made: &mainstay_plan::Release, history: &History) -> HistoryRow {
         by: made.by.to_string(),
         held: history.holds.contains_key(&made.release),
     }
+}
+
+pub(crate) fn prospects(all: Vec<mainstay_execute::Prospect>) -> Vec<Prospect> {
+    let judge = |judge: mainstay_execute::Judge| Judge {
+        condition: judge.condition,
+        needs: judge.needs,
+        in_time: judge.in_time,
+    };
+    let prospect = |one: mainstay_execute::Prospect| Prospect {
+        service: one.service,
+        way: one.way,
+        per_second: one.per_second,
+        judges: one.judges.into_iter().map(judge).collect(),
+    };
+    all.into_iter().map(prospect).collect()
 }
 
 fn trial(view: mainstay_execute::TrialView) -> TrialStatus {

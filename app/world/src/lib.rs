@@ -20,6 +20,7 @@ mod machine;
 mod open;
 mod port;
 mod program;
+mod provider;
 mod real;
 mod schema;
 mod signals;

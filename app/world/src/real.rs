@@ -3,6 +3,7 @@
 use crate::blob::Blobs;
 use crate::failpoint::{Failpoints, Point};
 use crate::gateway::Keeper;
+use crate::provider::Providers;
 use crate::signals::SignalsKeeper;
 use crate::state::State;
 use crate::{answer, clock, collect, port};
@@ -16,7 +17,7 @@ use mainstay_process_io::{
     Ended, InstanceFact, InstanceState, Isolation, Listener, LogSource, ProbeFact, Prober, RunsAs,
     Runtime, Smoked, Smoker, StartFault, StopFault, Watched,
 };
-use mainstay_rollout::Board;
+use mainstay_rollout::{Board, Metric, Reading};
 use mainstay_store_io::{FileSecrets, Secrets, Stores};
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ pub struct RealWorld {
     pub gateway: Keeper,
     /// The signals process, kept alive where the file asks for metrics.
     pub signals: SignalsKeeper,
+    providers: Providers,
     state: State,
     pub(crate) stores: Stores,
     pub(crate) secrets: Arc<dyn Secrets>,
@@ -85,6 +87,7 @@ impl RealWorld {
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             signals: SignalsKeeper::start(binary, state),
+            providers: Providers::new(&state.signals_socket()),
             state: state.clone(),
             ledger,
             failpoints: Failpoints::new(state.dir()),
@@ -438,6 +441,10 @@ impl World for RealWorld {
             (id, Used { cpu, memory })
         })
         .collect()
+    }
+
+    fn provided(&mut self, metric: &Metric) -> Option<Reading> {
+        self.providers.ask(metric)
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {

@@ -184,10 +184,13 @@ impl<'a> Model<'a> {
             if surge + missing == 0 {
                 surge = 1;
             }
+            let due = self
+                .beside(name)
+                .map_or(wanted, |beside| wanted.min(beside));
             let floor = if service.recreate {
                 0
             } else {
-                wanted.saturating_sub(missing)
+                due.saturating_sub(missing)
             };
             self.floors.insert(name.clone(), floor.min(ready));
             if service.port.is_none() {

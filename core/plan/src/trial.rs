@@ -101,23 +101,15 @@ impl Decider<'_> {
         let mut leaving = both(&place.census.old, &stable.old);
         // A release that this one overtakes may have replaced what served: its instances leave when that is back.
         let own = wanted.replicas - goal.baseline;
-        let back = stable.kept.iter().filter(|one| one.id.ordinal <= own);
-        if count(
-            &back
-                .filter(|one| one.ready_since().is_some())
-                .collect::<Vec<_>>(),
-        ) < own
-        {
-            leaving.retain(|one| {
-                let stays = one.id.ordinal <= own
-                    && one.ready_since().is_some()
-                    && self.draft.in_table(one);
-                if stays {
-                    add(&mut pool, one);
-                }
-                !stays
-            });
-        }
+        let mut lacking = own.saturating_sub(count(&own_ready(&stable.kept, own)));
+        leaving.retain(|one| {
+            let stays = lacking > 0 && one.ready_since().is_some() && self.draft.in_table(one);
+            if stays {
+                lacking -= 1;
+                add(&mut pool, one);
+            }
+            !stays
+        });
         pool.backends
             .extend(started.iter().filter_map(|one| one.backend.clone()));
         pool.backends.sort_by(|a, b| a.instance.cmp(&b.instance));
@@ -145,6 +137,12 @@ impl Decider<'_> {
         routes.domains.insert(host, vec![route]);
         Some(routes)
     }
+}
+
+/// Those of the release before that serve, without what was started to be compared with.
+fn own_ready(kept: &[Instance], own: u32) -> Vec<&Instance> {
+    let own = kept.iter().filter(|one| one.id.ordinal <= own);
+    own.filter(|one| one.ready_since().is_some()).collect()
 }
 
 /// Those of neither side: what both censuses find.

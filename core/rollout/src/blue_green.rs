@@ -102,6 +102,16 @@ pub enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Why it goes back, as soon as that is decided.
+    pub fn aborts(&self) -> Option<&Abort> {
+        match self {
+            Self::Back(why) | Self::Stopping(why) | Self::Aborted(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

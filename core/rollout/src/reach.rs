@@ -3,16 +3,16 @@
 use crate::compare::{Need, Traffic, Zone, need};
 use crate::condition::Limit;
 use crate::metric::Rules;
-use crate::weight::{Baseline, Stages, Weights};
+use crate::weight::{Baseline, Weights};
 use mainstay_atoms::{Share, span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// How long a metric needs in the first stage, where the canary sees least.
+/// How long a metric needs where the canary has its smallest share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// The canary's share of traffic in that stage.
+    /// That share.
     pub weight: Share,
     /// Requests a second to the canary, in thousandths.
     pub canary_milli_per_second: u64,
@@ -45,11 +45,11 @@ impl fmt::Display for Reach {
     }
 }
 
-/// How long a metric needs in the first stage; none for one that does not count requests.
+/// How long a metric needs where the canary has this share; none for one that does not count requests.
 pub fn reach(
     rules: &Rules,
     traffic: Traffic,
-    stages: &Stages,
+    weight: Share,
     baseline: Baseline,
     patience: Duration,
 ) -> Option<Reach> {
@@ -61,7 +61,6 @@ pub fn reach(
     if !condition.metric.by_request() {
         return None;
     }
-    let weight = stages.all().first()?.weight;
     let weights = Weights::of(weight, baseline);
     #[expect(clippy::cast_precision_loss, reason = "hundredths of a per cent")]
     let canary = traffic.per_second.max(0.0) * weight.0 as f64 / 1e4;
@@ -113,12 +112,11 @@ mod tests {
             per_second,
             error_rate: 0.01,
         };
-        let stages = Stages::preset("5-25-50-100").unwrap();
         let patience = Duration::from_secs(1800);
         reach(
             &MetricRules::new(judged),
             traffic,
-            &stages,
+            Share(500),
             Baseline::Stable,
             patience,
         )

@@ -22,6 +22,7 @@ mod ingest;
 mod metadata;
 mod otlp;
 mod own;
+mod page;
 mod place;
 mod process;
 mod query;
@@ -37,6 +38,7 @@ pub use config::{
     Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process,
     Protocol, Remote, Retention, Target, Token,
 };
+pub use page::{PageFault, page};
 pub use process::{Settings, SignalsFault, run};
 pub use rules::{Deliver, Report};
 pub use store::{Bounds, StoreFault};

@@ -9,6 +9,7 @@
 //! - [`crash`]: kills at random points of a platform with stores and jobs; what is lost, and how long until
 //!   it is back.
 //! - [`deploys`]: rolling deploys of a real platform under load, and how many requests were lost.
+//! - [`ways`]: the same for deploys of all ways, aborted and superseded ones among them.
 //! - [`footprint`]: memory, start-up, the way back, coming back after a kill.
 //! - [`fleet`]: one control plane over many real processes.
 //! - [`ledger`]: appends a second beside bare write + fdatasync, on disk and in memory.
@@ -32,3 +33,4 @@ pub mod signals;
 pub mod spec;
 pub mod upgrade;
 pub mod upstream;
+pub mod ways;

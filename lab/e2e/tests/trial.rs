@@ -31,10 +31,21 @@ fn a_good_release_earns_all_of_the_traffic_and_a_bad_one_goes_back() {
     let platform = platform("trial", "2s");
     let load = Load::start(platform.port, "/", 4);
     load.more(50);
+    let change = ["--set", "services.web.env.GREETING=good"];
+    until("the time that a verdict takes", || {
+        let plan = platform.run(&["plan", change[0], change[1]]).exits(3);
+        let plan = plan.says(&[
+            "web earns its traffic by canary: 50% for 2s",
+            "error_rate > 5%",
+        ]);
+        let known = plan.out.contains("requests/s to the canary (50%)")
+            || plan.talk.contains("requests/s to the canary (50%)");
+        known.then_some(())
+    });
     platform
-        .run(&["deploy", "--set", "services.web.env.GREETING=good"])
+        .run(&["deploy", change[0], change[1]])
         .exits(0)
-        .says(&["v2 serves"]);
+        .says(&["a verdict takes up to", "v2 serves"]);
     load.more(50);
     load.stop_without_failure();
     assert!(platform.front().starts_with("good from web v2"));

@@ -80,6 +80,7 @@ fn first(contents: &Contents) -> Planned {
         plan,
         changes: mainstay_plan::changes(None, Some(contents)),
         drift: vec![],
+        trials: vec![],
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod ledger;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod progress;
+pub(crate) mod prospect;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod time;

@@ -21,6 +21,7 @@ pub(crate) fn json(planned: &Planned) -> Value {
         "release": plan.release,
         "changes": planned.changes,
         "drift": planned.drift,
+        "trials": planned.trials,
         "steps": plan.steps,
         "report": plan.report,
     })
@@ -62,6 +63,7 @@ pub(crate) fn text(planned: &Planned, prepared: &Prepared, full: bool) -> String
     }
     lines.push(String::new());
     lines.extend(summary(planned));
+    lines.extend(super::prospect::lines(&planned.trials));
     if full {
         lines.push(String::new());
         lines.extend(

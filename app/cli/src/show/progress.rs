@@ -80,6 +80,11 @@ pub(crate) fn watch_retry(client: &Client, moving: &Moving, json: bool) -> Resul
 
 fn follow(client: &Client, moving: &Moving, ending: &Ending, json: bool) -> Result<Exit, Failure> {
     let began = Instant::now();
+    if !json {
+        for line in super::prospect::lines(&moving.trials) {
+            terminal::say_out(&line);
+        }
+    }
     let mut after = moving.after;
     let mut drawn = 0;
     let mut before = None;
@@ -135,6 +140,7 @@ fn end(
             "ok": failed.is_none(),
             "release": moving.release,
             "state": state,
+            "trials": moving.trials,
             "took_ms": took,
             "failure": progress.failure,
         }));

@@ -31,17 +31,25 @@ impl Model<'_> {
             .record
             .filter(|_| self.plan.purpose == Purpose::Trial)?;
         let wanted = record.contents.platform.services.get(service)?;
-        let shared = |step: &Step| match step {
-            Step::Publish(publish) => publish
-                .pools
-                .get(service)
-                .is_some_and(|pool| pool.as_ref().is_some_and(|pool| pool.split.is_some())),
-            _ => false,
-        };
         let way = wanted.canary.is_some() || wanted.blue_green.is_some();
-        let tried = way || self.plan.steps.iter().any(shared);
+        let tried = way || self.shares_out(service).is_some();
         let release = record.since.get(service).filter(|_| tried)?;
         Some((self.wanted(service, wanted) as usize, *release))
+    }
+
+    /// How the plan shares out the requests of a service.
+    fn shares_out(&self, service: &ServiceName) -> Option<&Split> {
+        self.plan.steps.iter().find_map(|step| match step {
+            Step::Publish(publish) => publish.pools.get(service)?.as_ref()?.split.as_ref(),
+            _ => None,
+        })
+    }
+
+    /// How many instances serve beside a release on trial: as many as the release before has, whatever this one
+    /// and those that it overtook want.
+    pub(super) fn beside(&self, service: &ServiceName) -> Option<usize> {
+        let split = self.shares_out(service)?;
+        Some(split.fresh_above as usize)
     }
 
     /// Shares are parts of one whole, and whoever gets one is there.

@@ -132,6 +132,16 @@ pub enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Why it goes back, as soon as that is decided.
+    pub fn aborts(&self) -> Option<&Abort> {
+        match self {
+            Self::Aborting { why } | Self::Stopping { why } | Self::Aborted { why } => Some(why),
+            Self::Starting { .. } | Self::Stage { .. } | Self::Done => None,
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,12 +1,12 @@
 //! What can be measured, and in which unit.
 
-use mainstay_atoms::{Bytes, ServiceName, Share, span};
+use mainstay_atoms::{Bytes, ReleaseNumber, ServiceName, Share, span};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// Something measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Share of requests that the release answered with 5xx, or that got no answer.
@@ -27,7 +27,7 @@ pub enum Metric {
     Promql(String),
     /// A number in the JSON that an address answers.
     Http {
-        /// The address.
+        /// The address; one that begins with `/` is of an instance of the release.
         url: String,
         /// Where in the JSON: `$.data.value`.
         path: String,
@@ -163,6 +163,38 @@ impl Metric {
     /// A share of requests, to which the exact tests of counts apply.
     pub fn counted(&self) -> bool {
         matches!(self, Self::ErrorRate | Self::ClientErrorRate)
+    }
+
+    /// Somebody else is asked for it.
+    pub fn is_provided(&self) -> bool {
+        matches!(self, Self::Promql(_) | Self::Http { .. } | Self::Job(_))
+    }
+
+    /// The question about one release: in a query and in an address `$service` and `$release` (`v42`) stand for
+    /// what is judged, and an address that begins with `/` is asked of `instance` (`127.0.0.1:3000`).
+    #[must_use]
+    pub fn about(&self, service: &ServiceName, release: ReleaseNumber, instance: &str) -> Self {
+        let named = |text: &str| {
+            let text = text.replace("$service", service.as_str());
+            text.replace("$release", &release.to_string())
+        };
+        match self {
+            Self::Promql(query) => Self::Promql(named(query)),
+            Self::Http { url, path } => {
+                let own = url.starts_with('/');
+                let url = named(url);
+                let url = if own {
+                    format!("http://{instance}{url}")
+                } else {
+                    url
+                };
+                Self::Http {
+                    url,
+                    path: path.clone(),
+                }
+            }
+            other => other.clone(),
+        }
     }
 
     /// There is a baseline to compare it with: a provider outside answers for no release.

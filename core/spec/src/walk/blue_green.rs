@@ -2,10 +2,12 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use crate::node::Content;
+use crate::node::{Content, Node, Span};
+use crate::path::Path;
 use crate::platform::BlueGreen;
-use mainstay_atoms::HostName;
+use mainstay_atoms::{HostName, ServiceName};
 use mainstay_rollout::Condition;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What releases are judged by where nothing is said.
@@ -130,5 +132,51 @@ impl Walk<'_> {
             self.wrong_type(field, field.value(), None);
         }
         name.ok()
+    }
+
+    /// A host under which a release is looked at belongs to it alone.
+    pub(super) fn previews(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        domains: &BTreeMap<HostName, BTreeMap<String, ServiceName>>,
+    ) {
+        let services = fields.get("services").and_then(|field| field.value().map());
+        let Some(map) = services else { return };
+        let mut taken: BTreeMap<HostName, Option<Span>> =
+            domains.keys().map(|host| (host.clone(), None)).collect();
+        for entry in map.named() {
+            let deploy = entry.value.map().and_then(|map| map.get("deploy"));
+            let way = deploy.and_then(Node::map);
+            let way = way.and_then(|map| map.get("blue_green"));
+            let preview = way.and_then(Node::map).and_then(|map| map.get("preview"));
+            let Some(preview) = preview else { continue };
+            let text = preview.scalar().map(|scalar| scalar.text.as_str());
+            let Some(host) = text.and_then(|text| HostName::new(text).ok()) else {
+                continue;
+            };
+            let owner = match taken.get(&host) {
+                None => {
+                    taken.insert(host, Some(preview.span));
+                    continue;
+                }
+                Some(None) => "a domain of the file".to_owned(),
+                Some(Some(other)) => {
+                    format!("another preview, in {}", self.line(*other, preview.span))
+                }
+            };
+            let path = Path::ROOT;
+            let path = path.key("services");
+            let path = path.key(&entry.key.text);
+            let path = path.key("deploy");
+            let path = path.key("blue_green");
+            let path = path.key("preview");
+            let message = format!("`{host}` is {owner}");
+            self.add("duplicate", preview.span, &path, message, |fault| {
+                fault.hint(format!(
+                    "give each preview a host of its own, such as `preview.{}`",
+                    entry.key.text
+                ))
+            });
+        }
     }
 }

@@ -2,18 +2,14 @@
 
 use super::Walk;
 use super::fields::Field;
-use crate::node::{Content, Node, Span};
+use crate::node::Content;
 use crate::platform::Canary;
-use crate::tree::place;
 use mainstay_atoms::{Chosen, Share};
-use mainstay_rollout::{Baseline, Condition, Metric, ScheduleFault, Stage, Stages};
+use mainstay_rollout::{Baseline, Condition, ScheduleFault, Stage, Stages};
 use std::time::Duration;
 
 /// What releases are judged by where nothing is said.
 const WORSE: &str = "error_rate > 2 × baseline";
-
-/// Most conditions of one canary.
-const CONDITIONS: usize = 20;
 
 impl Walk<'_> {
     /// How a release earns its traffic; `takes_requests` says whether the service has a port.
@@ -139,79 +135,6 @@ impl Walk<'_> {
                 self.add("wrong_steps", at, &field.path, why.to_string(), |fault| {
                     fault.hint("write rising shares such as `[5%, 25%, 50%]`; all of the traffic follows the last")
                 });
-                None
-            }
-        }
-    }
-
-    pub(super) fn conditions(&mut self, field: &Field<'_, '_>) -> Option<Vec<Condition>> {
-        let one = std::slice::from_ref(field.value());
-        let items = match &field.value().content {
-            Content::List(items) if items.is_empty() || items.len() > CONDITIONS => {
-                let message = format!("`{}` takes 1 to {CONDITIONS} conditions", field.key.name);
-                self.report(
-                    "out_of_range",
-                    field.value().span,
-                    &field.path,
-                    message,
-                    "name at least one",
-                );
-                return None;
-            }
-            Content::List(items) => items.as_slice(),
-            _ => one,
-        };
-        let read: Vec<_> = items
-            .iter()
-            .map(|item| self.condition(field, item))
-            .collect();
-        read.into_iter().collect()
-    }
-
-    /// Only what the gateway counts of this very service can be measured yet.
-    fn measurable(
-        &mut self,
-        condition: Condition,
-        field: &Field<'_, '_>,
-        item: &Node,
-    ) -> Option<Condition> {
-        let own = condition.of.is_none();
-        let counted = matches!(
-            condition.metric,
-            Metric::ErrorRate | Metric::ClientErrorRate | Metric::Requests | Metric::Latency(_)
-        );
-        if own && counted {
-            return Some(condition);
-        }
-        let message = if counted {
-            "this program cannot judge a release by another service yet"
-        } else {
-            "this program cannot measure that yet"
-        };
-        self.report(
-            "not_available",
-            item.span,
-            &field.path,
-            message.into(),
-            "use `error_rate`, `client_error_rate`, `requests` or a latency such as `p95`, without parentheses",
-        );
-        None
-    }
-
-    fn condition(&mut self, field: &Field<'_, '_>, item: &Node) -> Option<Condition> {
-        let Some(scalar) = item.scalar().filter(|_| !item.is_null()) else {
-            self.wrong_type(field, item, None);
-            return None;
-        };
-        let begin = Span {
-            // Behind the quotation mark, where there is one.
-            column: item.span.column + u32::from(!scalar.plain),
-            ..item.span
-        };
-        match Condition::parse(&scalar.text, &place(self.sources, begin)) {
-            Ok(condition) => self.measurable(condition, field, item),
-            Err(fault) => {
-                self.push(fault.under(field.path.to_string()));
                 None
             }
         }

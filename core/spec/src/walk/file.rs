@@ -40,8 +40,13 @@ pub(crate) fn platform(
     walk.needs(&known);
     walk.release_jobs(&fields, &known);
     let domains = walk.domains(&fields, &known);
+    walk.previews(&fields, domains.as_ref().unwrap_or(&BTreeMap::new()));
     let gates = walk.gates(&fields);
     let signals = walk.signals(&fields);
+    let mut told = services.iter().flatten();
+    let told = told.any(|(_, service)| service.metrics.is_some());
+    let asked = signals.as_ref().is_none_or(|signals| signals.enabled);
+    walk.condition_names(&fields, &known, told || asked);
     walk.environments(&fields);
     Some(Platform {
         name: name?,

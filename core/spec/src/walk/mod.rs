@@ -2,6 +2,7 @@
 
 mod blue_green;
 mod canary;
+mod condition;
 mod domain;
 mod env;
 mod fields;

@@ -90,7 +90,12 @@ impl Walk<'_> {
         }
     }
 
-    fn release_job(&mut self, known: &Known<'_>, (name, at): (&str, Span), path: &Path<'_>) {
+    pub(super) fn release_job(
+        &mut self,
+        known: &Known<'_>,
+        (name, at): (&str, Span),
+        path: &Path<'_>,
+    ) {
         match known.get(name) {
             None => self.unknown_name(known, (&[Thing::Job], "job"), (name, at), path, None),
             Some(facts) if facts.thing != Thing::Job => {

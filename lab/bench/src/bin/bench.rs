@@ -4,11 +4,12 @@
 use anyhow::{Context, Result, bail};
 use mainstay_bench::{
     crash, deploys, fleet, footprint, gateway, ledger, shift, signals, spec, upgrade, upstream,
+    ways,
 };
 use mainstay_gateway_io::Config;
 use mainstay_signals_io::Settings;
 
-const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]";
+const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | ways [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +44,7 @@ fn main() -> Result<()> {
                 report.deploys, report.lost, report.requests
             );
         }
+        Some("ways") => ways_of(number(1, 1000)?, number(2, 2000)?)?,
         Some(name @ ("upgrade" | "upgrade-control")) => {
             let plan = upgrade::Plan {
                 upgrades: u32::try_from(number(1, 5)?)?,
@@ -149,4 +151,15 @@ fn signals_process(arguments: &[String]) -> Result<()> {
         socket: place(2)?.into(),
     };
     Ok(mainstay_signals_io::run(&settings, Box::new(|_, _| ()))?)
+}
+
+fn ways_of(deploys: u64, rate: u64) -> Result<()> {
+    let rate = f64::from(u32::try_from(rate)?);
+    let report = ways::measure(u32::try_from(deploys)?, rate)?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    println!(
+        "{} releases served, {} aborted, {} superseded; {} of {} requests lost",
+        report.served, report.aborted, report.superseded, report.lost, report.requests
+    );
+    Ok(())
 }

@@ -1,0 +1,71 @@
+//! How much traffic each service has at present, from what the gateway counted lately.
+
+use crate::world::World;
+use mainstay_atoms::{Moment, ServiceName};
+use mainstay_rollout::{Board, Traffic};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How often the gateway is asked, and how many answers are kept: a minute of traffic.
+const EVERY: Duration = Duration::from_secs(10);
+const KEPT: usize = 6;
+
+/// Requests and errors of one service.
+type Counted = (u64, u64);
+
+/// What was counted lately.
+#[derive(Debug, Default)]
+pub(crate) struct Traffics {
+    last: Option<(Moment, Board)>,
+    /// What came between two answers, and the time between them, oldest first.
+    came: VecDeque<(Duration, BTreeMap<ServiceName, Counted>)>,
+}
+
+impl Traffics {
+    /// Asks the gateway, if it is time.
+    pub(crate) fn take(&mut self, now: Moment, world: &mut impl World) {
+        let due = |(at, _): &(Moment, Board)| now.since(*at) >= EVERY;
+        if !self.last.as_ref().is_none_or(due) {
+            return;
+        }
+        let Some(board) = world.board() else {
+            return;
+        };
+        if let Some((at, before)) = &self.last {
+            let mut counted: BTreeMap<ServiceName, Counted> = BTreeMap::new();
+            for (origin, tally) in board.since(before).tallies {
+                let arm = tally.arm();
+                let sum = counted.entry(origin.instance.service).or_default();
+                *sum = (
+                    sum.0.saturating_add(arm.requests),
+                    sum.1.saturating_add(arm.errors),
+                );
+            }
+            self.came.push_back((now.since(*at), counted));
+            while self.came.len() > KEPT {
+                self.came.pop_front();
+            }
+        }
+        self.last = Some((now, board));
+    }
+
+    /// The traffic of a service; none before anything was counted.
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
+    pub(crate) fn of(&self, service: &ServiceName) -> Option<Traffic> {
+        let over: Duration = self.came.iter().map(|(time, _)| *time).sum();
+        if over.is_zero() {
+            return None;
+        }
+        let counted = self
+            .came
+            .iter()
+            .filter_map(|(_, counted)| counted.get(service));
+        let (requests, errors) = counted.fold((0_u64, 0_u64), |sum, one| {
+            (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1))
+        });
+        Some(Traffic {
+            per_second: requests as f64 / over.as_secs_f64(),
+            error_rate: errors as f64 / requests.max(1) as f64,
+        })
+    }
+}
