@@ -103,6 +103,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: HoldAction,
     },
+    /// How many instances run of services that are scaled, and why; set a count for a time
+    Scale(ScaleWish),
     /// How the platform stands
     Status {
         /// Go on looking: redrawn on a terminal, a line a change in a pipe, until Ctrl-C
@@ -217,6 +219,26 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ScaleWish {
+    /// Which service; else all are shown
+    pub(crate) service: Option<String>,
+    /// How many instances run, whatever is measured
+    #[arg(conflicts_with = "auto", requires = "service")]
+    pub(crate) count: Option<u32>,
+    /// For how long, such as `30m`
+    #[arg(
+        long = "for",
+        value_name = "DURATION",
+        default_value = "1h",
+        conflicts_with = "auto"
+    )]
+    pub(crate) lasts: String,
+    /// Leave the count to what is measured again
+    #[arg(long, requires = "service")]
+    pub(crate) auto: bool,
 }
 
 #[derive(Debug, Clone, Subcommand)]

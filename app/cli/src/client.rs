@@ -112,6 +112,11 @@ impl Client {
         self.ask::<(), ()>(&Method::DELETE, path, None)
     }
 
+    /// The same where the answer says what is there now.
+    pub(crate) fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask::<(), T>(&Method::DELETE, path, None)
+    }
+
     pub(crate) fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,

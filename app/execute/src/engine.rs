@@ -3,6 +3,7 @@
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
+use crate::scale::Scaling;
 use crate::traffic::Traffics;
 use crate::trial::Trials;
 use crate::wait::carried;
@@ -11,8 +12,8 @@ use mainstay_atoms::{
     Actor, Digest, Epoch, Generation, InstanceId, Moment, PlanId, ReleaseNumber, Wall,
 };
 use mainstay_plan::{
-    Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseEnd,
-    ReleaseRecord, ReleaseState, Target, Wait, check, decide,
+    Event, Failure, Frozen, History, Limits, Pace, Parent, Plan, PlanEnd, Purpose, ReleaseRecord,
+    ReleaseState, Target, Wait, check, decide,
 };
 use mainstay_rollout::gate::Gate;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub struct Engine {
     /// What was last decided about jobs.
     pub(crate) jobs: JobLook,
     pub(crate) trials: Trials,
+    pub(crate) scaling: Scaling,
     pub(crate) traffics: Traffics,
 }
 
@@ -141,6 +143,7 @@ impl Engine {
             steady_seen: None,
             jobs: JobLook::default(),
             trials: Trials::default(),
+            scaling: Scaling::default(),
             traffics: Traffics::default(),
         };
         let started = Event::ControlPlaneStarted {
@@ -199,7 +202,8 @@ impl Engine {
         }
         let worked = self
             .jobs(world)
-            .and_then(|jobs| Ok(self.work(world)? || jobs));
+            .and_then(|jobs| Ok(self.scale(world)? || jobs))
+            .and_then(|beside| Ok(self.work(world)? || beside));
         let busy = match worked {
             Ok(busy) => busy,
             Err(fault) => return self.blocked(&fault, now),
@@ -355,37 +359,6 @@ impl Engine {
         plan
     }
 
-    /// The second mind refused a plan: a broken invariant of ours. Nothing of it is done.
-    fn refused(
-        &mut self,
-        plan: &Plan,
-        notes: &str,
-        world: &mut impl World,
-    ) -> Result<(), RecordFault> {
-        let (now, _) = world.now();
-        self.put_off(now);
-        let seen = format!("the plan breaks invariants: {notes}");
-        self.wait_for(
-            &[Wait::Effect {
-                step: "check".into(),
-                seen: seen.clone(),
-            }],
-            now,
-        );
-        let moving = self.moving.as_ref().map(|moving| moving.release);
-        if let Some(release) = plan.release.filter(|release| moving == Some(*release)) {
-            let end = ReleaseEnd::Failed { why: seen.clone() };
-            self.record(world, &plan.by, vec![Event::ReleaseEnded { release, end }])?;
-            let failure = Failure::Effect {
-                step: "check".into(),
-                why: seen,
-                instance: None,
-            };
-            self.failed(release, failure, Evidence::default());
-        }
-        Ok(())
-    }
-
     pub(crate) fn plan(
         &mut self,
         target: Option<Target<'_>>,
@@ -428,8 +401,11 @@ impl Engine {
             pace: Pace::Rolling,
             by: by.clone(),
         };
+        self.scaling.assumed = self.first_counts(&moving.record.contents);
         let goals = self.first_goals(&moving);
-        self.plan_trial(&moving, goals, world)
+        let plan = self.plan_trial(&moving, goals, world);
+        self.scaling.assumed.clear();
+        plan
     }
 
     /// What the second mind says against a plan; empty when nothing.

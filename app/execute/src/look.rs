@@ -52,6 +52,7 @@ impl Engine {
             attempts: self.history.attempts.clone(),
             generation: self.history.generation,
             jobs: self.history.jobs.clone(),
+            counts: self.counts(),
         }
     }
 

@@ -3,7 +3,9 @@
 use crate::engine::{Engine, Run};
 use crate::world::{EffectFault, Evidence, Order, RecordFault, World};
 use mainstay_atoms::Actor;
-use mainstay_plan::{Event, Failure, Judgement, PlanEnd, Purpose, ReleaseEnd, Step, Wait, judge};
+use mainstay_plan::{
+    Event, Failure, Judgement, Plan, PlanEnd, Purpose, ReleaseEnd, Step, Wait, judge,
+};
 
 /// What became of trying one step.
 enum Tried {
@@ -13,6 +15,37 @@ enum Tried {
 }
 
 impl Engine {
+    /// The second mind refused a plan: a broken invariant of ours. Nothing of it is done.
+    pub(crate) fn refused(
+        &mut self,
+        plan: &Plan,
+        notes: &str,
+        world: &mut impl World,
+    ) -> Result<(), RecordFault> {
+        let (now, _) = world.now();
+        self.put_off(now);
+        let seen = format!("the plan breaks invariants: {notes}");
+        self.wait_for(
+            &[Wait::Effect {
+                step: "check".into(),
+                seen: seen.clone(),
+            }],
+            now,
+        );
+        let moving = self.moving.as_ref().map(|moving| moving.release);
+        if let Some(release) = plan.release.filter(|release| moving == Some(*release)) {
+            let end = ReleaseEnd::Failed { why: seen.clone() };
+            self.record(world, &plan.by, vec![Event::ReleaseEnded { release, end }])?;
+            let failure = Failure::Effect {
+                step: "check".into(),
+                why: seen,
+                instance: None,
+            };
+            self.failed(release, failure, Evidence::default());
+        }
+        Ok(())
+    }
+
     /// Does as many steps of the plan under way as can be done now.
     pub(crate) fn advance(&mut self, world: &mut impl World) -> Result<(), RecordFault> {
         while let Some(run) = self.run.take() {

@@ -57,7 +57,8 @@ impl Engine {
         let Some((serving, stable)) = serving else {
             return vec![];
         };
-        let subjects = subjects(release, record, (stable, serving));
+        let counts = self.counts();
+        let subjects = subjects(release, record, (stable, serving), &counts);
         subjects.iter().map(|one| self.prospect(one)).collect()
     }
 

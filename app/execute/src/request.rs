@@ -1,6 +1,7 @@
 //! What people ask of the engine, and why it may refuse.
 
 use crate::engine::Engine;
+use crate::scale::ScaleRefusal;
 use crate::world::{RecordFault, World};
 use mainstay_atoms::{Actor, Digest, Generation, PlanId, ReleaseNumber, ServiceName};
 use mainstay_plan::{
@@ -164,6 +165,9 @@ pub enum Refusal {
         /// The job.
         job: ServiceName,
     },
+    /// A count is not set.
+    #[error(transparent)]
+    Scale(ScaleRefusal),
     /// Nothing is under way.
     #[error("nothing is under way")]
     Idle,
@@ -353,6 +357,7 @@ impl Engine {
             reason,
             jobs: record.contents.platform.jobs.keys().cloned().collect(),
         });
+        events.extend(self.first_scaled(&record.contents));
         events.extend(with);
         self.record(world, by, events).map_err(Refusal::Record)?;
         self.set_moving(number, record, pace, by.clone());
@@ -467,7 +472,9 @@ impl Engine {
         self.still_fits(&plan, &contents)?;
         let number = self.history().next_release();
         let record = ReleaseRecord::over(self.serving_record(), number, contents);
+        self.scaling.assumed = self.first_counts(&record.contents);
         let notes = self.notes(&plan, Some(&record), world);
+        self.scaling.assumed.clear();
         if !notes.is_empty() {
             return Err(Refusal::Unsound(notes));
         }

@@ -127,6 +127,7 @@ pub(crate) fn subjects<'a>(
     release: ReleaseNumber,
     record: &'a ReleaseRecord,
     (stable, serving): (ReleaseNumber, &'a ReleaseRecord),
+    counts: &BTreeMap<ServiceName, u32>,
 ) -> Vec<Subject<'a>> {
     let services = record.contents.platform.services.iter();
     let subject = |(name, service): (&'a ServiceName, &'a mainstay_spec::Service)| {
@@ -140,8 +141,8 @@ pub(crate) fn subjects<'a>(
             way,
             new: release,
             old: serving.since.get(name).copied().unwrap_or(stable),
-            replicas: service.replicas,
-            old_replicas: before.replicas,
+            replicas: service.count(counts.get(name).copied()),
+            old_replicas: before.count(counts.get(name).copied()),
             deadline: service.deploy.deadline,
         })
     };
@@ -211,7 +212,8 @@ impl Engine {
         let Some((serving, stable)) = serving else {
             return Ok(Looked::Goals(BTreeMap::new(), vec![]));
         };
-        let subjects = subjects(moving.release, &moving.record, (stable, &serving));
+        let counts = self.counts();
+        let subjects = subjects(moving.release, &moving.record, (stable, &serving), &counts);
         let (mut goals, mut waits) = (BTreeMap::new(), Vec::new());
         let mut done = true;
         let orders = self.history.orders.clone();
@@ -250,9 +252,11 @@ impl Engine {
 
     /// What the services of a release will want that are to be on trial.
     pub(crate) fn first_goals(&self, moving: &Moving) -> BTreeMap<ServiceName, Goal> {
+        let counts = self.counts();
         let serving = self.serving.as_ref().zip(self.history.serving);
-        let subjects = serving
-            .map(|(serving, stable)| subjects(moving.release, &moving.record, (stable, serving)));
+        let subjects = serving.map(|(serving, stable)| {
+            subjects(moving.release, &moving.record, (stable, serving), &counts)
+        });
         let goal = |subject: Subject<'_>| {
             let goal = match subject.way {
                 Way::Canary(way) => {

@@ -1,12 +1,13 @@
 //! The outside, as the engine sees it. The real one and the simulated one implement this trait.
 
-use mainstay_atoms::{Actor, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
+use mainstay_atoms::{Actor, Bytes, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
 use mainstay_plan::{Event, GatewaySeen, Step};
 use mainstay_rollout::{Board, Metric, Reading};
 use mainstay_routing::Table;
 use mainstay_workload::Instance;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Effects and facts. No method blocks for longer than one system call or one local request.
 pub trait World {
@@ -22,6 +23,11 @@ pub trait World {
     /// What the gateway counted since it started, by instance; none while it does not answer.
     fn board(&mut self) -> Option<Board> {
         None
+    }
+
+    /// What these instances use of the machine; those of which it cannot be said are left out.
+    fn used(&mut self, _instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
+        BTreeMap::new()
     }
 
     /// What a query or an address says. The first call asks, later ones give the answer once it is there, and
@@ -59,6 +65,15 @@ pub struct Seen {
     pub instances: Vec<Instance>,
     /// The gateway.
     pub gateway: Fact<GatewaySeen>,
+}
+
+/// What one instance uses, with everything that it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Used {
+    /// Processor time since it began.
+    pub cpu: Duration,
+    /// Memory now.
+    pub memory: Bytes,
 }
 
 /// A step with what it needs to be carried out and fenced.

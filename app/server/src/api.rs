@@ -1,6 +1,7 @@
 //! What travels over the API, version 1. The CLI prints the same types with `--json`.
 
 pub use crate::gate_api::{ApproveAsked, GateItem, GateView, TickAsked, TokenAsked, TokenMade};
+pub use crate::scale_api::{ScaleAsked, ScaleChange, ScaleFigure, ScaleHand, ScaleRow};
 use crate::shape;
 use mainstay_atoms::{InstanceId, ReleaseNumber, ServiceName, Wall};
 use mainstay_execute::{Evidence, Happening, Phase};
@@ -230,6 +231,12 @@ pub struct ServiceStatus {
     pub urls: Vec<String>,
     /// Its instances.
     pub instances: Vec<InstanceStatus>,
+    /// How its count follows what is measured; null: it is fixed.
+    #[serde(default)]
+    pub scale: Option<ScaleRow>,
+    /// What its `size` should be by what it used, in words; empty while too little is known.
+    #[serde(default)]
+    pub advice: Vec<String>,
 }
 
 /// One instance of [`ServiceStatus`].

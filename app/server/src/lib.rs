@@ -24,6 +24,8 @@ mod metrics;
 mod openapi;
 mod refused;
 mod route;
+mod scale;
+mod scale_api;
 mod serve;
 mod shape;
 mod upgrade;

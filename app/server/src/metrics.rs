@@ -86,7 +86,8 @@ fn services(text: &mut String, engine: &Engine) {
     let help = "Instances that the release that serves wants.";
     let mut family = Family::begin(text, "mainstay_service_instances_wanted", "gauge", help);
     for (name, service) in services {
-        family.line(&[("service", name.as_str())], service.replicas.into());
+        let wanted = engine.wanted(name, service);
+        family.line(&[("service", name.as_str())], wanted.into());
     }
     let seen: Vec<&Instance> = engine
         .seen()

@@ -139,6 +139,7 @@ fn parameters(path: &str) -> Vec<Value> {
             "job" if path.ends_with("/runs") => (NAME, "digest"),
             "job" => (SUBJECT, "digest"),
             "item" => (NAME, "backup"),
+            "service" => (NAME, "web"),
             "name" => ("^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$", "ann"),
             _ => (SUBJECT, "web"),
         };
@@ -175,6 +176,7 @@ fn operations(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let mut operations = looking(generator);
     operations.extend(steering(generator));
     operations.extend(gating(generator));
+    operations.extend(scaling(generator));
     operations
 }
 
@@ -316,6 +318,31 @@ fn gating(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "Let nobody act under a name any longer",
             None,
             json!({ "type": "null" }),
+        ),
+    ]
+}
+
+/// Counts that follow what is measured.
+fn scaling(generator: &mut SchemaGenerator) -> Vec<Operation> {
+    let row = of::<api::ScaleRow>(generator);
+    vec![
+        operation(
+            ("get", "/v1/scale"),
+            "Services whose count follows what is measured: how many, and why",
+            None,
+            rows(&row),
+        ),
+        operation(
+            ("post", "/v1/scale/{service}"),
+            "Set how many instances of a service run, for a time",
+            Some(of::<api::ScaleAsked>(generator)),
+            row.clone(),
+        ),
+        operation(
+            ("delete", "/v1/scale/{service}"),
+            "Leave the count of a service to what is measured",
+            None,
+            row,
         ),
     ]
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainstay_atoms::ServiceName;
-use mainstay_execute::Refusal;
+use mainstay_execute::{Refusal, ScaleRefusal};
 
 /// A refusal on its way out.
 pub(crate) struct Answer(pub(crate) StatusCode, pub(crate) Problem);
@@ -96,6 +96,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             let hint = jobs(known);
             (StatusCode::NOT_FOUND, "unknown_job", Some(hint), 1)
         }
+        Refusal::Scale(refusal) => scaled(refusal),
         Refusal::TooMany { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many",
@@ -146,6 +147,32 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
         _ => message,
     };
     problem(status, code, &message, hint.as_deref(), exit)
+}
+
+/// The same of counts that are set.
+fn scaled(refusal: &ScaleRefusal) -> (StatusCode, &'static str, Option<String>, u8) {
+    match refusal {
+        ScaleRefusal::Unknown { known, .. } => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            let hint = match known.as_slice() {
+                [] => "none is scaled; `scale` in the file does that".into(),
+                known => format!("scaled are {}", known.join(", ")),
+            };
+            (StatusCode::NOT_FOUND, "unknown_service", Some(hint), 1)
+        }
+        ScaleRefusal::Fixed { service } => {
+            let hint = format!("change `services.{service}.replicas`, or give it `scale`");
+            (StatusCode::CONFLICT, "fixed", Some(hint), 1)
+        }
+        ScaleRefusal::Bounds { service, .. } => {
+            let hint = format!("`services.{service}.scale` in the file sets the bounds");
+            (StatusCode::CONFLICT, "bounds", Some(hint), 1)
+        }
+        ScaleRefusal::Free { .. } => {
+            let hint = "`mainstay scale` shows who set what".into();
+            (StatusCode::CONFLICT, "free", Some(hint), 1)
+        }
+    }
 }
 
 fn jobs(known: &[ServiceName]) -> String {

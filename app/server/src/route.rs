@@ -9,7 +9,7 @@ use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
 use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
-use crate::{gate, ledger};
+use crate::{gate, ledger, scale};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -56,6 +56,8 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/checklist/{item}", post(gate::tick))
         .route("/v1/tokens", get(gate::tokens).post(gate::make_token))
         .route("/v1/tokens/{name}", delete(gate::revoke_token))
+        .route("/v1/scale", get(scale::scales))
+        .route("/v1/scale/{service}", post(scale::set).delete(scale::free))
         .route("/v1/leases", post(lease))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job))

@@ -14,7 +14,7 @@ use mainstay_workload::{Instance, Readiness, Running};
 use std::time::Duration;
 
 /// A duration as people say it: `4 s`, `1.3 s`, `3 min`.
-fn ago(duration: Duration) -> String {
+pub(crate) fn ago(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         0..10_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
@@ -188,6 +188,13 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
         status.services = names
             .map(|name| service(engine, world, record, name))
             .collect();
+        for row in crate::scale::rows(engine, world.now().1) {
+            let mut services = status.services.iter_mut();
+            let own = services.find(|service| service.name == row.service);
+            if let Some(own) = own {
+                own.scale = Some(row);
+            }
+        }
         status.stores = crate::job::stores(engine, world, record);
     }
     if let Some((release, failure, _)) = engine.failure() {
@@ -264,12 +271,19 @@ fn service(
             .get(name)
             .map(ToString::to_string)
             .unwrap_or_default(),
-        desired: wanted.replicas,
+        desired: engine.wanted(name, wanted),
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
         urls: answers,
         instances: own
             .into_iter()
             .map(|one| instance(engine, world, one))
+            .collect(),
+        scale: None,
+        advice: engine
+            .size_advice(name)
+            .iter()
+            .filter(|one| one.ask.is_some())
+            .map(crate::scale::advice)
             .collect(),
     }
 }
@@ -371,7 +385,7 @@ fn moved(engine: &Engine) -> Vec<Moved> {
             let moves = since == moving;
             Moved {
                 service: name.clone(),
-                wanted: wanted.replicas,
+                wanted: engine.wanted(name, wanted),
                 new,
                 ready,
                 draining,
@@ -437,6 +451,7 @@ pub(crate) fn why(
                 format!("{}{detail}", one.state.replace('_', " ")),
             ));
         }
+        facts.extend(crate::scale::facts(engine, world.now().1, subject));
         if let Some(one) = service.instances.first() {
             let mut fact = |name: &str, value: Option<&String>| {
                 facts.extend(value.map(|value| (name.to_owned(), value.clone())));

@@ -8,7 +8,7 @@ use crate::signals::SignalsKeeper;
 use crate::state::State;
 use crate::{answer, clock, collect, port};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Wall};
-use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, World};
+use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used, World};
 use mainstay_faults::chain;
 use mainstay_ledger::Kind;
 use mainstay_ledger_io::{Draft, Ledger};
@@ -432,6 +432,15 @@ impl World for RealWorld {
 
     fn board(&mut self) -> Option<Board> {
         self.gateway.board()
+    }
+
+    fn used(&mut self, instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
+        let used = self.runtime.used(instances).into_iter();
+        used.map(|(id, used)| {
+            let (cpu, memory) = (used.cpu, used.memory);
+            (id, Used { cpu, memory })
+        })
+        .collect()
     }
 
     fn provided(&mut self, metric: &Metric) -> Option<Reading> {

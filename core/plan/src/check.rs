@@ -59,6 +59,7 @@ struct Known {
 struct Model<'a> {
     plan: &'a Plan,
     record: Option<&'a ReleaseRecord>,
+    counts: &'a BTreeMap<ServiceName, u32>,
     runs: BTreeMap<Run, Known>,
     table: BTreeMap<ServiceName, BTreeSet<Run>>,
     acknowledged: bool,
@@ -101,7 +102,7 @@ pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -
 }
 
 impl<'a> Model<'a> {
-    fn new(plan: &'a Plan, record: Option<&'a ReleaseRecord>, observed: &Observed) -> Self {
+    fn new(plan: &'a Plan, record: Option<&'a ReleaseRecord>, observed: &'a Observed) -> Self {
         let mut table: BTreeMap<ServiceName, BTreeSet<Run>> = BTreeMap::new();
         for (service, pool) in &observed.serving.pools {
             let runs = pool
@@ -130,6 +131,7 @@ impl<'a> Model<'a> {
         let mut model = Self {
             plan,
             record,
+            counts: &observed.counts,
             runs,
             table,
             acknowledged: follows(observed),
@@ -150,11 +152,16 @@ impl<'a> Model<'a> {
         model
     }
 
+    /// How many instances the file and what was decided since ask for.
+    fn wanted(&self, name: &ServiceName, service: &mainstay_spec::Service) -> u32 {
+        service.count(self.counts.get(name).copied())
+    }
+
     /// Fewest in the table and most alive, per service of the release.
     fn bounds(&mut self, serving: &Serving) {
         let Some(record) = self.record else { return };
         for (name, service) in &record.contents.platform.services {
-            let wanted = service.replicas as usize;
+            let wanted = self.wanted(name, service) as usize;
             let part = |amount: Amount, up: bool| match amount {
                 Amount::Count(count) => count as usize,
                 Amount::Share(share) => {
@@ -527,7 +534,7 @@ impl<'a> Model<'a> {
                 release: since,
                 ordinal,
             };
-            for id in (1..=service.replicas).map(due) {
+            for id in (1..=self.wanted(name, service)).map(due) {
                 let run = self
                     .runs
                     .iter()

@@ -123,7 +123,12 @@ impl Decider<'_> {
             Pace::AtOnce if !target.serves => self.replace_at_once(&places, target, &routes),
             _ => {
                 let mut judged = true;
-                for place in &places {
+                // Load does not wait for what the release does elsewhere.
+                let scales = |place: &&Place<'_>| {
+                    place.service.scale.is_some() && place.wanted.since != target.release
+                };
+                let others = places.iter().filter(|place| !scales(place));
+                for place in places.iter().filter(scales).chain(others) {
                     if let Some(shared) = target.goal(&place.name) {
                         judged = false;
                         self.share(place, shared, target);
@@ -156,7 +161,7 @@ impl Decider<'_> {
                     contents: *target.record.digests.get(&name)?,
                     replicas: match target.goal(&name) {
                         Some((goal, _)) => goal.canary,
-                        None => service.replicas,
+                        None => self.observed.count(&name, service),
                     },
                 };
                 let seen: Vec<Instance> = self

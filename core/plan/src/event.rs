@@ -3,7 +3,7 @@
 use crate::judge::Failure;
 use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
-use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall};
 use mainstay_rollout::{Weights, blue_green, canary};
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,29 @@ pub enum Event {
         /// The name.
         name: String,
     },
+    /// How many instances of a service are wanted has changed, by what was measured of it.
+    Scaled {
+        /// Which.
+        service: ServiceName,
+        /// How many from here on.
+        instances: u32,
+        /// Why, in words.
+        why: String,
+    },
+    /// Somebody set how many instances are wanted, for a time.
+    ScaleSet {
+        /// Which.
+        service: ServiceName,
+        /// How many.
+        instances: u32,
+        /// The first moment at which it holds no longer.
+        until: Wall,
+    },
+    /// What somebody set holds no longer.
+    ScaleFreed {
+        /// Which.
+        service: ServiceName,
+    },
     /// Somebody ordered something of the releases that are on trial.
     CanaryOrdered {
         /// What.
@@ -255,6 +278,9 @@ impl Event {
             Self::Ticked { .. } => (21, "ticked"),
             Self::TokenMade { .. } => (22, "token_made"),
             Self::TokenRevoked { .. } => (23, "token_revoked"),
+            Self::Scaled { .. } => (24, "scaled"),
+            Self::ScaleSet { .. } => (25, "scale_set"),
+            Self::ScaleFreed { .. } => (26, "scale_freed"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::event::{Event, PlanEnd, ReleaseEnd};
 use crate::run::Runs;
+use crate::scaled::Counts;
 use crate::serving::Serving;
 use crate::step::{Purpose, Step};
 use crate::store::order_digest;
@@ -66,6 +67,8 @@ pub struct History {
     pub ticks: Vec<Tick>,
     /// Names under which somebody may act, with the digest of a secret.
     pub tokens: BTreeMap<String, Digest>,
+    /// How many instances of services that are scaled are wanted.
+    pub counts: Counts,
     /// What was done since a release last came to serve, and cannot be undone.
     pub one_way: Option<Frozen>,
     /// Releases up to this number may have been made by entries that are gone.
@@ -196,6 +199,9 @@ impl History {
             | Event::Ticked { .. } => self.trial(event, by, at),
             Event::TokenMade { name, hash } => drop(self.tokens.insert(name.clone(), *hash)),
             Event::TokenRevoked { name } => drop(self.tokens.remove(name)),
+            Event::Scaled { .. } | Event::ScaleSet { .. } | Event::ScaleFreed { .. } => {
+                self.counts.apply(event, by, at);
+            }
             Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),

@@ -3,6 +3,7 @@
 use crate::run::Runs;
 use crate::serving::Serving;
 use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, ServiceName};
+use mainstay_spec::Service;
 use mainstay_workload::{Attempts, Instance};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ pub struct Observed {
     pub stores: BTreeMap<ServiceName, Digest>,
     /// What is known of each job's runs.
     pub jobs: BTreeMap<ServiceName, Runs>,
+    /// How many instances of each service that is scaled were decided last.
+    pub counts: BTreeMap<ServiceName, u32>,
 }
 
 impl Observed {
@@ -43,7 +46,13 @@ impl Observed {
             generation: Generation(0),
             stores: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            counts: BTreeMap::new(),
         }
+    }
+
+    /// How many instances a service wants.
+    pub fn count(&self, name: &ServiceName, service: &Service) -> u32 {
+        service.count(self.counts.get(name).copied())
     }
 
     /// This run of an instance, if it left a trace.

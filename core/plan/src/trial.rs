@@ -2,11 +2,11 @@
 //!
 //! How large the share is and when it grows is decided by [`mainstay_rollout::canary`]; here it becomes steps.
 
-use crate::ReleaseRecord;
 use crate::decide::{Decider, Target};
 use crate::draft::Started;
 use crate::place::{Place, add, count, ready};
 use crate::serving::Routes;
+use crate::{Observed, ReleaseRecord};
 use mainstay_atoms::{Cause, ReleaseNumber, ServiceName, Share};
 use mainstay_rollout::Weights;
 use mainstay_routing::{Backend, Pool, Route, Side, Split};
@@ -37,13 +37,13 @@ pub struct Trial<'a> {
 
 impl Trial<'_> {
     /// A service of the stable release with so many fresh instances more.
-    fn wanted(&self, name: &ServiceName, fresh: u32) -> Option<Wanted> {
+    fn wanted(&self, name: &ServiceName, fresh: u32, seen: &Observed) -> Option<Wanted> {
         let service = self.record.contents.platform.services.get(name)?;
         Some(Wanted {
             service: name.clone(),
             since: self.record.since.get(name).copied().unwrap_or(self.stable),
             contents: *self.record.digests.get(name)?,
-            replicas: service.replicas.saturating_add(fresh),
+            replicas: seen.count(name, service).saturating_add(fresh),
         })
     }
 }
@@ -57,7 +57,7 @@ impl Decider<'_> {
         (goal, trial): (&Goal, &Trial<'_>),
         target: Target<'_>,
     ) {
-        let Some(wanted) = trial.wanted(&place.name, goal.baseline) else {
+        let Some(wanted) = trial.wanted(&place.name, goal.baseline, self.observed) else {
             return;
         };
         let seen = self.observed.instances.iter();

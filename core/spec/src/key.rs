@@ -3,7 +3,8 @@
 use crate::gate_key::{
     BlueGreenKeys, CanaryKeys, ChecklistKeys, FreezeKeys, GatesKeys, SmokeKeys, WindowKeys,
 };
-use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind};
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, RATE};
+use crate::scale_key::{FloorKeys, ScaleKeys};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
@@ -60,6 +61,7 @@ value! {
     Header = Kind::Like(&HEADER);
     Cookie = Kind::Like(&COOKIE);
     Civil = Kind::Like(&CIVIL);
+    RequestRate = Kind::Like(&RATE);
     People = Kind::People;
     AlertsForm = Kind::Alerts;
     ChecksForm = Kind::Checks;
@@ -178,6 +180,8 @@ names! {
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FreezeKeys;
     ChecklistNames = "item", "NAME", open true,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of ChecklistKeys;
+    FloorNames = "scheduled minimum", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FloorKeys;
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
@@ -284,6 +288,8 @@ keys! {
         slo: Option<SloKeys>, default "(none)", example "{ availability: 99.9% over 30d, latency: 95% < 300ms }";
         /// How many instances run.
         replicas: Option<Whole<0, 1000>>, default "1", example "3";
+        /// How many run by what is measured; in place of `replicas`.
+        scale: Option<ScaleKeys>, default "(none: `replicas` run)", example "{ min: 2, max: 6, cpu: 70% }";
         /// What one instance may use.
         size: Option<SizeKeys>, default "{}", example "{ cpu: 500m, memory: 256Mi }";
         /// Environment of the process, besides `PATH`, `HOME`, `TMPDIR`, `LANG`, `TZ`, `PORT` and what

@@ -106,6 +106,12 @@ pub(crate) const CIVIL: Like = Like {
     pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2})?$",
 };
 
+/// Requests in a time.
+pub(crate) const RATE: Like = Like {
+    phrase: "requests a second or a minute, such as `50/s` or `300/m`",
+    pattern: "^[0-9]{1,9}(\\.[0-9]{1,3})?/[sm]$",
+};
+
 /// What an extension of PostgreSQL may be called here: what is needed of quoting is excluded.
 pub(crate) const EXTENSION: &str = "^[a-z_][a-z0-9_-]{0,62}$";
 

@@ -22,8 +22,11 @@ const DOMAIN: &[&str] = &["DomainKeys"];
 const ROUTE: &[&str] = &["DomainKeys", "RouteKeys"];
 const GATEWAY: &[&str] = &["GatewayKeys"];
 const DEPLOY: &[&str] = &["DeployKeys"];
+const SCALE: &[&str] = &["ScaleKeys"];
 const STORE: &[&str] = &["StoreKeys"];
 const PROGRAM: &[&str] = &["run", "artifact"];
+/// A key that says what instances are counted by.
+const TARGET: &[&str] = &["cpu"];
 /// A key that says what a store is.
 const KIND: &[&str] = &["postgres"];
 
@@ -72,7 +75,6 @@ later! {
     SERVICE "static" "static sites", "serve the folder by a program: `run: ./bin/server`, `artifact: [bin, site]`", PROGRAM;
     SERVICE "command" "container images, to which `command` belongs", "name the program and its arguments with `run:`", PROGRAM;
     SERVICE "secrets" "secrets", "let the program read a file outside the platform and name it in `env`";
-    SERVICE "scale" "autoscaling", "set the count with `replicas: 2`", &["replicas"];
     SERVICE "on" "second machine", "take the key away; everything runs on this machine";
     SERVICE "pool" "clusters", "take the key away; everything runs on this machine";
     SERVICE "logs" "log settings", "take the key away; `mainstay logs` shows what the program writes";
@@ -97,6 +99,8 @@ later! {
     STORE "backup" "backups", "back the data up with the database's own tool";
     STORE "failover" "standby servers", "take the key away";
     STORE "encrypted" "encryption of stores", "put the state folder on an encrypted disk";
+    SCALE "queue" "lengths of queues", "scale by `cpu` or `requests`", TARGET;
+    SCALE "per" "lengths of queues, to which `per` belongs", "scale by `cpu` or `requests`", TARGET;
     DEPLOY "abort_if" "verdicts outside of a canary", "write it under `canary` or `blue_green`";
 }
 
@@ -218,6 +222,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("StoreKeys", "maxmemory-policy", "evict"),
     ("StoreKeys", "config", "settings"),
     ("StoreKeys", "parameters", "settings"),
+    ("ServiceKeys", "autoscale", "scale"),
+    ("ServiceKeys", "autoscaling", "scale"),
+    ("ServiceKeys", "hpa", "scale"),
+    ("ScaleKeys", "minReplicas", "min"),
+    ("ScaleKeys", "maxReplicas", "max"),
+    ("ScaleKeys", "rps", "requests"),
+    ("ScaleKeys", "latency", "p95"),
+    ("ScaleKeys", "ram", "memory"),
+    ("ScaleKeys", "stabilizationWindowSeconds", "settle"),
+    ("ScaleKeys", "schedule", "at"),
     ("DeployKeys", "pre", "before"),
     ("DeployKeys", "post", "after"),
 ];

@@ -37,6 +37,8 @@ mod path;
 mod platform;
 mod reference;
 mod resolve;
+mod scale;
+mod scale_key;
 mod schema;
 mod set;
 mod shape;
@@ -56,6 +58,7 @@ pub use platform::{
 };
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
+pub use scale::{Floor, Scale};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
 pub use signals::{Attached, Metrics, Signals, Slo};

@@ -2,6 +2,7 @@
 
 use crate::gate::Gates;
 use crate::job::Job;
+use crate::scale::Scale;
 use crate::signals::{Metrics, Signals, Slo};
 use crate::store::Store;
 use mainstay_atoms::{
@@ -74,8 +75,11 @@ pub struct Service {
     /// What share of its requests must go well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,
-    /// How many instances.
+    /// How many instances; with [`Service::scale`] its least.
     pub replicas: u32,
+    /// How many by what is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Ceilings of one instance.
     pub size: Size,
     /// Plain environment.
@@ -102,6 +106,17 @@ pub struct Service {
     /// Jobs that a release runs once its instances serve, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ServiceName>,
+}
+
+impl Service {
+    /// How many instances are wanted: `replicas`, or, where that is left to what is measured, what was
+    /// decided last, within the bounds. Nothing decided yet: the least.
+    pub fn count(&self, decided: Option<u32>) -> u32 {
+        match &self.scale {
+            Some(scale) => scale.within(decided.unwrap_or(scale.min)),
+            None => self.replicas,
+        }
+    }
 }
 
 /// One variable of one store: `db.DATABASE_URL`.

@@ -59,6 +59,10 @@ impl Platform {
                 "`{name}` has {found} replicas; at most {REPLICAS} are allowed"
             ));
         }
+        let scale = service.scale.as_ref();
+        if let Some(why) = scale.and_then(|scale| scale.unsound(service)) {
+            return Some(format!("`{name}` is scaled {why}"));
+        }
         if service.port == Some(0) {
             return Some(format!("`{name}` has port 0; a port is at least 1"));
         }

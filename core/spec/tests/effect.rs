@@ -68,6 +68,20 @@ fn beside(path: &str) -> Vec<String> {
         path if path.starts_with("services.web.deploy.blue_green.") => {
             vec!["services.web.deploy={ blue_green: {} }".into()]
         }
+        "services.web.scale" => vec![
+            "services.web.replicas=null".into(),
+            "services.web.size={ cpu: 1 }".into(),
+        ],
+        path if path.starts_with("services.web.scale.") => {
+            let floor = "{ office: { begins: 5 5 * * *, lasts: 2h, min: 2 } }";
+            let scale = "min: 1, max: 9, requests: 1/s";
+            let at = if path.contains("office") { floor } else { "{}" };
+            vec![
+                "services.web.replicas=null".into(),
+                "services.web.size={ cpu: 1, memory: 1Gi }".into(),
+                format!("services.web.scale={{ {scale}, at: {at} }}"),
+            ]
+        }
         path if path.starts_with("services.web.metrics.") => {
             vec!["services.web.metrics={}".into()]
         }
@@ -158,6 +172,7 @@ fn all_keys() -> Vec<(String, Value)> {
     keys.extend(keys_of("WindowKeys", "gates.windows.office"));
     keys.extend(keys_of("FreezeKeys", "gates.freezes.sale"));
     keys.extend(keys_of("ChecklistKeys", "gates.checklist.disk"));
+    keys.extend(keys_of("FloorKeys", "services.web.scale.at.office"));
     keys.extend(keys_of("SmokeKeys", "services.web.deploy.smoke.home"));
     keys.extend(keys_of("DomainKeys", "domains.\"shop.example\""));
     keys.extend(keys_of("RouteKeys", "domains.\"other.example\".routes./"));
@@ -232,6 +247,7 @@ fn every_key_is_explained() {
             "gates.freezes.",
             "gates.checklist.",
             "services.web.deploy.smoke.",
+            "services.web.scale.at.",
         ];
         let beside = named.iter().any(|start| path.starts_with(start));
         let sets = beside.then(|| self::beside(&path)).into_iter().flatten();

@@ -2,8 +2,8 @@
 
 use mainstay_atoms::{Moment, Wall};
 use mainstay_workload::{
-    Bounds, GROWTH_PERIOD, Gauge, Member, Recommendation, SHRINK_WINDOW, ScaleRules, Use, Window,
-    recommend, scale,
+    Bounds, GROWTH_PERIOD, Gauge, Member, Recommendation, SHRINK_WINDOW, ScaleRules, Use, WARMING,
+    Window, recommend, scale,
 };
 use proptest::prelude::*;
 
@@ -12,6 +12,7 @@ fn rules(least: u32, most: u32) -> ScaleRules {
         bounds: Bounds::new(least, most).unwrap(),
         floors: Vec::new(),
         hand: None,
+        settle: SHRINK_WINDOW,
     }
 }
 
@@ -95,7 +96,7 @@ proptest! {
             used: Use::Known(if at < started { startup } else { 70 }),
             ready_since: (at >= started).then_some(Moment(0)),
         });
-        let gauge = Gauge::Each { target: 70, members: members.collect() };
+        let gauge = Gauge::Each { target: 70, warm_up: WARMING, members: members.collect() };
         let current = u32::try_from(instances).unwrap();
         let scaled = scale(
             &rules(1, 100),
@@ -109,6 +110,33 @@ proptest! {
     }
 
     #[test]
+    fn more_load_never_asks_for_fewer(
+        uses in proptest::collection::vec(proptest::option::of(0_u64..400), 1..12),
+        aside in proptest::collection::vec(any::<bool>(), 12),
+        more in 0_usize..12, by in 0_u64..400, current in 1_u32..20,
+    ) {
+        let gauge = |uses: &[Option<u64>]| {
+            let members = uses.iter().zip(&aside).map(|(used, aside)| Member {
+                used: used.map_or(Use::Missing, Use::Known),
+                ready_since: (!aside).then_some(Moment(0)),
+            });
+            Gauge::Each { target: 70, warm_up: WARMING, members: members.collect() }
+        };
+        let asked = |uses: &[Option<u64>]| {
+            match recommend(&gauge(uses), current, Moment(1_000_000)) {
+                Recommendation::Instances(asked) => Some(asked),
+                Recommendation::Unknown(_) => None,
+            }
+        };
+        let mut busier = uses.clone();
+        let place = more % uses.len();
+        busier[place] = busier[place].map(|used| used + by);
+        if let Some((before, after)) = asked(&uses).zip(asked(&busier)) {
+            prop_assert!(after >= before, "{uses:?} asks for {before}, {busier:?} for {after}");
+        }
+    }
+
+    #[test]
     fn any_numbers_are_survived(
         target in any::<u64>(), uses in proptest::collection::vec(any::<u64>(), 0..5), current in any::<u32>(),
     ) {
@@ -116,7 +144,7 @@ proptest! {
             used: Use::Known(*used),
             ready_since: Some(Moment(0)),
         });
-        let gauge = Gauge::Each { target, members: members.collect() };
+        let gauge = Gauge::Each { target, warm_up: WARMING, members: members.collect() };
         recommend(&gauge, current, Moment(u64::MAX));
         recommend(&Gauge::Total { per: target, value: 3 }, current, Moment(0));
     }

@@ -9,7 +9,9 @@
 //! a person; `8h` sets the time of the day (Thursday, UTC).
 
 use mainstay_atoms::{Actor, Moment, Schedule, Wall};
-use mainstay_workload::{Bounds, Floor, Gauge, Member, Override, ScaleRules, Use, Window, scale};
+use mainstay_workload::{
+    Bounds, Floor, Gauge, Member, Override, SHRINK_WINDOW, ScaleRules, Use, WARMING, Window, scale,
+};
 use std::fs;
 use std::path::Path;
 
@@ -45,6 +47,7 @@ impl Scene {
                 bounds: Bounds::new(least.parse().unwrap(), most.parse().unwrap()).unwrap(),
                 floors: floors.collect(),
                 hand: None,
+                settle: SHRINK_WINDOW,
             },
             current: 0,
             window: Window::default(),
@@ -104,6 +107,7 @@ fn gauge(name: &str, target: &str) -> (String, Gauge) {
         },
         None => Gauge::Each {
             target: target.parse().unwrap(),
+            warm_up: WARMING,
             members: Vec::new(),
         },
     };

@@ -39,6 +39,7 @@ mod record;
 mod runtime;
 mod shim;
 mod smoke;
+mod used;
 mod user;
 mod view;
 
@@ -57,5 +58,6 @@ pub use record::{Ended, Exit};
 pub use runtime::{Here, Runtime};
 pub use shim::shim_main;
 pub use smoke::{Smoked, Smoker};
+pub use used::Used;
 pub use user::{RunsAs, cannot_change};
 pub use view::Reach;

@@ -230,7 +230,7 @@ fn is_form(fault: &io::Error) -> bool {
     )
 }
 
-fn state(dir: &Path) -> Option<State> {
+pub(crate) fn state(dir: &Path) -> Option<State> {
     record::read(&dir.join("state.json")).ok().flatten()
 }
 

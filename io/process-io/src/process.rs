@@ -18,6 +18,9 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     pub(crate) session: u32,
     pub(crate) start_ticks: u64,
+    /// Processor time of it and of the children that it has taken leave of.
+    pub(crate) used_ticks: u64,
+    pub(crate) resident_pages: u64,
 }
 
 /// Reads one process; `None` when it is gone.
@@ -38,12 +41,16 @@ fn read(pid: u32) -> io::Result<Option<Stat>> {
 /// The program's name stands in brackets and may hold anything, so fields count from the last bracket.
 fn parse(pid: u32, text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    let ticks = (11..=14).filter_map(number);
     Some(Stat {
         pid,
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
-        start_ticks: fields.get(19)?.parse().ok()?,
+        start_ticks: number(19)?,
+        used_ticks: ticks.fold(0, u64::saturating_add),
+        resident_pages: number(21)?,
     })
 }
 
@@ -113,16 +120,20 @@ pub(crate) fn alive(watched: &[&Watched]) -> Vec<bool> {
 
 /// The process and everything that descends from it or shares its session.
 pub(crate) fn family(leader: Identity) -> BTreeSet<u32> {
-    let all = all();
+    family_in(&all(), leader)
+}
+
+/// The same among processes that were read before.
+pub(crate) fn family_in(all: &[Stat], leader: Identity) -> BTreeSet<u32> {
     let mut family = BTreeSet::new();
-    for stat in &all {
+    for stat in all {
         if stat.session == leader.pid && stat.start_ticks >= leader.start_ticks {
             family.insert(stat.pid);
         }
     }
     loop {
         let before = family.len();
-        for stat in &all {
+        for stat in all {
             if family.contains(&stat.parent) {
                 family.insert(stat.pid);
             }
@@ -148,12 +159,13 @@ mod tests {
 
     #[test]
     fn a_hostile_program_name_moves_no_field() {
-        let text = "7 (a) R 1 (x) b) S 3 7 8 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        let text = "7 (a) R 1 (x) b) S 3 7 8 0 -1 4194560 0 0 0 0 5 6 7 8 20 0 1 0 4242 0 99";
         let stat = parse(7, text).unwrap();
         assert_eq!(
             (stat.state, stat.parent, stat.session, stat.start_ticks),
             ('S', 3, 8, 4242)
         );
+        assert_eq!((stat.used_ticks, stat.resident_pages), (26, 99));
         assert_eq!(parse(7, "7 (cut"), None);
     }
 

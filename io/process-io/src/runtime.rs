@@ -8,6 +8,7 @@ use crate::listener::{self, Listener};
 use crate::observe::{self, InstanceFact, Looks};
 use crate::reader::{self, Cursor, LogLine, LogSource};
 use crate::record::{self, Orders, State};
+use crate::used::{self, Used};
 use crate::user::{self, RunsAs};
 use mainstay_atoms::{Epoch, Generation, InstanceId, Launch, ServiceName, Stop};
 use std::collections::BTreeMap;
@@ -296,6 +297,11 @@ impl Runtime {
         cursor: &mut Cursor,
     ) -> Result<Vec<LogLine>, LogFault> {
         reader::since(&self.layout, source, cursor)
+    }
+
+    /// What these instances use now; those that do not run are left out.
+    pub fn used(&self, ids: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
+        used::used(&self.layout, ids)
     }
 
     /// Who listens on an address: this instance's group, a stranger, or nobody.

@@ -7,6 +7,7 @@ use mainstay_plan::{Event, Plan, Purpose, ReleaseRecord, Step};
 use std::collections::BTreeSet;
 
 mod beside;
+mod scaled;
 
 /// Lives in which a mistake may show; one is enough.
 const LIVES: u64 = 12;
@@ -54,7 +55,8 @@ impl Caught {
 
 /// Every mutant.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(beside::BESIDE)
+    let others = beside::BESIDE.iter().chain(scaled::SCALED);
+    MUTANTS.iter().chain(others)
 }
 
 const MUTANTS: &[Mutant] = &[

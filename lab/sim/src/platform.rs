@@ -27,6 +27,7 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
         health: None,
         ready: Some(Probe::readiness(Check::Http("/ready".into()))),
         replicas,
+        scale: None,
         size: Size::default(),
         inject: BTreeMap::new(),
         before: vec![],

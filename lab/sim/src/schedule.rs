@@ -37,6 +37,8 @@ pub struct Schedule {
     by: Actor,
     /// Whether its platform has stores and jobs.
     stores: bool,
+    /// Draws how services are scaled; none: none is.
+    scaling: Option<Rng>,
 }
 
 impl Schedule {
@@ -49,6 +51,7 @@ impl Schedule {
             lives: 0,
             by: Actor("tester".into()),
             stores: seed.is_multiple_of(2),
+            scaling: None,
         }
     }
 
@@ -132,7 +135,14 @@ impl Schedule {
 
     fn act(&mut self, version: u32) {
         let (by, choice) = (self.by.clone(), self.rng.u32(0..15));
-        let contents = draw(&mut self.rng, self.stores, version, choice);
+        let mut contents = draw(&mut self.rng, self.stores, version, choice);
+        if let Some(mut rng) = self.scaling.take() {
+            crate::scaling::draw(&mut rng, &mut contents);
+            if rng.bool() {
+                self.by_hand(&mut rng);
+            }
+            self.scaling = Some(rng);
+        }
         let Some((engine, world)) = self.engine() else {
             return;
         };
@@ -182,6 +192,10 @@ impl Schedule {
         } else {
             chances(&mut self.rng)
         };
+        if crate::scaling::is_scaled(seed) {
+            self.scaling = Some(Rng::with_seed(seed ^ 0x5ca1e));
+            self.world.load(seed, &crate::scaling::LOADED);
+        }
         for version in 0..self.rng.u32(2..6) {
             self.act(version);
             for _ in 0..self.rng.u32(1..160) {

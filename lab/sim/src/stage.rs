@@ -1,13 +1,13 @@
 //! A raw executor: it does what a plan says and asks nobody whether it is sound.
 
 use crate::World;
-use mainstay_atoms::{Actor, Digest, InstanceId, PlanId};
+use mainstay_atoms::{Actor, Digest, InstanceId, PlanId, ServiceName};
 use mainstay_execute::{EffectFault, Entry, Order, World as _};
 use mainstay_plan::{
     Event, History, Judgement, Observed, Plan, ReleaseRecord, Step, check::Note, judge,
 };
 use mainstay_workload::{Exit, Running};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest time for one step, in milliseconds.
 const PATIENCE: u64 = 60_000;
@@ -24,28 +24,34 @@ pub fn observed(world: &mut World, history: &History) -> Observed {
         generation: history.generation,
         stores: history.stores.clone(),
         jobs: history.jobs.clone(),
+        counts: history.counts.instances(),
     }
 }
 
 /// Every instance of a service or store that a release wants.
-pub fn due(record: &ReleaseRecord) -> impl Iterator<Item = InstanceId> {
+pub fn due(record: &ReleaseRecord, counts: &BTreeMap<ServiceName, u32>) -> Vec<InstanceId> {
     let platform = &record.contents.platform;
     let services = platform.services.iter();
-    let services = services.map(|(name, service)| (name, service.replicas));
+    let count = |(name, service): (_, &mainstay_spec::Service)| {
+        (name, service.count(counts.get(name).copied()))
+    };
+    let services = services.map(count);
     let stores = platform.stores.iter();
     let stores = stores.map(|(name, store)| (name, u32::from(store.server().is_some())));
-    services.chain(stores).flat_map(|(name, count)| {
+    let all = services.chain(stores).flat_map(|(name, count)| {
         (1..=count).map(|ordinal| InstanceId {
             service: name.clone(),
             release: record.since[name],
             ordinal,
         })
-    })
+    });
+    all.collect()
 }
 
 /// Instances that run and that take traffic are exactly those of this release; if not, what differs.
 pub fn differs(world: &World, record: &ReleaseRecord) -> Option<String> {
-    let all: BTreeSet<InstanceId> = due(record).collect();
+    let all = due(record, world.counts());
+    let all: BTreeSet<InstanceId> = all.into_iter().collect();
     let services = &record.contents.platform.services;
     let served = |id: &&InstanceId| {
         let service = services.get(&id.service);

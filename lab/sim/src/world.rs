@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 mod beside;
 mod disaster;
+mod load;
 mod outside;
 mod process;
 mod promise;
@@ -81,6 +82,8 @@ pub struct World {
     /// No requests come, and what is applied is not kept (benchmarks only).
     pub quiet: bool,
     promised: Promised,
+    loads: load::Loads,
+    counted: load::Counted,
     /// The highest generation under which anything was started.
     highest: Generation,
     /// Promises that were broken, with what broke them.
@@ -135,6 +138,8 @@ impl World {
             fails_once: false,
             quiet: false,
             promised: Promised::default(),
+            loads: load::Loads::default(),
+            counted: load::Counted::default(),
             highest: Generation(0),
             broken: Vec::new(),
             applied: Vec::new(),
@@ -196,6 +201,7 @@ impl World {
         if !self.quiet {
             self.requests();
             self.answers(milliseconds);
+            self.loaded(milliseconds);
         }
     }
 
@@ -292,6 +298,8 @@ impl World {
         let ready: BTreeSet<InstanceId> = ready
             .map(|((id, _), _)| stage::numbered(id.clone(), record))
             .collect();
-        stage::due(record).find(|id| !ready.contains(id))
+        stage::due(record, self.counts())
+            .into_iter()
+            .find(|id| !ready.contains(id))
     }
 }

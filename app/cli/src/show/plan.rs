@@ -202,9 +202,10 @@ fn added(change: &Change, prepared: &Prepared) -> String {
             .collect();
         return facts.join(", ");
     };
-    let mut facts = vec![match service.replicas {
-        1 => "1 instance".into(),
-        count => format!("{count} instances"),
+    let mut facts = vec![match (&service.scale, service.replicas) {
+        (Some(scale), _) => format!("{} to {} instances", scale.min, scale.max),
+        (None, 1) => "1 instance".into(),
+        (None, count) => format!("{count} instances"),
     }];
     facts.extend(
         service

@@ -43,6 +43,7 @@ pub(crate) fn text(status: &Status) -> String {
         lines.push(String::new());
         lines.push(services(status));
     }
+    lines.extend(scaled(status));
     if !status.stores.is_empty() {
         lines.push(String::new());
         lines.push(stores(status));
@@ -79,6 +80,30 @@ pub(crate) fn changes(status: &Status) -> Vec<String> {
             "{} {}: {} of {} ready",
             service.name, service.release, service.ready, service.desired
         ));
+    }
+    lines
+}
+
+/// A line for each count that is measured, and for each `size` that does not fit.
+fn scaled(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    for service in &status.services {
+        if let Some(row) = &service.scale {
+            let hand = row.hand.as_ref().map(|hand| format!("set by {}", hand.by));
+            let stands = row.stands.as_ref().map(|why| format!("stands: {why}"));
+            let why = stands.or(hand).or(row.why.clone());
+            let why = why.unwrap_or_else(|| "nothing was measured yet".into());
+            let line = format!(
+                "{} has {} of {} to {}: {why}",
+                row.service, row.count, row.min, row.max
+            );
+            lines.push(format!("  {}", escaped(&line)));
+        }
+        let advice = service.advice.iter();
+        lines.extend(advice.map(|one| format!("  {} {}", service.name, escaped(one))));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
     }
     lines
 }

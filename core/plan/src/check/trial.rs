@@ -34,7 +34,7 @@ impl Model<'_> {
         let way = wanted.canary.is_some() || wanted.blue_green.is_some();
         let tried = way || self.shares_out(service).is_some();
         let release = record.since.get(service).filter(|_| tried)?;
-        Some((wanted.replicas as usize, *release))
+        Some((self.wanted(service, wanted) as usize, *release))
     }
 
     /// How the plan shares out the requests of a service.

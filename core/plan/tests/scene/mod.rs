@@ -111,6 +111,8 @@ struct Reader {
     applied: Vec<String>,
     runs: Vec<String>,
     goals: BTreeMap<ServiceName, Goal>,
+    /// How many of each scaled service were decided.
+    counts: BTreeMap<ServiceName, u32>,
 }
 
 impl Reader {
@@ -163,6 +165,11 @@ impl Reader {
             ["trial", name, ref rest @ ..] => {
                 let name = ServiceName::new(name).expect("a name");
                 self.goals.insert(name, goal(rest));
+            }
+            ["count", name, count] => {
+                let name = ServiceName::new(name).expect("a name");
+                let count = count.parse().expect("a count");
+                self.counts.insert(name, count);
             }
             ["run", ..] => self.runs.push(line.to_owned()),
             ["port", number, "taken"] => drop(self.ports.insert(number.parse().expect("a port"))),
@@ -268,6 +275,7 @@ impl Reader {
                 generation,
                 stores,
                 jobs,
+                counts: self.counts,
             },
         }
     }

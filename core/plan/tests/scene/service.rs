@@ -3,11 +3,11 @@
 use mainstay_atoms::{Check, HostName, Probe, ServiceName, Share, Size, Smoke, Stop};
 use mainstay_plan::Goal;
 use mainstay_rollout::Weights;
-use mainstay_spec::{Amount, BlueGreen, Rolling, Service};
+use mainstay_spec::{Amount, BlueGreen, Rolling, Scale, Service};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// `web x3 surge=1 unavailable=0 needs=api version=2 quiet`.
+/// `web x3 surge=1 unavailable=0 needs=api version=2 scale=1..6 quiet`.
 pub(super) fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
     let name = ServiceName::new(name).expect("a valid name");
     let mut deploy = Rolling::default();
@@ -43,6 +43,12 @@ pub(super) fn service(name: &str, words: &[&str]) -> (ServiceName, Service) {
             Some(("preview", host)) => service.blue_green = Some(blue_green(host)),
             Some(("surge", text)) => deploy.surge = count(text),
             Some(("unavailable", text)) => deploy.unavailable = count(text),
+            Some(("scale", bounds)) => {
+                let (min, max) = bounds.split_once("..").expect("scale=1..6");
+                let bound = |text: &str| text.parse().expect("a bound");
+                service.replicas = bound(min);
+                service.scale = Some(scale(bound(min), bound(max)));
+            }
             Some(("version", text)) => {
                 service.env.insert("VERSION".into(), text.into());
             }
@@ -69,6 +75,21 @@ pub(super) fn goal(words: &[&str]) -> Goal {
             baseline,
             stable: Share(10_000 - canary.0 - baseline.0),
         },
+    }
+}
+
+fn scale(min: u32, max: u32) -> Scale {
+    Scale {
+        min,
+        max,
+        cpu: None,
+        memory: None,
+        requests: Some(50_000),
+        p95: None,
+        every: Scale::EVERY,
+        settle: Scale::SETTLE,
+        warm_up: Scale::WARM_UP,
+        at: vec![],
     }
 }
 
@@ -105,6 +126,7 @@ fn plain() -> Service {
         health: None,
         ready: Some(Probe::readiness(Check::Http("/ready".into()))),
         replicas: 1,
+        scale: None,
         size: Size::default(),
         env: BTreeMap::new(),
         stop: Stop::default(),

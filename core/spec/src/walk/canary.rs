@@ -88,7 +88,7 @@ impl Walk<'_> {
         }
     }
 
-    fn share(&mut self, field: &Field<'_, '_>) -> Option<Share> {
+    pub(super) fn share(&mut self, field: &Field<'_, '_>) -> Option<Share> {
         let share = self.scalar(field)?.text.parse::<Share>().ok();
         if share.is_none() {
             self.wrong_type(field, field.value(), None);

@@ -127,7 +127,7 @@ impl Walk<'_> {
         })
     }
 
-    fn opens(&mut self, field: &Field<'_, '_>, zone: &str) -> Option<Schedule> {
+    pub(super) fn opens(&mut self, field: &Field<'_, '_>, zone: &str) -> Option<Schedule> {
         let cron = self.scalar(field)?;
         match Schedule::new(&cron.text, zone) {
             Ok(schedule) => Some(schedule),
@@ -139,7 +139,7 @@ impl Walk<'_> {
     }
 
     /// The zone of an entry; none when it is wrong.
-    fn zone(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
+    pub(super) fn zone(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
         let Some(field) = fields.get("time_zone") else {
             return Some("UTC".to_owned());
         };

@@ -14,6 +14,7 @@ mod need;
 mod probe;
 mod program;
 mod rolling;
+mod scale;
 mod service;
 mod signals;
 mod smoke;

@@ -67,13 +67,23 @@ impl Walk<'_> {
         let slo = self.optional(fields, "slo", |walk, field| walk.slo(field, takes_requests));
         let replicas = self.optional(fields, "replicas", Self::whole);
         let size = self.optional(fields, "size", Self::size);
+        let limits = size.as_ref().ok().map(|size| size.unwrap_or_default());
+        let scale = self.optional(fields, "scale", |walk, field| {
+            walk.scale(field, fields, limits.as_ref())
+        });
         let inject = self.inject(fields, facts);
         let env = self.env(fields, facts, inject.as_ref());
         self.told_twice(facts, inject.as_ref(), &fields.path.key("needs"));
         let stop = self.optional(fields, "stop", Self::stop);
         // Unknown where it is wrong, so that nothing is judged by a count that nobody wrote.
-        let count = replicas.ok();
-        let count = count.map(|count| count.map_or(1, |count| u32::try_from(count).unwrap_or(1)));
+        let least = scale
+            .as_ref()
+            .ok()
+            .map(|scale| scale.as_ref().map(|scale| scale.min));
+        let count = replicas.ok().zip(least).map(|(count, least)| {
+            let count = count.map(|count| u32::try_from(count).unwrap_or(1));
+            least.or(count).unwrap_or(1)
+        });
         let deploy = self.deploy(fields, count);
         self.extends(fields);
         let (run, artifact) = program?;
@@ -91,6 +101,7 @@ impl Walk<'_> {
             metrics: metrics.ok()?,
             slo: slo.ok()?,
             replicas: count?,
+            scale: scale.ok()?,
             size: size.ok()?.unwrap_or_default(),
             env: env?,
             stop: stop.ok()?.unwrap_or_default(),

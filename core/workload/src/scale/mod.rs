@@ -20,6 +20,7 @@ pub use window::{GROWTH_PERIOD, SHRINK_WINDOW, Window};
 
 use mainstay_atoms::{Actor, Moment, Wall};
 use std::fmt;
+use std::time::Duration;
 
 /// What a service says about its scale.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct ScaleRules {
     pub floors: Vec<Floor>,
     /// What a person set for a time.
     pub hand: Option<Override>,
+    /// How long fewer must do before it shrinks; [`SHRINK_WINDOW`] unless the file says otherwise.
+    pub settle: Duration,
 }
 
 /// Why the count is what it is.
@@ -40,10 +43,12 @@ pub enum ScaleWhy {
         /// The metric that asks for most.
         metric: String,
     },
-    /// Fewer would do, but more were needed within the last five minutes.
+    /// Fewer would do, but not for so long yet.
     Window {
         /// What the metrics ask for.
         asked: u32,
+        /// How long.
+        settle: Duration,
     },
     /// More are asked for, but growth is limited for a quarter of a minute.
     Rate {
@@ -92,7 +97,10 @@ impl fmt::Display for ScaleWhy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Metrics { metric } => write!(out, "{metric}"),
-            Self::Window { asked } => write!(out, "{asked} would do, not for 5m yet"),
+            Self::Window { asked, settle } => {
+                let settle = mainstay_atoms::span::format(*settle);
+                write!(out, "{asked} would do, not for {settle} yet")
+            }
             Self::Rate { asked } => write!(out, "{asked} asked for, growing by rate"),
             Self::Blocked { metric, why } => write!(out, "no shrink: {metric}: {why}"),
             Self::Blind { metric, why } => write!(out, "no change: {metric}: {why}"),
@@ -126,7 +134,7 @@ pub fn scale(
     wall: Wall,
 ) -> Scaled {
     let mut window = window.clone();
-    window.look(current, now);
+    window.look(current, rules.settle, now);
     if let Some(hand) = rules.hand.as_ref().filter(|hand| wall < hand.until) {
         let why = ScaleWhy::Hand {
             by: hand.by.clone(),
@@ -141,7 +149,7 @@ pub fn scale(
         };
     }
     let (asked, why) = joined(gauges, current, now);
-    let (steady, why) = window.settle(current, asked, why, now);
+    let (steady, why) = window.settle(current, (asked, why), rules.settle, now);
     let (wanted, why) = bounded(rules, steady, why, wall);
     window.grew(current, wanted, now);
     Scaled {

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// Tolerance in thousandths: within a tenth of the target nothing changes.
 const TOLERANCE: u128 = 100;
 
-/// An instance that became ready less than this ago is set aside: its use is that of its start.
+/// An instance that became ready less than this ago is set aside, where the file says nothing: its use is
+/// that of its start (`--horizontal-pod-autoscaler-initial-readiness-delay` of Kubernetes).
 pub const WARMING: Duration = Duration::from_secs(30);
 
 /// Use of one instance, in thousandths of any unit (of a core, of what was asked for, of a request a
@@ -29,9 +30,9 @@ pub struct Member {
 }
 
 impl Member {
-    fn counts(&self, now: Moment) -> bool {
+    fn counts(&self, warm_up: Duration, now: Moment) -> bool {
         self.ready_since
-            .is_some_and(|since| now.since(since) >= WARMING)
+            .is_some_and(|since| now.since(since) >= warm_up)
     }
 }
 
@@ -42,6 +43,8 @@ pub enum Gauge {
     Each {
         /// What one instance is to use, in the same unit.
         target: u64,
+        /// How long after it became ready an instance is set aside.
+        warm_up: Duration,
         /// The instances of the group.
         members: Vec<Member>,
     },
@@ -92,12 +95,24 @@ pub fn recommend(gauge: &Gauge, current: u32, now: Moment) -> Recommendation {
                 Recommendation::Instances(level.instances())
             }
         }
-        Gauge::Each { target, members } => each(u128::from(*target), members, current, now),
+        Gauge::Each {
+            target,
+            warm_up,
+            members,
+        } => {
+            let counts = |member: &&Member| member.counts(*warm_up, now);
+            each(u128::from(*target), members, counts, current)
+        }
     }
 }
 
-fn each(target: u128, members: &[Member], current: u32, now: Moment) -> Recommendation {
-    let counted = members.iter().filter(|member| member.counts(now));
+fn each(
+    target: u128,
+    members: &[Member],
+    counts: impl Fn(&&Member) -> bool + Clone,
+    current: u32,
+) -> Recommendation {
+    let counted = members.iter().filter(counts);
     let aside = members.len() - counted.clone().count();
     let known = counted.clone().filter_map(|member| match member.used {
         Use::Known(used) => Some(u128::from(used)),

@@ -5,14 +5,15 @@ use mainstay_atoms::Moment;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A shrink goes no lower than the highest recommendation of this long.
+/// A shrink goes no lower than the highest recommendation of this long, where the file says nothing
+/// (`--horizontal-pod-autoscaler-downscale-stabilization` of Kubernetes).
 pub const SHRINK_WINDOW: Duration = Duration::from_secs(300);
 
 /// Within this long the count at most doubles, or grows by four where that is more.
 pub const GROWTH_PERIOD: Duration = Duration::from_secs(15);
 
 /// The last recommendations and growths. It serialises; a lost one begins with the present count, so a
-/// control plane that restarts shrinks nothing for five minutes.
+/// control plane that restarts shrinks nothing for as long as the window is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Recommendations that none after them reached, oldest and highest first.
@@ -23,11 +24,11 @@ pub struct Window {
 
 impl Window {
     /// Forgets what is too old. Entries of a clock that began anew count as of now.
-    pub(super) fn look(&mut self, current: u32, now: Moment) {
+    pub(super) fn look(&mut self, current: u32, settle: Duration, now: Moment) {
         for (at, _) in self.asked.iter_mut().chain(&mut self.grown) {
             *at = (*at).min(now);
         }
-        self.asked.retain(|(at, _)| now.since(*at) < SHRINK_WINDOW);
+        self.asked.retain(|(at, _)| now.since(*at) < settle);
         self.grown.retain(|(at, _)| now.since(*at) < GROWTH_PERIOD);
         if self.asked.is_empty() {
             self.asked.push((now, current));
@@ -38,8 +39,8 @@ impl Window {
     pub(super) fn settle(
         &mut self,
         current: u32,
-        asked: u32,
-        why: ScaleWhy,
+        (asked, why): (u32, ScaleWhy),
+        settle: Duration,
         now: Moment,
     ) -> (u32, ScaleWhy) {
         while self.asked.last().is_some_and(|(_, last)| *last <= asked) {
@@ -50,7 +51,7 @@ impl Window {
             let highest = self.asked.first().map_or(asked, |(_, highest)| *highest);
             let kept = highest.min(current);
             return if kept > asked {
-                (kept, ScaleWhy::Window { asked })
+                (kept, ScaleWhy::Window { asked, settle })
             } else {
                 (asked, why)
             };

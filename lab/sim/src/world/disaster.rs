@@ -69,6 +69,7 @@ impl World {
     /// Ends all faults: what hangs comes to life, and nothing new goes wrong.
     pub fn recover(&mut self) {
         self.faults = Faults::default();
+        self.loads.calm = true;
         self.bad.clear();
         self.crashing.clear();
         self.flapping.clear();

@@ -3,7 +3,7 @@
 use super::World;
 use crate::kill::Kill;
 use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Wall};
-use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen};
+use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used};
 use mainstay_plan::{Event, GatewaySeen, Load};
 use mainstay_rollout::Board;
 use mainstay_workload::{Instance, Readiness, Running};
@@ -76,6 +76,10 @@ impl mainstay_execute::World for World {
             .then(|| self.board.clone())
     }
 
+    fn used(&mut self, instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
+        self.used_now(instances)
+    }
+
     fn ports_taken(&mut self) -> BTreeSet<u16> {
         BTreeSet::new()
     }
@@ -109,6 +113,7 @@ impl mainstay_execute::World for World {
                 return Err(killed());
             }
             self.learn(&entry.event);
+            self.learn_count(&entry.event);
             if let Event::JobStep { step } = &entry.event {
                 self.jobs_begun.push_back(step.clone());
                 // As many as may be tried again at once.

@@ -80,11 +80,12 @@ impl World {
         let floor = |record: &ReleaseRecord| {
             let service = record.contents.platform.services.get(name);
             service.map_or(0, |service| {
+                let wanted = service.count(self.counts().get(name).copied());
                 let missing = match service.deploy.unavailable {
                     Amount::Count(count) => count,
-                    Amount::Share(share) => share.of_rounded_down(service.replicas),
+                    Amount::Share(share) => share.of_rounded_down(wanted),
                 };
-                let floor = service.replicas.saturating_sub(missing) as usize;
+                let floor = wanted.saturating_sub(missing) as usize;
                 // What cannot overlap is away for a while.
                 if service.recreate { 0 } else { floor }
             })

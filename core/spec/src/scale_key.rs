@@ -1,0 +1,47 @@
+//! Keys of how many instances run.
+
+use crate::key::{Cron, DAY, FloorNames, HOUR, PartOf, RequestRate, SECOND, Span, Whole, Zone};
+use crate::shape::{Keyed as _, keys};
+
+keys! {
+    /// How many instances run, from what is measured of them; in place of `replicas`. Each target is what
+    /// one instance is to use: `ceil(count × measured / target)` are wanted, the most that any target asks
+    /// for, and within a tenth of the target nothing changes.
+    ScaleKeys = "`scale`" {
+        /// Least instances.
+        min: Whole<1, 1000>, default "", example "2";
+        /// Most instances.
+        max: Whole<1, 1000>, default "", example "6";
+        /// Target: this share of the cores that `size` limits an instance to.
+        cpu: Option<PartOf>, default "(no target)", example "70%";
+        /// Target: this share of the memory that `size` limits an instance to.
+        memory: Option<PartOf>, default "(no target)", example "80%";
+        /// Target: so many requests a second, or a minute, as the gateway counts them.
+        requests: Option<RequestRate>, default "(no target)", example "50/s";
+        /// Target: 95 of 100 requests take no longer.
+        p95: Option<Span<1, HOUR>>, default "(no target)", example "400ms";
+        /// From one look to the next.
+        every: Option<Span<SECOND, {300 * SECOND}>>, default "15s", example "30s";
+        /// How long fewer must do before instances leave: a shrink goes no lower than the highest
+        /// recommendation of this long.
+        settle: Option<Span<SECOND, HOUR>>, default "5m", example "10m";
+        /// How long after it became ready an instance is set aside: its use is that of its start.
+        warm_up: Option<Span<0, HOUR>>, default "30s", example "2m";
+        /// Higher minimums by the calendar, by name.
+        at: Option<FloorNames>, default "{}", example "{ office: { begins: \"0 8 * * mon-fri\", lasts: 10h, min: 4 } }";
+    }
+}
+
+keys! {
+    /// A minimum that holds for a time that recurs.
+    FloorKeys = "a scheduled minimum" {
+        /// When it begins: minute, hour, day of month, month, day of week.
+        begins: Cron, default "", example "0 8 * * mon-fri";
+        /// How long it holds.
+        lasts: Span<{60 * SECOND}, {7 * DAY}>, default "", example "10h";
+        /// Time zone of `begins`, by its name in the IANA database.
+        time_zone: Option<Zone>, default "UTC", example "Europe/Berlin";
+        /// Least instances meanwhile.
+        min: Whole<1, 1000>, default "", example "4";
+    }
+}
