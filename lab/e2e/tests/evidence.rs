@@ -104,6 +104,7 @@ fn an_address_judges_a_release_and_nonsense_passes_nobody() {
         platform.run(&["abort"]).exits(0);
         begun.wait().exits(1);
     }
+    assert_eq!(platform.steady()["release"], "v2");
     assert!(platform.front().starts_with("one from web v2"));
 }
 
