@@ -5,9 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The whole state folder as `cp -a` copies it, sockets and owners too.
+/// The whole state folder as `cp -a` copies it, sockets and owners too, over what somebody may have made anew.
 fn copy(from: &PathBuf, to: &PathBuf) {
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    let status = Command::new("cp")
+        .args(["-aT", "--remove-destination"])
+        .args([from, to])
+        .status();
     assert!(status.expect("`cp` runs").success());
 }
 
