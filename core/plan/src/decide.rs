@@ -279,17 +279,17 @@ impl Decider<'_> {
             .old
             .iter()
             .any(|instance| self.serves(instance) || self.draft.in_table(instance));
+        // What cannot overlap leaves first, whoever it serves.
+        let alone = place.service.recreate && !place.census.old.is_empty();
         self.wait_for(&place.census);
         if target.serves && self.observed.gateway.known().is_none() {
             // Nobody is stopped while it cannot be proven that nobody sends it requests.
-            if !replaced {
+            if !replaced && !alone {
                 self.start_missing(place, target);
             }
             return;
         }
         self.draft.retire(&place.census.dead, false);
-        // What cannot overlap leaves first, whoever it serves.
-        let alone = place.service.recreate && !place.census.old.is_empty();
         if target.serves && !replaced && !alone {
             self.heal(place, places, target);
         } else {

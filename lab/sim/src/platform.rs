@@ -48,11 +48,11 @@ pub fn service(replicas: u32, needs: &[&str]) -> Service {
     }
 }
 
-/// A release that earns its traffic within seconds.
-pub(crate) fn canary(same_age: bool) -> Canary {
+/// A release that earns its traffic within seconds; `asked` says whether somebody else judges it too.
+pub(crate) fn canary(same_age: bool, asked: bool) -> Canary {
     Canary {
         steps: Stages::held([10, 50], Duration::from_secs(3)).expect("rising steps"),
-        abort_if: bad(),
+        abort_if: bad(asked),
         baseline: if same_age {
             Baseline::SameAge
         } else {
@@ -69,13 +69,13 @@ pub(crate) fn canary(same_age: bool) -> Canary {
 }
 
 /// A release that takes all of the traffic at once.
-pub(crate) fn blue_green() -> BlueGreen {
+pub(crate) fn blue_green(asked: bool) -> BlueGreen {
     BlueGreen {
         preview: None,
         manual: false,
         before: Duration::ZERO,
         after: Duration::from_secs(4),
-        abort_if: bad(),
+        abort_if: bad(asked),
         every: Duration::from_secs(1),
         least: 20,
         patience: Duration::from_secs(20),
@@ -83,8 +83,18 @@ pub(crate) fn blue_green() -> BlueGreen {
     }
 }
 
-fn bad() -> Vec<Condition> {
-    vec![Condition::try_from("error_rate > 10%".to_owned()).expect("a condition")]
+fn bad(asked: bool) -> Vec<Condition> {
+    let counted = "error_rate > 10%";
+    let provided = "http(\"http://stats.example/web\", \"$.bad\") > 9";
+    let texts = if asked {
+        vec![counted, provided]
+    } else {
+        vec![counted]
+    };
+    let texts = texts.into_iter().map(str::to_owned);
+    texts
+        .map(|text| Condition::try_from(text).expect("a condition"))
+        .collect()
 }
 
 fn home() -> Smoke {

@@ -353,8 +353,8 @@ fn asks(engine: &Engine) -> bool {
 /// How a release of `web` moves.
 fn way(rng: &mut Rng, web: &mut mainstay_spec::Service) {
     match rng.u32(0..6) {
-        0 | 1 => web.canary = Some(crate::platform::canary(rng.bool())),
-        2 => web.blue_green = Some(crate::platform::blue_green()),
+        0 | 1 => web.canary = Some(crate::platform::canary(rng.bool(), rng.bool())),
+        2 => web.blue_green = Some(crate::platform::blue_green(rng.bool())),
         3 => web.recreate = rng.bool(),
         _ => {}
     }
@@ -402,6 +402,7 @@ fn chances(rng: &mut Rng) -> Faults {
         shim: rng.u32(0..6),
         reboot: rng.u32(0..4),
         clock: rng.u32(0..6),
+        lie: rng.u32(0..600),
     }
 }
 

@@ -75,7 +75,8 @@ pub enum Recommendation {
 ///
 /// Instances that are not ready, or only just, are set aside. One that is ready and not measured counts as
 /// 100 % of the target when shrinking and as 0 % when growing; when growing, those set aside count as 0 %
-/// too, because they are about to help. Where that turns the direction round, nothing changes.
+/// too, because they are about to help. Where that turns the direction round, nothing changes; nor where more
+/// use than the target would ask for fewer, because not all that are wanted run, or less for more.
 pub fn recommend(gauge: &Gauge, current: u32, now: Moment) -> Recommendation {
     match gauge {
         Gauge::Unread { why } => Recommendation::Unknown(why.clone()),
@@ -124,15 +125,7 @@ fn each(
         return Recommendation::Unknown("no ready instance is measured".into());
     }
     let first = Level { sum, target, count };
-    let stay = Recommendation::Instances(current);
     let aside = if first.grows() { aside as u128 } else { 0 };
-    if missing == 0 && aside == 0 {
-        return if first.within() {
-            stay
-        } else {
-            Recommendation::Instances(first.instances())
-        };
-    }
     let second = Level {
         sum: if first.grows() {
             sum
@@ -150,7 +143,7 @@ fn each(
         instances > current
     };
     if second.within() || turned || against {
-        return stay;
+        return Recommendation::Instances(current);
     }
     Recommendation::Instances(instances)
 }

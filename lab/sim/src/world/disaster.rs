@@ -37,6 +37,8 @@ pub struct Faults {
     pub reboot: u32,
     /// The civil clock jumps by minutes or hours, forward or back.
     pub clock: u32,
+    /// What others say of a release is late, missing, nonsense or bad.
+    pub lie: u32,
 }
 
 /// Who is killed.

@@ -5,7 +5,7 @@ use crate::kill::Kill;
 use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used};
 use mainstay_plan::{Event, GatewaySeen, Load};
-use mainstay_rollout::Board;
+use mainstay_rollout::{Board, Metric, Reading, Trouble};
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +74,21 @@ impl mainstay_execute::World for World {
     fn board(&mut self) -> Option<Board> {
         (self.gateway_back.is_none() && !self.chance(self.faults.gateway))
             .then(|| self.board.clone())
+    }
+
+    /// Without lies a release is as good as those beside it.
+    fn provided(&mut self, _metric: &Metric) -> Option<Reading> {
+        if !self.chance(self.faults.lie) {
+            return Some(Reading::Number(0.5));
+        }
+        match self.rng.u32(0..12) {
+            0..6 => None,
+            6 => Some(Reading::Nothing),
+            7 => Some(Reading::Number(f64::NAN)),
+            8 => Some(Reading::Number(99.0)),
+            9 => Some(Reading::Trouble(Trouble::NotJson)),
+            _ => Some(Reading::Trouble(Trouble::Slow { limit_ms: 5_000 })),
+        }
     }
 
     fn used(&mut self, instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
