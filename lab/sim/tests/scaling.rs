@@ -416,6 +416,27 @@ fn what_serves_grows_beside_a_canary_and_shrinks_after_it() {
     reaches(&mut schedule, 3);
 }
 
+#[test]
+fn a_canary_that_begins_sets_nobody_aside_of_those_that_serve() {
+    let warm = |number| {
+        let mut contents = tried(number, 6);
+        let service = contents.platform.services.get_mut(&web());
+        let scale = service.and_then(|one| one.scale.as_mut());
+        scale.expect("it is scaled").warm_up = Duration::from_secs(30);
+        contents
+    };
+    let mut schedule = started(15, warm(1), 10);
+    passes(&mut schedule, 40_000);
+    assert_eq!(count(&mut schedule), 1);
+    // Its first instance has the place in its release that the only one of what serves has in its own.
+    assert!(schedule.ship(warm(2)));
+    let grown = schedule.until(LONG, |engine, world| {
+        engine.history().moving.is_some() && view(engine, world.now().1).count > 1
+    });
+    assert!(grown, "it grows while it is on trial");
+    kept(&schedule);
+}
+
 fn canary() -> mainstay_spec::Canary {
     let condition = "error_rate > 10%".to_owned();
     mainstay_spec::Canary {
