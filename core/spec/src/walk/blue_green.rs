@@ -1,9 +1,8 @@
 //! `blue_green`, and what it shares with `canary`.
 
 use super::Walk;
-use super::fields::{Field, Fields};
+use super::fields::{Field, Fields, deploys};
 use crate::node::{Content, Node, Span};
-use crate::path::Path;
 use crate::platform::BlueGreen;
 use mainstay_atoms::{HostName, ServiceName};
 use mainstay_rollout::Condition;
@@ -140,43 +139,34 @@ impl Walk<'_> {
         fields: &Fields<'_, '_>,
         domains: &BTreeMap<HostName, BTreeMap<String, ServiceName>>,
     ) {
-        let services = fields.get("services").and_then(|field| field.value().map());
-        let Some(map) = services else { return };
         let mut taken: BTreeMap<HostName, Option<Span>> =
             domains.keys().map(|host| (host.clone(), None)).collect();
-        for entry in map.named() {
-            let deploy = entry.value.map().and_then(|map| map.get("deploy"));
-            let way = deploy.and_then(Node::map);
-            let way = way.and_then(|map| map.get("blue_green"));
-            let preview = way.and_then(Node::map).and_then(|map| map.get("preview"));
-            let Some(preview) = preview else { continue };
+        deploys(fields, |service, deploy, path| {
+            let way = deploy.get("blue_green").and_then(Node::map);
+            let preview = way.and_then(|map| map.get("preview"));
+            let Some(preview) = preview else { return };
             let text = preview.scalar().map(|scalar| scalar.text.as_str());
             let Some(host) = text.and_then(|text| HostName::new(text).ok()) else {
-                continue;
+                return;
             };
             let owner = match taken.get(&host) {
                 None => {
                     taken.insert(host, Some(preview.span));
-                    continue;
+                    return;
                 }
                 Some(None) => "a domain of the file".to_owned(),
                 Some(Some(other)) => {
                     format!("another preview, in {}", self.line(*other, preview.span))
                 }
             };
-            let path = Path::ROOT;
-            let path = path.key("services");
-            let path = path.key(&entry.key.text);
-            let path = path.key("deploy");
             let path = path.key("blue_green");
             let path = path.key("preview");
             let message = format!("`{host}` is {owner}");
             self.add("duplicate", preview.span, &path, message, |fault| {
                 fault.hint(format!(
-                    "give each preview a host of its own, such as `preview.{}`",
-                    entry.key.text
+                    "give each preview a host of its own, such as `preview.{service}`"
                 ))
             });
-        }
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions by which releases are judged, and the names in them.
 
 use super::Walk;
-use super::fields::{Field, Fields};
+use super::fields::{Field, Fields, deploys};
 use super::known::{Known, Thing};
 use crate::node::{Content, Node, Span};
 use crate::path::Path;
@@ -81,29 +81,18 @@ impl Walk<'_> {
         known: &Known<'_>,
         signals: bool,
     ) {
-        let services = fields.get("services").and_then(|field| field.value().map());
-        let Some(map) = services else { return };
-        for entry in map.named() {
-            let deploy = entry.value.map().and_then(|map| map.get("deploy"));
-            let Some(deploy) = deploy.and_then(Node::map) else {
-                continue;
-            };
+        deploys(fields, |service, deploy, path| {
             for way in ["canary", "blue_green"] {
-                let way_node = deploy.get(way).and_then(Node::map);
-                let Some(list) = way_node.and_then(|map| map.get("abort_if")) else {
+                let keys = deploy.get(way).and_then(Node::map);
+                let Some(list) = keys.and_then(|map| map.get("abort_if")) else {
                     continue;
                 };
-                let path = Path::ROOT;
-                let path = path.key("services");
-                let path = path.key(&entry.key.text);
-                let path = path.key("deploy");
                 let path = path.key(way);
-                let path = path.key("abort_if");
                 for item in items(list) {
-                    self.names_of((item, &entry.key.text), known, signals, &path);
+                    self.names_of((item, service), known, signals, &path.key("abort_if"));
                 }
             }
-        }
+        });
     }
 
     fn names_of(

@@ -196,3 +196,17 @@ fn home(keys: &Keys, text: &str) -> Option<String> {
     })?;
     Some(format!("`{text}` belongs under `{below}`"))
 }
+
+/// Shows the `deploy` of every service that has one, with the service's name and the path of `deploy`.
+pub(super) fn deploys(fields: &Fields<'_, '_>, mut show: impl FnMut(&str, &Map, &Path<'_>)) {
+    let services = fields.get("services").and_then(|field| field.value().map());
+    for entry in services.into_iter().flat_map(Map::named) {
+        let deploy = entry.value.map().and_then(|map| map.get("deploy"));
+        if let Some(deploy) = deploy.and_then(Node::map) {
+            let path = Path::ROOT;
+            let path = path.key("services");
+            let path = path.key(&entry.key.text);
+            show(&entry.key.text, deploy, &path.key("deploy"));
+        }
+    }
+}

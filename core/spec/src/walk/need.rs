@@ -1,10 +1,10 @@
 //! `needs`: names that exist, ports that answer, and no cycle.
 
 use super::Walk;
-use super::fields::Fields;
+use super::fields::{Fields, deploys};
 use super::known::{Facts, Known, Thing};
 use crate::nearest::{listed, short};
-use crate::node::{Content, Node, Span};
+use crate::node::{Content, Span};
 use crate::path::Path;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,19 +64,8 @@ impl Walk<'_> {
 
     /// Jobs that services run around a release.
     pub(super) fn release_jobs(&mut self, fields: &Fields<'_, '_>, known: &Known<'_>) {
-        let services = fields.get("services").and_then(|field| field.value().map());
-        let Some(map) = services else { return };
-        for entry in map.named() {
-            let deploy = entry.value.map().and_then(|map| map.get("deploy"));
-            let Some(deploy) = deploy.and_then(Node::map) else {
-                continue;
-            };
+        deploys(fields, |_, deploy, path| {
             for when in ["before", "after"] {
-                let path = Path::ROOT;
-                let path = path.key("services");
-                let path = path.key(&entry.key.text);
-                let path = path.key("deploy");
-                let path = path.key(when);
                 let Some(Content::List(items)) = deploy.get(when).map(|node| &node.content) else {
                     continue;
                 };
@@ -84,10 +73,10 @@ impl Walk<'_> {
                     let Some(scalar) = item.scalar().filter(|_| !item.is_null()) else {
                         continue;
                     };
-                    self.release_job(known, (&scalar.text, item.span), &path);
+                    self.release_job(known, (&scalar.text, item.span), &path.key(when));
                 }
             }
-        }
+        });
     }
 
     pub(super) fn release_job(
