@@ -5,13 +5,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The whole state folder as `cp -a` copies it, sockets and owners too, over what somebody may have made anew.
+/// The whole state folder as `cp -a` copies it, sockets and owners too. Shims make their folders anew within a
+/// second, so `cp` may meet one that was not there when it looked; the next copy goes over it.
 fn copy(from: &PathBuf, to: &PathBuf) {
-    let status = Command::new("cp")
-        .args(["-aT", "--remove-destination"])
-        .args([from, to])
-        .status();
-    assert!(status.expect("`cp` runs").success());
+    until("the state to be copied", || {
+        let copied = Command::new("cp")
+            .args(["-aT", "--remove-destination"])
+            .args([from, to])
+            .status();
+        copied.expect("`cp` runs").success().then_some(())
+    });
 }
 
 fn signed(platform: &Platform) {
