@@ -185,8 +185,8 @@ impl Engine {
             };
         }
         self.look(world);
-        if self.serving.is_some() {
-            self.traffics.take(now, world);
+        if let Some(serves) = &self.serving {
+            self.traffics.take(now, serves, world);
         }
         if let Err(fault) = self.note_ends(world) {
             return self.blocked(&fault, now);

@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use mainstay_atoms::{Moment, ServiceName};
+use mainstay_plan::ReleaseRecord;
 use mainstay_rollout::{Board, Traffic};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -16,16 +17,24 @@ type Counted = (u64, u64);
 /// What was counted lately.
 #[derive(Debug, Default)]
 pub(crate) struct Traffics {
+    /// Not asked before.
+    next: Moment,
     last: Option<(Moment, Board)>,
     /// What came between two answers, and the time between them, oldest first.
     came: VecDeque<(Duration, BTreeMap<ServiceName, Counted>)>,
 }
 
 impl Traffics {
-    /// Asks the gateway, if it is time.
-    pub(crate) fn take(&mut self, now: Moment, world: &mut impl World) {
-        let due = |(at, _): &(Moment, Board)| now.since(*at) >= EVERY;
-        if !self.last.as_ref().is_none_or(due) {
+    /// Asks the gateway, if it is time and some service of what serves earns its traffic.
+    pub(crate) fn take(&mut self, now: Moment, serves: &ReleaseRecord, world: &mut impl World) {
+        if now < self.next {
+            return;
+        }
+        self.next = now.after(EVERY);
+        let mut services = serves.contents.platform.services.values();
+        if !services.any(|one| one.canary.is_some() || one.blue_green.is_some()) {
+            self.last = None;
+            self.came.clear();
             return;
         }
         let Some(board) = world.board() else {
