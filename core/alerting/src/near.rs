@@ -1,24 +1,15 @@
 //! What somebody may have meant.
 
+use mainstay_faults::nearest;
+
 /// `; did you mean …?` with the known name that differs least, or all known names where none is near.
 pub fn hint<'n>(word: &str, known: impl Iterator<Item = &'n String>) -> String {
-    let word: String = word.chars().take(100).collect();
-    let mut names: Vec<(usize, &String)> = known
-        .map(|name| (strsim::osa_distance(&word, name), name))
-        .collect();
-    names.sort();
-    let is_near = |(distance, name): &&(usize, &String)| {
-        let longest = word.chars().count().max(name.chars().count());
-        *distance <= longest.max(3) / 3 || (word.len() > 2 && name.starts_with(&word))
-    };
-    if let Some((_, name)) = names.iter().find(is_near) {
+    let names: Vec<&str> = known.map(String::as_str).collect();
+    if let Some(name) = nearest(word, names.iter().copied()) {
         return format!("; did you mean `{name}`?");
     }
-    let shown: Vec<String> = names
-        .iter()
-        .take(NAMES_MAX)
-        .map(|(_, name)| format!("`{name}`"))
-        .collect();
+    let shown = names.iter().take(NAMES_MAX);
+    let shown: Vec<String> = shown.map(|name| format!("`{name}`")).collect();
     if shown.is_empty() {
         "; there is none".to_owned()
     } else {

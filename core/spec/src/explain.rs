@@ -154,7 +154,7 @@ fn unknown(found: &Found<'_>, name: &str, known: &[&str]) -> Fault {
     };
     let full = |name: &str| join(found.names.iter().map(String::as_str).chain([name]));
     let hint = match did_you_mean(name, known.iter().copied()) {
-        Some(_) => crate::nearest::nearest(name, known.iter().copied())
+        Some(_) => mainstay_faults::nearest(name, known.iter().copied())
             .map(|name| format!("did you mean `{}`?", full(name))),
         None if known.is_empty() => Some(format!(
             "explain `{}`",

@@ -4,7 +4,7 @@ use super::metric::{Argument, Level, Metric, NAMES, Unit};
 use super::token::{Kind, LONGEST, Token, tokens};
 use super::{Comparison, Condition, Limit, Ratio};
 use mainstay_atoms::{Bytes, ServiceName, Share, span};
-use mainstay_faults::{Fault, Move, Place, escaped};
+use mainstay_faults::{Fault, Move, Place, escaped, nearest};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ impl Reader<'_> {
         let name = self.written(token);
         let message = format!("there is no metric `{}`", self.shown(token));
         let fault = self.fault("unknown_metric", &token.at, message);
-        match nearest(name) {
+        match nearest(&name.replace('-', "_"), NAMES.into_iter()) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),
             None => fault.hint(format!("metrics are `{}`", NAMES.join("`, `"))),
         }
@@ -437,18 +437,4 @@ fn millionths(written: &str) -> Option<i64> {
     let whole: i64 = whole.parse().ok()?;
     let part: i64 = format!("{part:0<6}").parse().ok()?;
     Some(whole * 1_000_000 + part)
-}
-
-/// The metric nearest to a word: at most a third of its letters differ.
-fn nearest(word: &str) -> Option<&'static str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let wanted = word.to_lowercase().replace('-', "_");
-    let (distance, name) = NAMES
-        .iter()
-        .map(|name| (strsim::osa_distance(&wanted, name), *name))
-        .min_by_key(|&(distance, _)| distance)?;
-    let longest = wanted.chars().count().max(name.len());
-    (distance <= longest.max(3) / 3).then_some(name)
 }

@@ -24,12 +24,11 @@ mod value;
 pub(crate) use file::platform;
 
 use crate::budget;
-use crate::nearest;
 use crate::node::{Node, Span};
 use crate::path::Path;
 use crate::shape::Shape;
 use crate::tree::mistake;
-use mainstay_faults::{Fault, Source};
+use mainstay_faults::{Fault, Source, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Comparisons of names that suggestions may cost in one file.
@@ -140,7 +139,7 @@ impl<'s> Walk<'s> {
     fn nearest<'n>(&mut self, word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
         let left = COMPARISONS.saturating_sub(self.comparisons);
         let comparisons = &mut self.comparisons;
-        nearest::nearest(word, names.take(left).inspect(|_| *comparisons += 1))
+        nearest(word, names.take(left).inspect(|_| *comparisons += 1))
     }
 
     /// `file:line` when it is another file than the reader looks at, else `line 12`.
