@@ -22,6 +22,7 @@ mod progress;
 mod prospect;
 mod request;
 mod scale;
+mod sight;
 mod traffic;
 mod trial;
 mod view;

@@ -4,7 +4,7 @@ use crate::engine::{Engine, Moving};
 use crate::measure::Judging;
 use crate::request::Refusal;
 use crate::world::{Evidence, RecordFault, World};
-use mainstay_atoms::{Actor, Fact, InstanceId, Moment, ReleaseNumber, ServiceName, Share};
+use mainstay_atoms::{Actor, Fact, InstanceId, Moment, ReleaseNumber, ServiceName, Share, Size};
 use mainstay_plan::{
     Event, Failure, Goal, Pace, Plan, Purpose, ReleaseEnd, ReleaseRecord, Target, Trial, Wait,
 };
@@ -58,6 +58,9 @@ pub(crate) struct Subject<'a> {
     /// How many there are of each, in whole.
     pub(crate) replicas: u32,
     old_replicas: u32,
+    /// What an instance of each may use.
+    pub(crate) size: Size,
+    pub(crate) old_size: Size,
     /// How long instances may take to become ready.
     pub(crate) deadline: Duration,
 }
@@ -143,6 +146,8 @@ pub(crate) fn subjects<'a>(
             old: serving.since.get(name).copied().unwrap_or(stable),
             replicas: service.count(counts.get(name).copied()),
             old_replicas: before.count(counts.get(name).copied()),
+            size: service.size,
+            old_size: before.size,
             deadline: service.deploy.deadline,
         })
     };

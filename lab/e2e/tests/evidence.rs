@@ -1,6 +1,6 @@
 //! Releases that are judged by what others say of them: addresses, queries and jobs.
 
-use mainstay_e2e::{Platform, until};
+use mainstay_e2e::{Load, Platform, until};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -135,6 +135,30 @@ fn a_job_and_a_query_judge_a_release() {
     });
     begun.wait().exits(0);
     assert!(platform.front().starts_with("three from web v4"));
+}
+
+#[test]
+fn processes_that_end_or_grow_judge_a_release() {
+    let platform = platform("processes", &["restarts > 0", "memory > 100Mi"]);
+    let load = Load::start(platform.port, "/", 2);
+    load.more(20);
+    platform
+        .run(&["deploy", "--set", "services.web.env.GREETING=one"])
+        .exits(0)
+        .says(&["v2 serves"]);
+    for (fault, condition) in [
+        ("FAULT_EXIT_AFTER_MS=1500", "restarts > 0"),
+        ("FAULT_LEAK_KB=2048", "memory > 100Mi"),
+    ] {
+        let set = format!("services.web.env.{fault}");
+        platform.run(&["deploy", "--set", &set]).exits(1).says(&[
+            "web is worse",
+            condition,
+            "v2 serves",
+        ]);
+    }
+    assert_eq!(platform.steady()["release"], "v2");
+    drop(load.stop());
 }
 
 #[test]

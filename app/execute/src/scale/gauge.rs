@@ -75,7 +75,7 @@ pub(super) fn used<'a>(
 }
 
 /// Thousandths of a core that a run used between two readings; none where they are not of one run.
-pub(super) fn millicores(
+pub(crate) fn millicores(
     before: Option<&(Generation, Used)>,
     now: Option<&(Generation, Used)>,
     over: Duration,

@@ -12,6 +12,7 @@ mod view;
 
 pub use advice::SizeAdvice;
 pub use gauge::Figure;
+pub(crate) use gauge::millicores;
 pub use request::ScaleRefusal;
 pub use view::ScaleView;
 

@@ -19,9 +19,9 @@ pub enum Metric {
     Latency(u16),
     /// Ends of processes by themselves since the step began.
     Restarts,
-    /// Processor use, as a share of what was asked for.
+    /// Processor use of an instance, as a share of its limit; the mean of all.
     Cpu,
-    /// Memory in use.
+    /// Memory in use of an instance; the mean of all.
     Memory,
     /// A query, evaluated by the signals engine.
     Promql(String),

@@ -5,12 +5,33 @@ use super::fields::{Field, Fields, deploys};
 use super::known::{Known, Thing};
 use crate::node::{Content, Node, Span};
 use crate::path::Path;
+use crate::platform::Service;
 use crate::tree::place;
 use mainstay_atoms::ServiceName;
 use mainstay_rollout::{Condition, Metric};
+use std::collections::BTreeMap;
 
 /// Most conditions of one release.
 const CONDITIONS: usize = 20;
+
+/// With what conditions can be measured.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'t> {
+    /// Queries can be asked.
+    pub(super) signals: bool,
+    /// The services; none: a mistake was found in one.
+    pub(super) services: Option<&'t BTreeMap<ServiceName, Service>>,
+}
+
+impl Means<'_> {
+    fn limits_cpu(self, service: &str) -> bool {
+        let limited = |services: &BTreeMap<ServiceName, Service>| {
+            let mut named = services.iter().filter(|(name, _)| name.as_str() == service);
+            named.all(|(_, one)| one.size.cpu.is_some())
+        };
+        self.services.is_none_or(limited)
+    }
+}
 
 impl Walk<'_> {
     pub(super) fn conditions(&mut self, field: &Field<'_, '_>) -> Option<Vec<Condition>> {
@@ -44,7 +65,7 @@ impl Walk<'_> {
             ..item.span
         };
         match Condition::parse(&scalar.text, &place(self.sources, begin)) {
-            Ok(condition) => self.measurable(condition, field, item),
+            Ok(condition) => Some(condition),
             Err(fault) => {
                 self.push(fault.under(field.path.to_string()));
                 None
@@ -52,34 +73,12 @@ impl Walk<'_> {
         }
     }
 
-    /// What processes use is not measured yet.
-    fn measurable(
-        &mut self,
-        condition: Condition,
-        field: &Field<'_, '_>,
-        item: &Node,
-    ) -> Option<Condition> {
-        if !matches!(condition.metric, Metric::Cpu | Metric::Memory) {
-            return Some(condition);
-        }
-        let message = "this program cannot judge a release by what its processes use yet";
-        let hint = "use `promql(\"…\") > 0.8` on the metrics of its instances";
-        self.report(
-            "not_available",
-            item.span,
-            &field.path,
-            message.into(),
-            hint,
-        );
-        None
-    }
-
-    /// Checks the services and jobs that conditions name; `signals` says whether queries can be asked.
+    /// Checks that what conditions name is there, and that what they measure can be.
     pub(super) fn condition_names(
         &mut self,
         fields: &Fields<'_, '_>,
         known: &Known<'_>,
-        signals: bool,
+        means: Means<'_>,
     ) {
         deploys(fields, |service, deploy, path| {
             for way in ["canary", "blue_green"] {
@@ -89,7 +88,7 @@ impl Walk<'_> {
                 };
                 let path = path.key(way);
                 for item in items(list) {
-                    self.names_of((item, service), known, signals, &path.key("abort_if"));
+                    self.names_of((item, service), known, means, &path.key("abort_if"));
                 }
             }
         });
@@ -99,7 +98,7 @@ impl Walk<'_> {
         &mut self,
         (item, own): (&Node, &str),
         known: &Known<'_>,
-        signals: bool,
+        means: Means<'_>,
         path: &Path<'_>,
     ) {
         // What does not read was told before.
@@ -113,7 +112,7 @@ impl Walk<'_> {
             (Metric::Job(job), _) => {
                 return self.release_job(known, (job, item.span), path);
             }
-            (Metric::Promql(_), _) if !signals => (
+            (Metric::Promql(_), _) if !means.signals => (
                 "missing_key",
                 "a query needs the signals process, which this file does not ask for",
                 "add `signals: {}` to the file",
@@ -126,10 +125,15 @@ impl Walk<'_> {
                 "another service has no release on trial, so it has no baseline",
                 "write a fixed limit such as `error_rate(api) > 1%`",
             ),
-            (Metric::Restarts, Some(_)) => (
+            (Metric::Restarts | Metric::Cpu | Metric::Memory, Some(_)) => (
                 "not_available",
-                "this program counts the restarts of the released service alone",
-                "write `restarts > 0`, without parentheses",
+                "this program looks at the processes of the released service alone",
+                "write the condition without parentheses",
+            ),
+            (Metric::Cpu, None) if !means.limits_cpu(own) => (
+                "missing_key",
+                "`cpu` is a share of a limit, and the service has none",
+                "add `size: { cpu: 500m }` to the service",
             ),
             _ => return,
         };

@@ -1,6 +1,7 @@
 //! The file as a whole.
 
 use super::Walk;
+use super::condition::Means;
 use super::fields::{Field, Fields};
 use super::known::{Facts, Known};
 use super::store;
@@ -46,7 +47,11 @@ pub(crate) fn platform(
     let mut told = services.iter().flatten();
     let told = told.any(|(_, service)| service.metrics.is_some());
     let asked = signals.as_ref().is_none_or(|signals| signals.enabled);
-    walk.condition_names(&fields, &known, told || asked);
+    let means = Means {
+        signals: told || asked,
+        services: services.as_ref(),
+    };
+    walk.condition_names(&fields, &known, means);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
