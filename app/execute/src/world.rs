@@ -1,9 +1,12 @@
 //! The outside, as the engine sees it. The real one and the simulated one implement this trait.
 
-use mainstay_atoms::{Actor, Bytes, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Wall};
+use mainstay_atoms::{
+    Actor, Bytes, Digest, Epoch, Fact, InstanceId, Moment, ServiceName, Told, Wall,
+};
 use mainstay_plan::{Event, GatewaySeen, Step};
 use mainstay_rollout::{Board, Metric, Reading};
 use mainstay_routing::Table;
+use mainstay_spec::Waiting;
 use mainstay_workload::Instance;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +37,12 @@ pub trait World {
     /// one after that asks again.
     fn provided(&mut self, _metric: &Metric) -> Option<Reading> {
         Some(Reading::Nothing)
+    }
+
+    /// How much waits in a queue, asked as the one that is told so of the store; an error says why nobody knows.
+    /// The first call asks, later ones give the answer once it is there, and one after that asks again.
+    fn waiting(&mut self, _told: &Told, _what: &Waiting) -> Option<Result<u64, String>> {
+        Some(Err("nobody can be asked".into()))
     }
 
     /// Whether what was made of a store is still there: data that somebody deleted is made again.

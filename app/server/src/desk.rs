@@ -102,7 +102,7 @@ impl Office {
                 let tick = engine.tick(&mut **world);
                 if self.followed.is_none_or(|at| at.elapsed() >= FOLLOW) {
                     self.followed = Some(Instant::now());
-                    world.follow_signals(engine.serving_record(), engine.history());
+                    world.follow(engine.serving_record(), engine.history());
                 }
                 tick
             }

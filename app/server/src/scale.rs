@@ -19,8 +19,8 @@ const LASTS: std::ops::RangeInclusive<u64> = 1000..=30 * 24 * 3_600_000;
 fn row(view: ScaleView) -> ScaleRow {
     let figure = |figure: &Figure| ScaleFigure {
         metric: figure.metric.clone(),
-        measured: figure.measured.map(|value| figure.unit.tell(value)),
-        target: figure.unit.tell(figure.target),
+        measured: figure.measured(),
+        target: figure.target(),
     };
     let change = |count: Count| ScaleChange {
         from: count.before,

@@ -33,9 +33,9 @@ pub struct ScaleRow {
 /// What one target is and what was measured for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleFigure {
-    /// `cpu`, `memory`, `requests` or `p95`.
+    /// `cpu`, `memory`, `requests`, `p95` or `queue`.
     pub metric: String,
-    /// The mean of the instances that count: `62%`, `12.5/s`, `120ms`; null when it is not known.
+    /// The mean of the instances that count: `62%`, `12.5/s`, `120ms`; of a queue all that waits; null when it is not known.
     pub measured: Option<String>,
     /// What one instance is to have.
     pub target: String,

@@ -43,6 +43,7 @@ impl Office {
                 status.attention.extend(world.ledger_faults());
                 status.attention.extend(world.gateway.faults());
                 status.attention.extend(world.signals.fault());
+                status.attention.extend(world.untold());
                 status
             }
             Standing::Halted { why, history, .. } => {

@@ -1,5 +1,6 @@
 //! What the signals process is to collect: everything that runs, by what serves.
 
+use crate::herald::Hear;
 use crate::signals::{Known, KnownRelease};
 use crate::state::State;
 use mainstay_alerting::file::AlertsFile;
@@ -110,6 +111,19 @@ pub(crate) fn known(record: &ReleaseRecord, history: &History) -> Known {
 fn alerts(signals: &Signals) -> Option<AlertsFile> {
     let alerts = signals.alerts.clone()?;
     serde_json::from_value(alerts).ok()
+}
+
+/// Who hears of releases.
+pub(crate) fn hearers(record: &ReleaseRecord, place: &str) -> Hear {
+    let file = alerts(&record.contents.platform.signals);
+    let alerts = file.and_then(|file| file.compile().ok());
+    let said = alerts.map(|alerts| (alerts.releases, alerts.allow));
+    let (names, allow) = said.unwrap_or_default();
+    Hear {
+        place: place.to_owned(),
+        names,
+        allow,
+    }
 }
 
 /// The file's checks; they were judged before they were shipped, and what cannot be read is not made.

@@ -8,12 +8,14 @@
 //! decisions; nothing else is done without an order.
 
 mod answer;
+mod beside;
 mod blob;
 mod clock;
 mod collect;
 mod durable;
 mod failpoint;
 mod gateway;
+mod herald;
 mod inherited;
 mod logs;
 mod machine;

@@ -32,19 +32,23 @@ struct Speaker {
     notifier: Result<Notifier, String>,
 }
 
-/// Starts the threads.
-pub(crate) fn start(state: &State) -> io::Result<Deliver> {
+/// Speaks to channels with the secrets of this state, or says why it cannot.
+pub(crate) fn notifier(state: &State) -> Result<Notifier, String> {
     let secrets = FileSecrets::new(&state.secrets());
     let vault = move |name: &str| {
         let secret = secrets.get(name).ok()?;
         Some(secret.reveal().to_owned())
     };
-    let notifier = Trust::system()
+    Trust::system()
         .map(|trust| Notifier::new(trust, Box::new(vault), Allowed::default()))
-        .map_err(|fault| fault.to_string());
+        .map_err(|fault| fault.to_string())
+}
+
+/// Starts the threads.
+pub(crate) fn start(state: &State) -> io::Result<Deliver> {
     let speaker = Arc::new(Speaker {
         state: state.clone(),
-        notifier,
+        notifier: notifier(state),
     });
     let (messages, queue) = sync_channel::<Work>(QUEUE);
     let queue = Arc::new(Mutex::new(queue));

@@ -1,13 +1,15 @@
 //! The world as the machine gives it.
 
+use crate::beside::Beside;
 use crate::blob::Blobs;
 use crate::failpoint::{Failpoints, Point};
 use crate::gateway::Keeper;
+use crate::herald::Herald;
 use crate::provider::Providers;
 use crate::signals::SignalsKeeper;
 use crate::state::State;
 use crate::{answer, clock, collect, port};
-use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Wall};
+use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Told, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used, World};
 use mainstay_faults::chain;
 use mainstay_ledger::Kind;
@@ -18,6 +20,7 @@ use mainstay_process_io::{
     Runtime, Smoked, Smoker, StartFault, StopFault, Watched,
 };
 use mainstay_rollout::{Board, Metric, Reading};
+use mainstay_spec::Waiting;
 use mainstay_store_io::{FileSecrets, Secrets, Stores};
 use mainstay_workload::{Exit, Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +49,9 @@ pub struct RealWorld {
     pub gateway: Keeper,
     /// The signals process, kept alive where the file asks for metrics.
     pub signals: SignalsKeeper,
+    herald: Herald,
     providers: Providers,
+    queues: Beside<(ServiceName, ServiceName, Waiting), Result<u64, String>>,
     state: State,
     pub(crate) stores: Stores,
     pub(crate) secrets: Arc<dyn Secrets>,
@@ -87,7 +92,9 @@ impl RealWorld {
             artifacts: mainstay_process_io::Artifacts::new(state.dir()),
             gateway: Keeper::start(binary, state),
             signals: SignalsKeeper::start(binary, state),
+            herald: Herald::new(state),
             providers: Providers::new(&state.signals_socket()),
+            queues: Beside::new(),
             state: state.clone(),
             ledger,
             failpoints: Failpoints::new(state.dir()),
@@ -154,11 +161,20 @@ impl RealWorld {
         &self.runtime
     }
 
-    /// Lets signals collect what runs now, by what serves.
-    pub fn follow_signals(&self, record: Option<&ReleaseRecord>, history: &History) {
+    /// Lets signals collect what runs now, and those hear of releases who are to, by what serves.
+    pub fn follow(&mut self, record: Option<&ReleaseRecord>, history: &History) {
         let Some(record) = record else { return };
         let config = collect::config(record, &self.facts, &self.state);
-        self.signals.follow(config, collect::known(record, history));
+        let known = collect::known(record, history);
+        let hear = || collect::hearers(record, &known.place);
+        self.herald
+            .follow(history.serving, self.ledger.size(), hear);
+        self.signals.follow(config, known);
+    }
+
+    /// What could not be told of releases, in words.
+    pub fn untold(&self) -> Vec<String> {
+        self.herald.faults()
     }
 
     /// The ledger, to be closed at the end.
@@ -445,6 +461,14 @@ impl World for RealWorld {
 
     fn provided(&mut self, metric: &Metric) -> Option<Reading> {
         self.providers.ask(metric)
+    }
+
+    fn waiting(&mut self, told: &Told, what: &Waiting) -> Option<Result<u64, String>> {
+        let question = (told.login.clone(), told.store.clone(), what.clone());
+        let answer = self
+            .queues
+            .ask(&question, || self.stores.waiting(told, what))?;
+        Some(answer.and_then(|answer| answer))
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {

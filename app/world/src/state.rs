@@ -124,6 +124,11 @@ impl State {
         self.dir.join("signals")
     }
 
+    /// Where it lies what was told of releases, a file for each who hears.
+    pub(crate) fn told(&self) -> PathBuf {
+        self.dir.join("told")
+    }
+
     /// The socket of the signals process.
     pub fn signals_socket(&self) -> PathBuf {
         self.dir.join("run/signals.sock")

@@ -36,6 +36,8 @@ pub struct Alerts {
     pub targets: BTreeMap<String, Vec<Channel>>,
     /// What is set for rules that come with Mainstay.
     pub presets: Presets,
+    /// Over what it is told how releases end and what they wait for, by name.
+    pub releases: BTreeMap<String, Vec<Channel>>,
     /// Where it is told that alerts work, and how often in milliseconds.
     pub heartbeat: Option<Beat>,
     /// Addresses that channels may reach although they are link-local or those of metadata services.
@@ -124,6 +126,11 @@ impl Compiler<'_> {
             .iter()
             .map(|(name, one)| (name.clone(), self.escalation(name, one)))
             .collect();
+        let releases = file
+            .releases
+            .iter()
+            .map(|name| (name.clone(), self.always("releases", name)))
+            .collect();
         let heartbeat = file.heartbeat.as_ref().and_then(|one| self.heartbeat(one));
         let names = file.channels.keys().chain(file.people.keys());
         let names = names.chain(file.on_call.keys());
@@ -143,6 +150,7 @@ impl Compiler<'_> {
             },
             targets,
             presets,
+            releases,
             heartbeat,
             allow: file.allow.clone(),
         }
@@ -382,6 +390,7 @@ mod tests {
         "inhibit": [{"when": "severity=critical", "silence": "severity=warning", "same": ["service"]}],
         "times": {"night": [{"hours": ["00:00-06:00"], "weekdays": ["monday:friday"], "zone": "Europe/Berlin"}]},
         "fallback": ["chat"],
+        "releases": ["chat", "ada"],
         "people": {"ada": ["mail", "chat"]},
         "on_call": {"primary": {"people": ["ada", "bob"], "from": "2026-03-02 09:00", "zone": "Europe/Berlin"}},
         "escalation": {"default": {"levels": [{"to": ["primary"], "wait": "5m"}, {"to": ["page"], "wait": "10m"}], "repeats": 1}},
@@ -538,6 +547,18 @@ mod tests {
             "\"url\": \"beat\"",
             "heartbeat.url",
             "`secret_url`",
+        ),
+        (
+            "\"releases\": [\"chat\"",
+            "\"releases\": [\"chot\"",
+            "releases",
+            "did you mean `chat`?",
+        ),
+        (
+            "\"releases\": [\"chat\"",
+            "\"releases\": [\"primary\"",
+            "releases",
+            "is a rotation",
         ),
         (
             "\"every\": \"1m\"",

@@ -36,6 +36,9 @@ pub struct AlertsFile {
     /// The channels that hear of a channel that fails.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
+    /// Channels and people that hear of releases: that one serves, failed, or waits for somebody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<String>,
     /// People by name, each with their channels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub people: BTreeMap<String, Vec<String>>,

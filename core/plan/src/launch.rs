@@ -4,7 +4,7 @@ use crate::{Contents, ReleaseRecord, local_address};
 use mainstay_atoms::{
     Digest, Generation, InstanceId, JobRun, Launch, ServiceName, Size, Stop, Told,
 };
-use mainstay_spec::Injection;
+use mainstay_spec::{Injection, Store};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -102,6 +102,30 @@ pub(crate) fn store_launch(
     })
 }
 
+/// How a service that needs a store reaches it: the first variable that it is told.
+pub fn reached(contents: &Contents, service: &ServiceName, store: &ServiceName) -> Option<Told> {
+    let found = contents.platform.stores.get(store)?;
+    let variable = found.variables(store).into_iter().next()?;
+    Some(tell(contents, (service, store), found, variable))
+}
+
+/// What a user of a store is told under one variable.
+fn tell(
+    contents: &Contents,
+    (login, name): (&ServiceName, &ServiceName),
+    store: &Store,
+    variable: String,
+) -> Told {
+    Told {
+        store: name.clone(),
+        kind: store.kind.word().into(),
+        variable,
+        login: login.clone(),
+        address: local_address(&contents.platform, name),
+        external: store.external.clone(),
+    }
+}
+
 /// Tells the workload who it is.
 fn who(env: &mut BTreeMap<String, String>, id: &InstanceId) {
     env.insert("MAINSTAY_SERVICE".into(), id.service.to_string());
@@ -164,14 +188,7 @@ impl Needs<'_> {
             let Some(store) = platform.stores.get(need) else {
                 continue;
             };
-            let tell = |variable: String| Told {
-                store: need.clone(),
-                kind: store.kind.word().into(),
-                variable,
-                login: self.login.clone(),
-                address: local_address(platform, need),
-                external: store.external.clone(),
-            };
+            let tell = |variable| tell(self.contents, (self.login, need), store, variable);
             let chosen = self.inject.iter().filter(|(_, one)| one.store == *need);
             let chosen: Vec<_> = chosen
                 .map(|(name, one)| (name.clone(), tell(one.variable.clone())))

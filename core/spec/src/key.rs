@@ -3,7 +3,7 @@
 use crate::gate_key::{
     BlueGreenKeys, CanaryKeys, ChecklistKeys, FreezeKeys, GatesKeys, SmokeKeys, WindowKeys,
 };
-use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, RATE};
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, QUEUE, RATE};
 use crate::scale_key::{FloorKeys, ScaleKeys};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -62,6 +62,7 @@ value! {
     Cookie = Kind::Like(&COOKIE);
     Civil = Kind::Like(&CIVIL);
     RequestRate = Kind::Like(&RATE);
+    QueuePlace = Kind::Like(&QUEUE);
     People = Kind::People;
     AlertsForm = Kind::Alerts;
     ChecksForm = Kind::Checks;

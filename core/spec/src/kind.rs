@@ -112,6 +112,12 @@ pub(crate) const RATE: Like = Like {
     pattern: "^[0-9]{1,9}(\\.[0-9]{1,3})?/[sm]$",
 };
 
+/// A key of Redis.
+pub(crate) const QUEUE: Like = Like {
+    phrase: "a store and a key of it, such as `cache.orders`",
+    pattern: "^\\S+$",
+};
+
 /// What an extension of PostgreSQL may be called here: what is needed of quoting is excluded.
 pub(crate) const EXTENSION: &str = "^[a-z_][a-z0-9_-]{0,62}$";
 

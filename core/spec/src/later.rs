@@ -22,11 +22,8 @@ const DOMAIN: &[&str] = &["DomainKeys"];
 const ROUTE: &[&str] = &["DomainKeys", "RouteKeys"];
 const GATEWAY: &[&str] = &["GatewayKeys"];
 const DEPLOY: &[&str] = &["DeployKeys"];
-const SCALE: &[&str] = &["ScaleKeys"];
 const STORE: &[&str] = &["StoreKeys"];
 const PROGRAM: &[&str] = &["run", "artifact"];
-/// A key that says what instances are counted by.
-const TARGET: &[&str] = &["cpu"];
 /// A key that says what a store is.
 const KIND: &[&str] = &["postgres"];
 
@@ -99,8 +96,6 @@ later! {
     STORE "backup" "backups", "back the data up with the database's own tool";
     STORE "failover" "standby servers", "take the key away";
     STORE "encrypted" "encryption of stores", "put the state folder on an encrypted disk";
-    SCALE "queue" "lengths of queues", "scale by `cpu` or `requests`", TARGET;
-    SCALE "per" "lengths of queues, to which `per` belongs", "scale by `cpu` or `requests`", TARGET;
     DEPLOY "abort_if" "verdicts outside of a canary", "write it under `canary` or `blue_green`";
 }
 

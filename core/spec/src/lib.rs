@@ -58,7 +58,7 @@ pub use platform::{
 };
 pub use reference::{documents, reference};
 pub use resolve::{Resolved, check, resolve, sources};
-pub use scale::{Floor, Scale};
+pub use scale::{Floor, Queue, Scale, Waiting};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
 pub use signals::{Attached, Metrics, Signals, Slo};

@@ -1,7 +1,7 @@
 //! How many instances of a service run where that is left to what is measured.
 
 use crate::Service;
-use mainstay_atoms::{Schedule, Share};
+use mainstay_atoms::{Schedule, ServiceName, Share};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub struct Scale {
     /// The latency below which 95 of 100 requests are to stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95: Option<Duration>,
+    /// What waits for the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queue>,
     /// From one look to the next.
     pub every: Duration,
     /// A shrink goes no lower than the highest recommendation of this long.
@@ -37,6 +40,27 @@ pub struct Scale {
     /// Minimums by the calendar.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<Floor>,
+}
+
+/// What waits for a service in a store that it needs, and how much of it one instance is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// A Redis for a key, a PostgreSQL for a query.
+    pub store: ServiceName,
+    /// What is counted.
+    pub waiting: Waiting,
+    /// How much of it one instance is to have; at least 1.
+    pub per: u64,
+}
+
+/// What is counted of a queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// The elements of a list, stream, set or sorted set of Redis.
+    Key(String),
+    /// The one number that a query of PostgreSQL answers with.
+    Query(String),
 }
 
 /// A minimum by the calendar.
@@ -72,7 +96,7 @@ impl Scale {
                 format!("from {min} to {max}; 1 to {MOST} are allowed, the least first"),
             ),
             (
-                !asks && self.cpu.is_none() && self.memory.is_none(),
+                !asks && self.cpu.is_none() && self.memory.is_none() && self.queue.is_none(),
                 "by no target".into(),
             ),
             (
@@ -88,9 +112,16 @@ impl Scale {
                 "by requests, and has no port".into(),
             ),
             (
+                self.queue
+                    .as_ref()
+                    .is_some_and(|queue| !service.needs.contains(&queue.store)),
+                "by a queue in a store that it does not need".into(),
+            ),
+            (
                 [self.cpu, self.memory].contains(&Some(Share(0)))
                     || self.requests == Some(0)
-                    || self.p95 == Some(Duration::ZERO),
+                    || self.p95 == Some(Duration::ZERO)
+                    || self.queue.as_ref().is_some_and(|queue| queue.per == 0),
                 "by a target of 0".into(),
             ),
             (

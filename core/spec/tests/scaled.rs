@@ -1,7 +1,7 @@
 //! A platform that came from elsewhere says of its counts only what a file could say.
 
-use mainstay_atoms::Share;
-use mainstay_spec::{Platform, Scale, check, parse_file};
+use mainstay_atoms::{ServiceName, Share};
+use mainstay_spec::{Platform, Queue, Scale, Waiting, check, parse_file};
 use std::time::Duration;
 
 const TEXT: &str = r#"
@@ -13,6 +13,7 @@ services:
     port: 80
     size: { cpu: 1, memory: 1Gi }
     scale: { min: 1, max: 4, cpu: 70%, requests: 5/s, at: { day: { begins: "0 8 * * *", lasts: 1h, min: 2 } } }
+stores: { cache: { redis: 7 } }
 "#;
 
 type Change = fn(&mut Scale);
@@ -33,7 +34,7 @@ fn without(change: impl Fn(&mut Scale)) -> Option<String> {
 #[test]
 fn what_no_file_says_is_refused() {
     assert_eq!(platform().unsound(), None);
-    let table: [(Change, &str); 12] = [
+    let table: [(Change, &str); 13] = [
         (|one| one.min = 0, "from 0 to 4"),
         (|one| one.max = 0, "from 1 to 0"),
         (|one| one.max = 1001, "from 1 to 1001"),
@@ -55,6 +56,7 @@ fn what_no_file_says_is_refused() {
         ),
         (|one| one.at[0].min = 5, "out of its bounds"),
         (|one| one.at[0].min = 0, "out of its bounds"),
+        (|one| one.queue = Some(queue(1)), "that it does not need"),
     ];
     for (change, said) in table {
         let why = without(change).unwrap_or_default();
@@ -80,6 +82,27 @@ fn a_share_of_no_limit_and_requests_without_a_port_are_refused() {
     scale.memory = Some(Share(5_000));
     scale.requests = None;
     assert_eq!(silent.unsound(), None);
+}
+
+fn queue(per: u64) -> Queue {
+    Queue {
+        store: ServiceName::new("cache").expect("a name"),
+        waiting: Waiting::Key("jobs".into()),
+        per,
+    }
+}
+
+#[test]
+fn a_queue_is_a_target_of_its_own() {
+    let mut queued = platform();
+    let service = queued.services.values_mut().next().expect("a service");
+    service.needs.push(queue(1).store);
+    let scale = service_of(&mut queued);
+    (scale.cpu, scale.requests, scale.queue) = (None, None, Some(queue(1)));
+    assert_eq!(queued.unsound(), None);
+    service_of(&mut queued).queue = Some(queue(0));
+    let why = queued.unsound().unwrap_or_default();
+    assert!(why.contains("by a target of 0"), "{why}");
 }
 
 fn service_of(platform: &mut Platform) -> &mut Scale {

@@ -60,14 +60,24 @@ impl Client {
         port: u16,
         (user, database): (&str, &str),
     ) -> Result<Self, Unanswered> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(Unanswered::Runtime)?;
         let mut config = Config::new();
         config
             .host_path(folder)
             .port(port)
             .user(user)
-            .dbname(database)
+            .dbname(database);
+        Self::with(config)
+    }
+
+    /// Connects to where a URL says, without TLS.
+    pub(crate) fn by_url(url: &str) -> Result<Self, Unanswered> {
+        Self::with(url.parse().map_err(Unanswered::Server)?)
+    }
+
+    fn with(mut config: Config) -> Result<Self, Unanswered> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Unanswered::Runtime)?;
+        config
             .application_name("mainstay")
             .options(format!("-c statement_timeout={}", PATIENCE.as_millis()));
         let (client, connection) = within(&runtime, config.connect(NoTls))?;

@@ -2,7 +2,8 @@
 //!
 //! [`Stores`] makes a store's folder and configuration ([`Stores::prepare`]), says how its server is
 //! started ([`Stores::command`]), lets its users in ([`Stores::provision`]), asks whether it accepts
-//! writes ([`Stores::readiness`]), and tells users where it is ([`Stores::tell`]). What takes long is
+//! writes ([`Stores::readiness`]), tells users where it is ([`Stores::tell`]), and asks how much waits
+//! in a queue ([`Stores::waiting`]). What takes long is
 //! done on a thread of its own and asked for again until it is done.
 //!
 //! Invariants: data is made once and never removed or overwritten; a folder of another kind or major
@@ -22,6 +23,7 @@ mod redis;
 mod secret;
 mod stores;
 mod tell;
+mod waiting;
 
 pub use fault::StoreFault;
 pub use program::{Missing, missing, version};

@@ -5,9 +5,9 @@ use crate::folder::Folder;
 use crate::program::find;
 use crate::readiness::{Asked, Readiness, Watch};
 use crate::secret::{Secret, Secrets};
-use crate::{postgres, redis, tell};
+use crate::{postgres, redis, tell, waiting};
 use mainstay_atoms::{Launch, Server, ServiceName, Told};
-use mainstay_spec::{StoreKind, StoreOrder};
+use mainstay_spec::{StoreKind, StoreOrder, Waiting};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -226,6 +226,21 @@ impl Stores {
     /// The value of one variable that a user of a store is told.
     pub fn tell(&self, told: &Told) -> Result<Secret, StoreFault> {
         tell::value(told, &self.folder(&told.store), &*self.secrets)
+    }
+
+    /// Asks, as the user that is told this URL, how much waits; in words why it cannot be said. To be called
+    /// where something may wait: a server that hangs is given up after some 10 s.
+    pub fn waiting(
+        &self,
+        told: &Told,
+        what: &Waiting,
+    ) -> impl FnOnce() -> Result<u64, String> + Send + use<> {
+        let (told, what) = (told.clone(), what.clone());
+        let (folder, secrets) = (self.folder(&told.store), Arc::clone(&self.secrets));
+        move || {
+            let url = tell::value(&told, &folder, &*secrets).map_err(|fault| fault.to_string())?;
+            waiting::count(&url, &what)
+        }
     }
 }
 

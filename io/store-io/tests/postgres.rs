@@ -3,7 +3,7 @@
 mod support;
 
 use mainstay_atoms::Bytes;
-use mainstay_spec::StoreKind;
+use mainstay_spec::{StoreKind, Waiting};
 use mainstay_store_io::{Readiness, StoreFault};
 use std::error::Error as _;
 use std::fs;
@@ -523,4 +523,46 @@ fn a_plain_user_has_stores_too() {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn what_waits_is_what_a_query_counts_and_it_changes_nothing() {
+    let mut place = Place::new(postgres_15(), &[("web", true)]);
+    place.serve();
+    place.provision().unwrap();
+    let mut web = place.connect("web").unwrap();
+    web.batch_execute(
+        "CREATE TABLE orders (done boolean); INSERT INTO orders VALUES (false), (false), (true);
+         CREATE FUNCTION takes() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1'",
+    )
+    .unwrap();
+    let waits = |query: &str| place.waiting("web", &Waiting::Query(query.into()));
+    let rows = [
+        ("SELECT count(*) FROM orders WHERE NOT done", 2),
+        ("SELECT count(*) FROM orders;", 3),
+        ("SELECT count(*) FROM orders -- of all", 3),
+        ("SELECT 2.5", 3),
+    ];
+    for (query, count) in rows {
+        assert_eq!(waits(query), Ok(count), "{query}");
+    }
+    let rows = [
+        ("SELECT 1 FROM orders", "more than one row"),
+        ("SELECT 1, 2", "one column"),
+        ("SELECT 1 WHERE false", "nothing"),
+        ("SELECT -1", "answers with -1"),
+        ("SELECT 'NaN'::float8", "answers with NaN"),
+        ("SELECT 'tea'", "invalid input"),
+        ("SELECT nowhere", "does not exist"),
+        ("SELECT takes()", "read-only transaction"),
+        (
+            "SELECT 1); DELETE FROM orders; SELECT (1",
+            "multiple commands",
+        ),
+    ];
+    for (query, said) in rows {
+        let why = waits(query).unwrap_err();
+        assert!(why.contains(said), "{query}: {why}");
+    }
+    assert_eq!(waits("SELECT count(*) FROM orders"), Ok(3));
 }

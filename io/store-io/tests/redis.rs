@@ -3,6 +3,7 @@
 mod support;
 
 use mainstay_atoms::Bytes;
+use mainstay_spec::Waiting;
 use mainstay_store_io::Readiness;
 use redis::{Client, Connection, RedisResult};
 use std::fs;
@@ -208,4 +209,32 @@ fn passwords_stand_in_files_hashed_and_in_no_argument() {
             assert!(!String::from_utf8_lossy(&text).contains(&password));
         }
     }
+}
+
+#[test]
+fn what_waits_is_counted_by_the_kind_of_its_key() {
+    let mut place = Place::new(redis_7(), &[("web", true)]);
+    place.serve();
+    place.provision().unwrap();
+    let mut web = user(&place, "web");
+    for words in [
+        "RPUSH list a b c",
+        "XADD stream * item tea",
+        "SADD set a b",
+        "ZADD later 1 a 2 b 3 c 4 d",
+        "HSET hash a 1",
+    ] {
+        ask(&mut web, words).unwrap();
+    }
+    let waits = |key: &str| place.waiting("web", &Waiting::Key(key.into()));
+    let rows = [("list", 3), ("stream", 1), ("set", 2), ("later", 4)];
+    for (key, count) in rows {
+        assert_eq!(waits(key), Ok(count), "{key}");
+    }
+    assert_eq!(waits("nobody made this"), Ok(0));
+    let why = waits("hash").unwrap_err();
+    assert!(why.contains("is a hash"), "{why}");
+    place.kill();
+    let waits = place.waiting("web", &Waiting::Key("list".into()));
+    assert!(waits.is_err(), "nobody counts: {waits:?}");
 }

@@ -1,5 +1,6 @@
 //! Gates: a release waits for people and for its checklist, and what serves is kept running meanwhile.
 
+use mainstay_e2e::clock::{Clock, far, library};
 use mainstay_e2e::{Platform, until};
 use serde_json::Value;
 
@@ -142,4 +143,88 @@ fn tokens_are_shown_once_and_can_be_taken_away() {
     // Nothing that is kept holds it.
     let secret = ann.trim_start_matches("mst_").to_owned();
     platform.holds_nowhere(&secret);
+}
+
+/// `web` with a canary of one long step, under a clock that can be moved.
+fn on_trial(name: &str) -> Option<(Platform, Clock)> {
+    let library = library()?;
+    let canary = "steps: [50%], hold: 6h, bake: 1s, every: 1s, least: 1, abort_if: [error_rate > 5%], baseline: stable";
+    let platform = Platform::single(
+        name,
+        &format!("{KEYS}\n    deploy: {{ canary: {{ {canary} }} }}"),
+    );
+    let clock = Clock::new(&platform, library);
+    clock.up(&platform);
+    Some((platform, clock))
+}
+
+fn waits(platform: &Platform, words: &str) {
+    until(words, || {
+        let status = platform.status()?;
+        status["waits"].to_string().contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_release_waits_for_its_window_and_one_that_began_goes_on_when_it_closes() {
+    let Some((platform, clock)) = on_trial("window") else {
+        return;
+    };
+    let (hour, half_past) = far();
+    let text = platform.text().replace("hello", "good morning");
+    let window = format!("{{ opens: \"30 {hour} * * *\", lasts: 10m }}");
+    platform.write(&format!(
+        "{text}gates: {{ windows: {{ office: {window} }} }}\n"
+    ));
+    let deploy = platform.begin(&["deploy"]);
+    let gate = waiting(&platform);
+    assert!(gate["missing"].to_string().contains("window"), "{gate}");
+    assert!(platform.front().starts_with("hello from web v1"));
+
+    clock.set(half_past + 5_000);
+    waits(&platform, "of the hold");
+    // It closes a minute later, and nothing is taken back or stands still.
+    clock.set(half_past + 11 * 60_000);
+    platform.run(&["pause"]).exits(0);
+    waits(&platform, "a person");
+    platform.run(&["resume"]).exits(0);
+    waits(&platform, "of the hold");
+    platform.run(&["promote", "--full"]).exits(0);
+    deploy.wait().exits(0).says(&["v2 serves"]);
+    platform.edit("good morning", "good evening");
+    let late = platform.begin(&["deploy"]);
+    let gate = waiting(&platform);
+    assert!(gate["missing"].to_string().contains("window"), "{gate}");
+    platform.run(&["abort"]).exits(0);
+    drop(late.wait());
+}
+
+#[test]
+fn a_freeze_that_begins_during_a_release_stands_it_still_until_it_is_over() {
+    let Some((platform, clock)) = on_trial("freeze") else {
+        return;
+    };
+    let (_, begins) = far();
+    let minute = |at: u64| {
+        let at = format!("@{}", at / 1000);
+        let date = std::process::Command::new("date")
+            .args(["-u", "-d", &at, "+%Y-%m-%d %H:%M"])
+            .output();
+        let date = date.expect("`date` is there").stdout;
+        String::from_utf8_lossy(&date).trim().to_owned()
+    };
+    let ends = begins + 3_600_000;
+    let text = platform.text().replace("hello", "good morning");
+    let sale = format!("{{ from: {}, until: {} }}", minute(begins), minute(ends));
+    platform.write(&format!("{text}gates: {{ freezes: {{ sale: {sale} }} }}\n"));
+    let deploy = platform.begin(&["deploy"]);
+    waits(&platform, "of the hold");
+    clock.set(begins + 5_000);
+    waits(&platform, "the end of the freeze `sale`");
+    // What serves, and the share that it has, stay as they are.
+    assert!(platform.front().contains("from web v"));
+    clock.set(ends + 5_000);
+    waits(&platform, "of the hold");
+    platform.run(&["promote", "--full"]).exits(0);
+    deploy.wait().exits(0).says(&["v2 serves"]);
 }

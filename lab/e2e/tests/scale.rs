@@ -1,7 +1,7 @@
 //! Counts that follow what is measured: load makes them grow, its end makes them shrink, a person outranks
-//! both for a time, and nothing of it is lost with the control plane.
+//! both for a time, and nothing of it is lost with the control plane. So does what waits in a store.
 
-use mainstay_e2e::{Load, Platform, pids, until};
+use mainstay_e2e::{Load, Platform, pids, traffic, until};
 use serde_json::Value;
 
 /// One to three instances of `web`, of which each is to answer 20 requests a second.
@@ -141,6 +141,84 @@ fn processor_time_and_memory_of_real_processes_are_measured() {
     has(&platform, 1);
     let figures = web(&platform)["figures"].clone();
     assert!(figures[1]["measured"].as_str().is_some(), "{figures}");
+}
+
+/// The wanted count of a service, and why.
+fn row_of(platform: &Platform, service: &str) -> Value {
+    let rows = platform.json(&["scale"]);
+    let rows = rows.as_array().expect("a list of services");
+    let row = rows.iter().find(|row| row["service"] == service);
+    row.unwrap_or_else(|| panic!("{service} is scaled: {rows:?}"))
+        .clone()
+}
+
+#[track_caller]
+fn wants(platform: &Platform, service: &str, count: u64) -> Value {
+    until(&format!("{count} instances of {service}"), || {
+        let row = row_of(platform, service);
+        (row["count"] == count).then_some(row)
+    })
+}
+
+#[test]
+fn what_waits_in_a_store_makes_it_grow_and_its_end_makes_it_shrink() {
+    let platform = Platform::shop("queue");
+    let quick = "every: 1s, settle: 2s, warm_up: 0s";
+    let by = |name: &str, store: &str, queue: &str| {
+        format!(
+            "  {name}:\n    run: ./bin/waits\n    needs: [{store}]\n    scale: {{ min: 1, max: 3, {queue}, per: 2, {quick} }}\n\n"
+        )
+    };
+    let query = "SELECT count(*) FROM orders WHERE NOT done";
+    let services = by("packer", "cache", "queue: orders")
+        + &by(
+            "clerk",
+            "db",
+            &format!("queue: {{ of: db, query: \"{query}\" }}"),
+        );
+    platform.edit(
+        "  worker:",
+        &format!("{services}  worker:\n    replicas: 0"),
+    );
+    platform.script("waits", "exec sleep 1000");
+    platform.up();
+    let made = "the tables are there before web serves, so both can count";
+    for service in ["packer", "clerk"] {
+        let row = until(made, || {
+            let row = row_of(&platform, service);
+            (row["figures"][0]["measured"] == "0").then_some(row)
+        });
+        assert_eq!(row["count"], 1, "{row}");
+    }
+
+    // Nobody works: both see what waits, in Redis and in PostgreSQL.
+    for _ in 0..5 {
+        let order = || traffic::post_with(platform.port, "/orders", "item=tea").ok();
+        until("an order", || order().filter(|answer| answer.status < 300));
+    }
+    for service in ["packer", "clerk"] {
+        let row = wants(&platform, service, 3);
+        assert_eq!(row["figures"][0]["target"], "2 each", "{row}");
+    }
+    platform
+        .run(&["scale"])
+        .exits(0)
+        .says(&["packer", "queue 5 of 2 each"]);
+
+    // What is done waits no longer.
+    platform.edit("replicas: 0", "replicas: 1");
+    platform.run(&["deploy"]).exits(0);
+    for service in ["packer", "clerk"] {
+        wants(&platform, service, 1);
+    }
+    // What cannot be counted changes nothing, and says why.
+    platform.edit("WHERE NOT done", "WHERE NOT ready");
+    platform.run(&["deploy"]).exits(0);
+    until("a question that the server refuses", || {
+        let why = row_of(&platform, "clerk")["why"].to_string();
+        why.contains("does not exist").then_some(())
+    });
+    assert_eq!(row_of(&platform, "clerk")["count"], 1);
 }
 
 #[test]

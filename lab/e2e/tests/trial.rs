@@ -122,3 +122,63 @@ fn half_of_the_requests_go_to_the_canary_until_a_person_promotes_it() {
         .exits(1)
         .says(&["nothing is under way"]);
 }
+
+#[test]
+fn services_on_trial_together_serve_together_and_one_that_is_worse_takes_all_back() {
+    let platform = Platform::new("together");
+    let canary = |abort: &str| {
+        format!(
+            "\n    deploy:\n      canary: {{ steps: [50%], hold: 2s, bake: 1s, every: 1s, least: 20, baseline: stable, abort_if: [{abort}] }}"
+        )
+    };
+    for greeting in ["GREETING: hello", "GREETING: the api says hello"] {
+        let with = format!("{greeting}{}", canary("error_rate > 5%"));
+        platform.edit(&format!("{greeting}\n"), &format!("{with}\n"));
+    }
+    platform.up();
+    let (web, api) = (
+        Load::start(platform.port, "/", 3),
+        Load::start(platform.port, "/api", 3),
+    );
+    web.more(30);
+    api.more(30);
+    platform
+        .run(&[
+            "deploy",
+            "--set",
+            "services.web.env.GREETING=good",
+            "--set",
+            "services.api.env.GREETING=the api is good",
+        ])
+        .exits(0)
+        .says(&["v2 serves"]);
+    api.more(30);
+    api.stop_without_failure();
+    let page = |path: &str| platform.page("localhost", path);
+    assert!(page("/").starts_with("good from web v2"), "{}", page("/"));
+    assert!(page("/api").starts_with("the api is good from api v2"));
+
+    // The api of v3 fails; web of v3 is as good as before, and goes back with it.
+    let api = Load::start(platform.port, "/api", 3);
+    api.more(30);
+    platform
+        .run(&[
+            "deploy",
+            "--set",
+            "services.web.env.GREETING=better",
+            "--set",
+            "services.api.env.FAULT_ERROR_RATE=1",
+        ])
+        .exits(1)
+        .says(&["api is worse", "error_rate", "v2 serves"]);
+    until("v3 to be gone", || {
+        let status = platform.status()?;
+        let gone = !status.to_string().contains(".v3.");
+        (gone && mainstay_e2e::is_steady(&status)).then_some(())
+    });
+    web.stop_without_failure();
+    drop(api.stop());
+    for path in ["/", "/api"] {
+        assert!(page(path).contains(" v2"), "{}", page(path));
+    }
+}

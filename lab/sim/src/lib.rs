@@ -22,6 +22,6 @@ pub use crowd::{Tally, live_all};
 pub use kill::{KINDS, Kill, KillPoint, kill_points, kind};
 pub use platform::{contents, job, service, service_digests, with_stores};
 pub use rehearsal::{Ending, Injury, Rehearsal, rehearse};
-pub use scaling::by_load;
+pub use scaling::{by_load, by_queue};
 pub use schedule::{Schedule, Story};
 pub use world::{Faults, Victim, World};

@@ -4,7 +4,7 @@ use crate::Schedule;
 use fastrand::Rng;
 use mainstay_atoms::{Bytes, Millicores, Range, ServiceName, Share, Size};
 use mainstay_plan::Contents;
-use mainstay_spec::{Scale, Service};
+use mainstay_spec::{Queue, Scale, Service, Waiting};
 use std::time::Duration;
 
 /// Services that load comes to.
@@ -25,11 +25,25 @@ pub fn by_load(service: &mut Service, (min, max): (u32, u32)) {
         memory: None,
         requests: Some(20_000),
         p95: None,
+        queue: None,
         every: Duration::from_secs(1),
         settle: Duration::from_secs(5),
         warm_up: Duration::from_secs(1),
         at: vec![],
     });
+}
+
+/// Leaves the count to what waits in a store that the service needs: each instance is to have twenty of it.
+pub fn by_queue(service: &mut Service, store: &ServiceName, bounds: (u32, u32)) {
+    by_load(service, bounds);
+    if let Some(scale) = &mut service.scale {
+        scale.requests = None;
+        scale.queue = Some(Queue {
+            store: store.clone(),
+            waiting: Waiting::Key("jobs".into()),
+            per: 20,
+        });
+    }
 }
 
 /// Leaves counts of these contents to what is measured, of some of them and in one way or another.
@@ -43,7 +57,14 @@ pub(crate) fn draw(rng: &mut Rng, contents: &mut Contents) {
             continue;
         }
         let min = rng.u32(1..3);
-        by_load(service, (min, min + rng.u32(0..5)));
+        let bounds = (min, min + rng.u32(0..5));
+        let stores = &contents.platform.stores;
+        let store = service.needs.iter().find(|need| stores.contains_key(*need));
+        if let Some(store) = store.cloned().filter(|_| rng.bool()) {
+            by_queue(service, &store, bounds);
+            continue;
+        }
+        by_load(service, bounds);
         let Some(scale) = &mut service.scale else {
             continue;
         };

@@ -3,7 +3,7 @@
 use mainstay_atoms::{Actor, Millicores, Range, ServiceName, Share};
 use mainstay_execute::{Engine, ScaleView, World as _};
 use mainstay_plan::{Contents, Event};
-use mainstay_sim::{Schedule, by_load, contents, service};
+use mainstay_sim::{Schedule, by_load, by_queue, contents, service, with_stores};
 use mainstay_spec::Scale;
 use std::time::Duration;
 
@@ -452,4 +452,40 @@ fn canary() -> mainstay_spec::Canary {
         chosen: vec![],
         mirror: Share::default(),
     }
+}
+
+/// `web` with one to six instances, of which each is to have twenty of what waits in `db`.
+fn queued() -> Contents {
+    let mut contents = with_stores(contents(vec![("web", service(1, &[]))], 1), 256);
+    let services = &mut contents.platform.services;
+    let web = services.get_mut(&web()).expect("it is there");
+    let store = web.needs.first().cloned().expect("it needs a store");
+    by_queue(web, &store, (1, 6));
+    contents
+}
+
+#[test]
+fn what_waits_makes_it_grow_and_nobody_shrinks_by_what_nobody_counted() {
+    let mut schedule = Schedule::new(14);
+    schedule.world.queue("web", Some(50));
+    assert!(schedule.ship(queued()));
+    assert!(schedule.settle(LONG), "the first release serves");
+    reaches(&mut schedule, 3);
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    let looked = view(engine, world.now().1).looked;
+    let why = looked.expect("it was looked at").why;
+    assert_eq!(why, "queue 50 of 20 each");
+
+    schedule.world.queue("web", None);
+    passes(&mut schedule, 30_000);
+    assert_eq!(count(&mut schedule), 3);
+    let (engine, world) = schedule.engine().expect("the disk is not full");
+    let looked = view(engine, world.now().1).looked;
+    let why = looked.expect("it was looked at").why;
+    assert!(why.contains("the store does not answer"), "{why}");
+
+    schedule.world.queue("web", Some(0));
+    reaches(&mut schedule, 1);
+    schedule.world.queue("web", Some(1_000_000));
+    reaches(&mut schedule, 6);
 }

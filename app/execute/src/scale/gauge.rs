@@ -90,9 +90,9 @@ pub(crate) fn millicores(
 /// What was measured for one target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// `cpu`, `memory`, `requests` or `p95`.
+    /// `cpu`, `memory`, `requests`, `p95` or `queue`.
     pub metric: String,
-    /// The mean of the instances that count; none: of nobody it is known.
+    /// The mean of the instances that count, or of a queue all that waits; none: of nobody it is known.
     pub measured: Option<u64>,
     /// What one instance is to have.
     pub target: u64,
@@ -109,11 +109,13 @@ pub enum FigureUnit {
     Rate,
     /// Microseconds.
     Time,
+    /// What waits, of which an instance is to have a part.
+    Count,
 }
 
 impl FigureUnit {
     /// In words: `62%`, `12.5/s`, `120ms`.
-    pub fn tell(self, value: u64) -> String {
+    fn tell(self, value: u64) -> String {
         match self {
             Self::Of(whole) => {
                 let whole = u128::from(whole.max(1));
@@ -126,17 +128,32 @@ impl FigureUnit {
                 (whole, tenths) => format!("{whole}.{tenths}/s"),
             },
             Self::Time => span::format(Duration::from_millis(value / 1000)),
+            Self::Count => value.to_string(),
+        }
+    }
+}
+
+impl Figure {
+    /// What is measured, in words; none: it is not known.
+    pub fn measured(&self) -> Option<String> {
+        self.measured.map(|value| self.unit.tell(value))
+    }
+
+    /// What one instance is to have, in words.
+    pub fn target(&self) -> String {
+        let target = self.unit.tell(self.target);
+        match self.unit {
+            FigureUnit::Count => format!("{target} each"),
+            _ => target,
         }
     }
 }
 
 impl fmt::Display for Figure {
-    /// `cpu 62% of 70%`.
+    /// `cpu 62% of 70%`, `queue 450 of 100 each`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measured = self.measured.map(|value| self.unit.tell(value));
-        let measured = measured.unwrap_or_else(|| "unknown".into());
-        let target = self.unit.tell(self.target);
-        write!(out, "{} {measured} of {target}", self.metric)
+        let measured = self.measured().unwrap_or_else(|| "unknown".into());
+        write!(out, "{} {measured} of {}", self.metric, self.target())
     }
 }
 
@@ -215,6 +232,7 @@ pub(super) fn gauges(
     size: &Size,
     places: &[Place],
     (before, sample): (Option<&Sample>, &Sample),
+    waiting: Option<&Result<u64, String>>,
 ) -> Vec<Measured> {
     let look = Look {
         places,
@@ -265,6 +283,22 @@ pub(super) fn gauges(
             None => Look::unread("p95", target, silent),
         });
     }
+    if let Some(per) = scale.queue.as_ref().map(|queue| queue.per) {
+        let target = (per, FigureUnit::Count);
+        gauges.push(match waiting {
+            Some(Ok(value)) => Measured {
+                figure: Figure {
+                    metric: "queue".into(),
+                    measured: Some(*value),
+                    target: per,
+                    unit: FigureUnit::Count,
+                },
+                gauge: Gauge::Total { per, value: *value },
+            },
+            Some(Err(why)) => Look::unread("queue", target, why),
+            None => Look::unread("queue", target, "nobody was asked"),
+        });
+    }
     gauges
 }
 
@@ -309,6 +343,7 @@ mod tests {
             memory: Some(Share(8_000)),
             requests: Some(20_000),
             p95: Some(Duration::from_millis(400)),
+            queue: None,
             every: Scale::EVERY,
             settle: Scale::SETTLE,
             warm_up: Duration::ZERO,
@@ -368,6 +403,7 @@ mod tests {
             &size(),
             places,
             (before.as_ref(), &now.of(places)),
+            None,
         )
     }
 

@@ -20,10 +20,10 @@ use crate::engine::Engine;
 use crate::world::{RecordFault, World};
 use advice::Records;
 use gauge::{Place, Readings, Sample};
-use mainstay_atoms::{Actor, InstanceId, Moment, ServiceName, Wall};
-use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord, Step};
+use mainstay_atoms::{Actor, InstanceId, Moment, ServiceName, Told, Wall};
+use mainstay_plan::{Contents, Event, PlanEnd, ReleaseRecord, Step, reached};
 use mainstay_rollout::canary::Phase;
-use mainstay_spec::{Scale, Service};
+use mainstay_spec::{Queue, Scale, Service};
 use mainstay_workload::{
     Bounds, Floor, Override, ScaleRules, ScaleWhy, Scaled, Window, scale as decide,
 };
@@ -82,6 +82,24 @@ struct Due {
     count: u32,
     /// It does not shrink now.
     grows_only: bool,
+    /// How it reaches the store in which its queue is.
+    store: Option<Told>,
+    /// How much waits there, once that was said.
+    waiting: Option<Result<u64, String>>,
+}
+
+impl Due {
+    /// Asks how much waits; whether that is known, or nothing is to be asked.
+    fn counts_queue(&mut self, world: &mut impl World) -> bool {
+        let Some(queue) = &self.scale.queue else {
+            return true;
+        };
+        self.waiting = match &self.store {
+            Some(told) => world.waiting(told, &queue.waiting),
+            None => Some(Err(format!("{} is no store", queue.store))),
+        };
+        self.waiting.is_some()
+    }
 }
 
 /// Why a count does not follow all that is measured now.
@@ -142,7 +160,9 @@ impl Engine {
     /// Looks at every service that is due; whether a count has changed.
     pub(crate) fn scale(&mut self, world: &mut impl World) -> Result<bool, RecordFault> {
         self.note_use(world);
-        let due = self.due(world);
+        let mut due = self.due(world);
+        // One whose queue is still counted is looked at when that is known.
+        due.retain_mut(|one| one.counts_queue(world));
         if due.is_empty() {
             return Ok(false);
         }
@@ -188,7 +208,10 @@ impl Engine {
             if group.is_none_or(|group| group.is_due(scale.every, hand, now)) {
                 let decided = self.history.counts.decided.get(name);
                 let count = service.count(decided.map(|count| count.instances));
+                let store = |queue: &Queue| reached(&record.contents, name, &queue.store);
                 due.push(Due {
+                    store: scale.queue.as_ref().and_then(store),
+                    waiting: None,
                     places: self.places(name, record, count),
                     name: name.clone(),
                     service: service.clone(),
@@ -268,6 +291,7 @@ impl Engine {
             &due.service.size,
             &due.places,
             (before, &sample),
+            due.waiting.as_ref(),
         );
         let hand = self.history.counts.hand(&due.name, wall);
         let rules = rules(&due.scale, bounds, hand);
@@ -283,6 +307,11 @@ impl Engine {
         } else {
             scaled.wanted != due.count
         };
+        if scaled.wanted > due.count && self.is_stopping(&due.name, scaled.wanted) {
+            // It grows as soon as that plan is over.
+            self.scaling.groups.insert(due.name, group);
+            return Ok(false);
+        }
         if changed {
             self.rescale(&due, scaled.wanted, &why, world)?;
         }
@@ -302,15 +331,17 @@ impl Engine {
         Ok(changed)
     }
 
-    /// The plan under way has asked an instance of this service to stop: it may still look ready, and a plan
-    /// that is made now would count on it. Only the end of this plan says that it is gone.
-    fn is_stopping(&self, service: &ServiceName) -> bool {
+    /// The plan under way has asked one of the first so many instances of this service to stop: it may still look
+    /// ready, and a plan that is made now would count on it. Only the end of this plan says that it is gone.
+    fn is_stopping(&self, service: &ServiceName, first: u32) -> bool {
         let begun = self
             .run
             .iter()
             .flat_map(|run| run.plan.steps.iter().take(run.next + 1));
         let stops = |step: &Step| match step {
-            Step::Stop { instance, .. } => instance.service == *service,
+            Step::Stop { instance, .. } => {
+                instance.service == *service && instance.ordinal <= first
+            }
             _ => false,
         };
         begun.into_iter().any(stops)
@@ -327,7 +358,7 @@ impl Engine {
     ) -> Result<(), RecordFault> {
         let service = &due.name;
         let seen = format!("{instances} instances of {service} are wanted now");
-        let mut events = if instances < due.count || self.is_stopping(service) {
+        let mut events = if instances < due.count {
             vec![]
         } else {
             self.end_of_plan(PlanEnd::Deviated { seen })

@@ -133,6 +133,27 @@ impl Compiler<'_> {
         channels
     }
 
+    /// The channels of a name that is told at any time, whoever is on duty.
+    pub(super) fn always(&mut self, path: &str, name: &str) -> Vec<Channel> {
+        let channels = self.target(path, name);
+        if channels
+            .iter()
+            .all(|channel| channel.turn == Turn::default())
+        {
+            return channels;
+        }
+        let what = if self.file.escalation.contains_key(name) {
+            "an escalation, which is for alerts"
+        } else {
+            "a rotation, which is for alerts"
+        };
+        self.fault(
+            path,
+            format!("`{name}` is {what}; name a channel or a person"),
+        );
+        Vec::new()
+    }
+
     /// The channels behind a name.
     pub(super) fn target(&mut self, path: &str, name: &str) -> Vec<Channel> {
         let file = self.file;

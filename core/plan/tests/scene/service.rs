@@ -86,6 +86,7 @@ fn scale(min: u32, max: u32) -> Scale {
         memory: None,
         requests: Some(50_000),
         p95: None,
+        queue: None,
         every: Scale::EVERY,
         settle: Scale::SETTLE,
         warm_up: Scale::WARM_UP,

@@ -37,6 +37,12 @@ impl Walk<'_> {
         inject
     }
 
+    /// What a store tells those who need it; none: no store, or one with mistakes of its own.
+    fn variables(&self, store: &str) -> Option<Vec<String>> {
+        let name = ServiceName::new(store).ok()?;
+        Some(self.stores.get(store)?.variables(&name))
+    }
+
     /// `db.DATABASE_URL`: a store that is needed, and one of its variables.
     fn injection(
         &mut self,
@@ -68,7 +74,7 @@ impl Walk<'_> {
             self.add("unknown_name", at, path, message, |fault| fault.hint(hint));
             return None;
         }
-        let Some(variables) = self.variables.get(store.as_str()).cloned() else {
+        let Some(variables) = self.variables(store.as_str()) else {
             // No store, or one with mistakes of its own.
             return self.no_store_to_inject(&store, at, path);
         };
@@ -165,7 +171,7 @@ impl Walk<'_> {
         inject: Option<&BTreeMap<String, Injection>>,
     ) -> Option<(&'t str, Span)> {
         let tells = |name: &str| {
-            if let Some(variables) = self.variables.get(name) {
+            if let Some(variables) = self.variables(name) {
                 return !chosen(name, inject) && variables.iter().any(|one| one == variable);
             }
             let ends = ["_URL", "_HOST", "_PORT"];
@@ -184,16 +190,16 @@ impl Walk<'_> {
         inject: Option<&BTreeMap<String, Injection>>,
         path: &Path<'_>,
     ) {
-        let mut told: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut told: BTreeMap<String, &str> = BTreeMap::new();
         let mut clashes = Vec::new();
         for (name, at) in &facts.needs {
-            let Some(variables) = self.variables.get(*name).filter(|_| !chosen(name, inject))
-            else {
+            let Some(variables) = self.variables(name).filter(|_| !chosen(name, inject)) else {
                 continue;
             };
             for variable in variables {
-                if let Some(first) = told.insert(variable, name).filter(|first| first != name) {
-                    clashes.push((first.to_owned(), (*name).to_owned(), variable.clone(), *at));
+                let first = told.insert(variable.clone(), name);
+                if let Some(first) = first.filter(|first| first != name) {
+                    clashes.push((first.to_owned(), (*name).to_owned(), variable, *at));
                     break;
                 }
             }

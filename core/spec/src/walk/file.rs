@@ -4,7 +4,6 @@ use super::Walk;
 use super::condition::Means;
 use super::fields::{Field, Fields};
 use super::known::{Facts, Known};
-use super::store;
 use crate::key::FileKeys;
 use crate::nearest::short;
 use crate::node::Entry;
@@ -35,7 +34,7 @@ pub(crate) fn platform(
     let gateway = walk.gateway(&fields, http);
     let mut known = Known::new();
     let stores = walk.things(&fields, "stores", &mut known, Walk::store);
-    walk.told_by(&fields, stores.as_ref());
+    walk.know_stores(&fields, stores.as_ref());
     let services = walk.things(&fields, "services", &mut known, Walk::service);
     let jobs = walk.things(&fields, "jobs", &mut known, Walk::job);
     walk.needs(&known);
@@ -236,8 +235,8 @@ impl Walk<'_> {
         });
     }
 
-    /// Remembers what stores tell, for those who need them.
-    fn told_by(
+    /// Remembers the stores, for those who need them.
+    fn know_stores(
         &mut self,
         fields: &Fields<'_, '_>,
         stores: Option<&BTreeMap<ServiceName, crate::store::Store>>,
@@ -251,7 +250,10 @@ impl Walk<'_> {
                 .collect();
             return;
         };
-        self.variables = store::variables(stores);
+        let known = stores.iter();
+        self.stores = known
+            .map(|(name, store)| (name.to_string(), store.clone()))
+            .collect();
     }
 
     /// The names of environments; what they say was laid over the file before.

@@ -13,6 +13,7 @@ mod known;
 mod need;
 mod probe;
 mod program;
+mod queue;
 mod rolling;
 mod scale;
 mod service;
@@ -27,6 +28,7 @@ use crate::budget;
 use crate::node::{Node, Span};
 use crate::path::Path;
 use crate::shape::Shape;
+use crate::store::Store;
 use crate::tree::mistake;
 use mainstay_faults::{Fault, Source, nearest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,8 +49,8 @@ pub(crate) struct Walk<'s> {
     comparisons: usize,
     /// Services whose inherited keys are unknown because of another mistake.
     incomplete: BTreeSet<String>,
-    /// What each store tells those who need it.
-    variables: BTreeMap<String, Vec<String>>,
+    /// The stores of the file, for those who need them.
+    stores: BTreeMap<String, Store>,
     /// Stores with mistakes, of which that is not known.
     unread: BTreeSet<String>,
 }
@@ -62,7 +64,7 @@ impl<'s> Walk<'s> {
             unkept: 0,
             comparisons: 0,
             incomplete,
-            variables: BTreeMap::new(),
+            stores: BTreeMap::new(),
             unread: BTreeSet::new(),
         }
     }

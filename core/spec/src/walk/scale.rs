@@ -2,13 +2,14 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
+use super::known::Facts;
 use crate::node::Entry;
 use crate::scale::{Floor, Scale};
 use mainstay_atoms::{Share, Size};
 use std::collections::BTreeMap;
 
 /// Keys that are targets.
-const TARGETS: [&str; 4] = ["cpu", "memory", "requests", "p95"];
+const TARGETS: [&str; 5] = ["cpu", "memory", "requests", "p95", "queue"];
 
 impl Walk<'_> {
     /// How many instances run by what is measured; `beside` are the keys of the service, `size` what one
@@ -18,6 +19,7 @@ impl Walk<'_> {
         field: &Field<'_, '_>,
         beside: &Fields<'_, '_>,
         size: Option<&Size>,
+        facts: &Facts<'_>,
     ) -> Option<Scale> {
         let at = field.entry.key.span;
         let fields = self.fields(field.value(), at, field.key.shape, &field.path)?;
@@ -41,6 +43,12 @@ impl Walk<'_> {
             walk.is_asked(field, port)?;
             walk.duration(field)
         });
+        let per = self.optional(&fields, "per", Self::whole);
+        let share = per.as_ref().ok().copied().flatten();
+        let queue = self.optional(&fields, "queue", |walk, field| {
+            walk.queue(field, share, facts)
+        });
+        self.belongs_to_queue(&fields);
         let every = self.optional(&fields, "every", Self::duration);
         let settle = self.optional(&fields, "settle", Self::duration);
         let warm_up = self.optional(&fields, "warm_up", Self::duration);
@@ -59,6 +67,7 @@ impl Walk<'_> {
             memory: memory.ok()?,
             requests: requests.ok()?,
             p95: p95.ok()?,
+            queue: queue.ok()?,
             every: every.ok()?.unwrap_or(Scale::EVERY),
             settle: settle.ok()?.unwrap_or(Scale::SETTLE),
             warm_up: warm_up.ok()?.unwrap_or(Scale::WARM_UP),
@@ -95,6 +104,20 @@ impl Walk<'_> {
             });
         }
         aimed
+    }
+
+    /// `queue` and `per` say one thing together.
+    fn belongs_to_queue(&mut self, fields: &Fields<'_, '_>) {
+        if fields.tries("queue") {
+            let hint = "say how much of the queue one instance is to have: `per: 100`";
+            self.missing(fields, "per", hint);
+        } else if let Some(field) = fields.get("per") {
+            let message = "`per` is a share of a `queue`, and there is none".to_owned();
+            let at = field.entry.key.span;
+            self.add("conflict", at, &field.path, message, |fault| {
+                fault.hint("name what waits: `queue: cache.orders`, or take `per` away")
+            });
+        }
     }
 
     fn rises(&mut self, fields: &Fields<'_, '_>, (min, max): (u32, u32)) -> bool {

@@ -69,7 +69,7 @@ impl Walk<'_> {
         let size = self.optional(fields, "size", Self::size);
         let limits = size.as_ref().ok().map(|size| size.unwrap_or_default());
         let scale = self.optional(fields, "scale", |walk, field| {
-            walk.scale(field, fields, limits.as_ref())
+            walk.scale(field, fields, limits.as_ref(), facts)
         });
         let inject = self.inject(fields, facts);
         let env = self.env(fields, facts, inject.as_ref());

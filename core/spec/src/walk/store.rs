@@ -9,7 +9,7 @@ use crate::path::Path;
 use crate::shape::Keyed as _;
 use crate::shape::Shape;
 use crate::store::{Postgres, Redis, Store, StoreKind};
-use mainstay_atoms::{Bytes, ServiceName};
+use mainstay_atoms::Bytes;
 use std::collections::BTreeMap;
 
 /// The keys that say what a store is.
@@ -251,10 +251,4 @@ impl Walk<'_> {
         });
         None
     }
-}
-
-/// The variables of every store, for those who are told them.
-pub(super) fn variables(stores: &BTreeMap<ServiceName, Store>) -> BTreeMap<String, Vec<String>> {
-    let of = |(name, store): (&ServiceName, &Store)| (name.to_string(), store.variables(name));
-    stores.iter().map(of).collect()
 }

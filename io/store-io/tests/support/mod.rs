@@ -2,8 +2,8 @@
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
-use mainstay_atoms::{Bytes, Digest, Generation, Launch, ServiceName, Size, Stop};
-use mainstay_spec::{Postgres, Redis, StoreKind, StoreOrder, StoreUser};
+use mainstay_atoms::{Bytes, Digest, Generation, Launch, ServiceName, Size, Stop, Told};
+use mainstay_spec::{Postgres, Redis, StoreKind, StoreOrder, StoreUser, Waiting};
 use mainstay_store_io::{Done, FileSecrets, Readiness, Secrets as _, StoreFault, Stores};
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -121,6 +121,23 @@ impl Place {
     pub(crate) fn password(&self, user: &str) -> String {
         let secret = self.secrets.get(&format!("db/{user}")).unwrap();
         secret.reveal().to_owned()
+    }
+
+    /// How much waits, asked as this user.
+    pub(crate) fn waiting(&self, user: &str, what: &Waiting) -> Result<u64, String> {
+        let order = &self.order;
+        let told = Told {
+            store: order.store.clone(),
+            kind: String::new(),
+            variable: match order.kind {
+                StoreKind::Redis(_) => "REDIS_URL".into(),
+                _ => "DATABASE_URL".into(),
+            },
+            login: ServiceName::new(user).unwrap(),
+            address: order.address,
+            external: None,
+        };
+        self.stores.waiting(&told, what)()
     }
 
     /// Prepares to the end.

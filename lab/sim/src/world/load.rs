@@ -31,6 +31,8 @@ pub(super) struct Loads {
     /// Requests a second of each service, and thousandths of one that are due.
     rates: BTreeMap<ServiceName, (u64, u64)>,
     spent: BTreeMap<Run, Duration>,
+    /// What waits for each service; none: nobody can count it.
+    queues: BTreeMap<ServiceName, Option<u64>>,
 }
 
 /// What is known of counts from what was recorded.
@@ -59,6 +61,21 @@ impl World {
         self.loads.calm = true;
         for one in self.loads.rates.values_mut() {
             one.0 = rate;
+        }
+    }
+
+    /// So much waits for a service from now on; none: nobody can count it.
+    pub fn queue(&mut self, service: &str, waits: Option<u64>) {
+        let name = ServiceName::new(service).expect("a valid name");
+        self.loads.queues.insert(name, waits);
+    }
+
+    /// What waits for a service that asks, as far as it can be counted.
+    pub(super) fn waits(&self, service: &ServiceName) -> Result<u64, String> {
+        match self.loads.queues.get(service) {
+            Some(None) => Err("the store does not answer".into()),
+            Some(Some(waits)) => Ok(*waits),
+            None => Ok(self.loads.rates.get(service).map_or(0, |(rate, _)| *rate)),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::World;
 use crate::kill::Kill;
-use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Wall};
+use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Told, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used};
 use mainstay_plan::{Event, GatewaySeen, Load};
 use mainstay_rollout::{Board, Metric, Reading, Trouble};
+use mainstay_spec::Waiting;
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +90,13 @@ impl mainstay_execute::World for World {
             9 => Some(Reading::Trouble(Trouble::NotJson)),
             _ => Some(Reading::Trouble(Trouble::Slow { limit_ms: 5_000 })),
         }
+    }
+
+    fn waiting(&mut self, told: &Told, _what: &Waiting) -> Option<Result<u64, String>> {
+        if !self.chance(self.faults.lie) {
+            return Some(self.waits(&told.login));
+        }
+        (self.rng.u32(0..4) == 0).then(|| Err("the store does not answer".into()))
     }
 
     fn used(&mut self, instances: &[InstanceId]) -> BTreeMap<InstanceId, Used> {
