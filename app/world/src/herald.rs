@@ -1,6 +1,6 @@
 //! Tells channels how releases end and what they wait for, as the ledger has it: one thread a name that hears.
 //!
-//! What was told is remembered by the place of its entry (`told/NAME`), so a control plane that begins goes on
+//! What was told is remembered by the place of its entry (`told/NAME/`), so a control plane that begins goes on
 //! where the one before ended. One that ends between telling and remembering tells again, under the same key. A
 //! channel that takes nothing for some minutes misses what was to be told, and the status says so.
 
@@ -118,7 +118,7 @@ impl Herald {
             if !stays {
                 hearer.change(|ears| ears.leaves = true);
                 // Whoever comes back is told nothing of the time between.
-                drop(std::fs::remove_file(hearer.path()));
+                drop(std::fs::remove_dir_all(hearer.folder()));
             }
             stays
         });
@@ -178,8 +178,13 @@ impl Hearer {
         self.changed.notify_all();
     }
 
-    fn path(&self) -> PathBuf {
+    /// One for each: a file is replaced by one writer at a time.
+    fn folder(&self) -> PathBuf {
         self.state.told().join(&self.name)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder().join("heard")
     }
 
     /// Waits for as long as this holds, or so long; whether it goes on at all.
@@ -242,7 +247,7 @@ impl Hearer {
         let written = serde_json::to_vec(heard)
             .map_err(std::io::Error::from)
             .and_then(|bytes| {
-                std::fs::create_dir_all(self.state.told())?;
+                std::fs::create_dir_all(self.folder())?;
                 durable::write(&self.path(), &bytes, 0o600)
             });
         if let Err(fault) = written {

@@ -124,7 +124,7 @@ impl State {
         self.dir.join("signals")
     }
 
-    /// Where it lies what was told of releases, a file for each who hears.
+    /// Where it lies what was told of releases, a folder for each who hears.
     pub(crate) fn told(&self) -> PathBuf {
         self.dir.join("told")
     }

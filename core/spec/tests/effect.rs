@@ -15,6 +15,7 @@ jobs:
 stores:
   db: { postgres: 15 }
   cache: { redis: 7 }
+  logs: { postgres: 15 }
 domains:
   shop.example: { to: api }
   other.example: { routes: { /: { to: api } } }
@@ -71,6 +72,24 @@ fn beside(path: &str) -> Vec<String> {
         "services.web.scale" => vec![
             "services.web.replicas=null".into(),
             "services.web.size={ cpu: 1 }".into(),
+        ],
+        "services.web.scale.queue" | "services.web.scale.per" => vec![
+            "services.web.replicas=null".into(),
+            "services.web.needs=[cache]".into(),
+            "services.web.scale={ min: 1, max: 9, queue: cache.mails, per: 7 }".into(),
+        ],
+        "services.web.scale.queue.key" => vec![
+            "services.web.replicas=null".into(),
+            "services.web.needs=[cache]".into(),
+            "services.web.scale={ min: 1, max: 9, queue: { of: cache, key: mails }, per: 7 }"
+                .into(),
+        ],
+        path if path.starts_with("services.web.scale.queue.") => vec![
+            "services.web.replicas=null".into(),
+            "services.web.needs=[db, logs]".into(),
+            "services.web.inject={ LOGS_URL: logs.DATABASE_URL }".into(),
+            "services.web.scale={ min: 1, max: 9, queue: { of: logs, query: SELECT 1 }, per: 7 }"
+                .into(),
         ],
         path if path.starts_with("services.web.scale.") => {
             let floor = "{ office: { begins: 5 5 * * *, lasts: 2h, min: 2 } }";

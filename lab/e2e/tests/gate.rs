@@ -1,7 +1,7 @@
 //! Gates: a release waits for people and for its checklist, and what serves is kept running meanwhile.
 
 use mainstay_e2e::clock::{Clock, far, library};
-use mainstay_e2e::{Platform, until};
+use mainstay_e2e::{Load, Platform, until};
 use serde_json::Value;
 
 const KEYS: &str = "    run: ./bin/mainstay-sample\n    port: 3000\n    replicas: 1\n    \
@@ -172,6 +172,8 @@ fn a_release_waits_for_its_window_and_one_that_began_goes_on_when_it_closes() {
     };
     let (hour, half_past) = far();
     let text = platform.text().replace("hello", "good morning");
+    // A release is judged by requests.
+    let load = Load::start(platform.port, "/", 1);
     let window = format!("{{ opens: \"30 {hour} * * *\", lasts: 10m }}");
     platform.write(&format!(
         "{text}gates: {{ windows: {{ office: {window} }} }}\n"
@@ -180,7 +182,6 @@ fn a_release_waits_for_its_window_and_one_that_began_goes_on_when_it_closes() {
     let gate = waiting(&platform);
     assert!(gate["missing"].to_string().contains("window"), "{gate}");
     assert!(platform.front().starts_with("hello from web v1"));
-
     clock.set(half_past + 5_000);
     waits(&platform, "of the hold");
     // It closes a minute later, and nothing is taken back or stands still.
@@ -197,6 +198,7 @@ fn a_release_waits_for_its_window_and_one_that_began_goes_on_when_it_closes() {
     assert!(gate["missing"].to_string().contains("window"), "{gate}");
     platform.run(&["abort"]).exits(0);
     drop(late.wait());
+    load.stop_without_failure();
 }
 
 #[test]
@@ -217,6 +219,7 @@ fn a_freeze_that_begins_during_a_release_stands_it_still_until_it_is_over() {
     let text = platform.text().replace("hello", "good morning");
     let sale = format!("{{ from: {}, until: {} }}", minute(begins), minute(ends));
     platform.write(&format!("{text}gates: {{ freezes: {{ sale: {sale} }} }}\n"));
+    let load = Load::start(platform.port, "/", 1);
     let deploy = platform.begin(&["deploy"]);
     waits(&platform, "of the hold");
     clock.set(begins + 5_000);
@@ -227,4 +230,5 @@ fn a_freeze_that_begins_during_a_release_stands_it_still_until_it_is_over() {
     waits(&platform, "of the hold");
     platform.run(&["promote", "--full"]).exits(0);
     deploy.wait().exits(0).says(&["v2 serves"]);
+    load.stop_without_failure();
 }

@@ -22,7 +22,11 @@ fn platform(name: &str, receiver: &Receiver) -> Platform {
     platform.up();
     // Who hears is known once the first release serves.
     until("somebody who hears", || {
-        platform.state().join("told/chat").exists().then_some(())
+        platform
+            .state()
+            .join("told/chat/heard")
+            .exists()
+            .then_some(())
     });
     platform
 }

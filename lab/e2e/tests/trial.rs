@@ -135,10 +135,14 @@ fn services_on_trial_together_serve_together_and_one_that_is_worse_takes_all_bac
         let with = format!("{greeting}{}", canary("error_rate > 5%"));
         platform.edit(&format!("{greeting}\n"), &format!("{with}\n"));
     }
+    platform.edit(
+        "      /api: { to: api }",
+        "      /echo: { to: api }\n  api.localhost: { to: api }",
+    );
     platform.up();
     let (web, api) = (
         Load::start(platform.port, "/", 3),
-        Load::start(platform.port, "/api", 3),
+        Load::start(platform.port, "/echo", 3),
     );
     web.more(30);
     api.more(30);
@@ -154,12 +158,12 @@ fn services_on_trial_together_serve_together_and_one_that_is_worse_takes_all_bac
         .says(&["v2 serves"]);
     api.more(30);
     api.stop_without_failure();
-    let page = |path: &str| platform.page("localhost", path);
-    assert!(page("/").starts_with("good from web v2"), "{}", page("/"));
-    assert!(page("/api").starts_with("the api is good from api v2"));
+    let page = |host: &str| platform.page(host, "/");
+    assert!(page("localhost").starts_with("good from web v2"));
+    assert!(page("api.localhost").starts_with("the api is good from api v2"));
 
     // The api of v3 fails; web of v3 is as good as before, and goes back with it.
-    let api = Load::start(platform.port, "/api", 3);
+    let api = Load::start(platform.port, "/echo", 3);
     api.more(30);
     platform
         .run(&[
@@ -178,7 +182,7 @@ fn services_on_trial_together_serve_together_and_one_that_is_worse_takes_all_bac
     });
     web.stop_without_failure();
     drop(api.stop());
-    for path in ["/", "/api"] {
-        assert!(page(path).contains(" v2"), "{}", page(path));
+    for host in ["localhost", "api.localhost"] {
+        assert!(page(host).contains(" v2"), "{}", page(host));
     }
 }

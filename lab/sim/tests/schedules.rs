@@ -11,7 +11,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Seeds of longer searches that found a mistake.
-const FOUND: [u64; 6] = [
+const FOUND: [u64; 7] = [
     // A release needed a store that the plan before it had asked to stop.
     39_792,
     // The clock was ahead while a job ran, and what came due after it was set back never ran.
@@ -20,9 +20,11 @@ const FOUND: [u64; 6] = [
     51_819, // The same, from one that was larger than what served.
     2_304,
     // A release that was judged bad while it had no traffic at all stood still for ever.
-    57_640, 566_270,
+    566_270,
     // What cannot overlap was started beside another release of itself while the gateway was away.
     12_799,
+    // A count grew while the plan that was made before it still shrank the service.
+    57_640,
 ];
 
 #[test]
