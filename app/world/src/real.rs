@@ -158,7 +158,8 @@ impl RealWorld {
     pub fn follow_signals(&self, record: Option<&ReleaseRecord>, history: &History) {
         let Some(record) = record else { return };
         let config = collect::config(record, &self.facts, &self.state);
-        self.signals.follow(config, collect::known(record, history));
+        let known = collect::known(record, history);
+        self.signals.follow(config, known, collect::acts(record));
     }
 
     /// The ledger, to be closed at the end.
@@ -445,6 +446,10 @@ impl World for RealWorld {
 
     fn provided(&mut self, metric: &Metric) -> Option<Reading> {
         self.providers.ask(metric)
+    }
+
+    fn firing(&mut self) -> Option<BTreeSet<String>> {
+        self.signals.firing()
     }
 
     fn ports_taken(&mut self) -> BTreeSet<u16> {

@@ -9,6 +9,7 @@
 //!
 //! What this crate never does: start anything, read a clock, or keep state between calls.
 
+mod acted;
 mod address;
 mod around;
 mod back;
@@ -34,6 +35,7 @@ mod step;
 mod store;
 mod trial;
 
+pub use acted::{Act, Acts};
 pub use address::{PORTS, local_address};
 pub use change::{Change, Field, Mark, changes};
 pub use check::check;
