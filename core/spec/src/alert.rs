@@ -3,6 +3,9 @@
 use crate::kind::SPAN;
 use serde_json::{Value, json};
 
+/// What the definition of one deed is called.
+pub(crate) const DEED: &str = "Deed";
+
 /// The map under `alerts`.
 pub(crate) fn schema() -> Value {
     let then = then();
@@ -25,6 +28,12 @@ pub(crate) fn schema() -> Value {
 
 /// One deed, or a list of them.
 fn then() -> Value {
+    let deed = json!({ "$ref": format!("#/$defs/{DEED}") });
+    json!({ "anyOf": [deed, { "type": "array", "items": deed }, { "type": "null" }] })
+}
+
+/// One deed with its bounds; that exactly one is named is judged where the file is shipped from.
+pub(crate) fn deed() -> Value {
     let span = json!({ "type": "string", "minLength": 2, "pattern": SPAN });
     let whole = json!({ "type": "integer" });
     let scale = json!({
@@ -34,13 +43,14 @@ fn then() -> Value {
         "required": ["service", "by"],
         "properties": {
             "service": { "type": "string" },
-            "by": { "description": "How many are added; taken away below zero.", "type": "integer", "not": { "const": 0 } },
+            "by": { "description": "How many are added; taken away below zero.", "type": "integer" },
             "min": whole,
             "max": whole,
             "for": span,
         },
     });
-    let deed = json!({
+    json!({
+        "description": "Something that an alert does by itself.",
         "type": "object",
         "additionalProperties": false,
         "properties": {
@@ -50,7 +60,5 @@ fn then() -> Value {
             "at_most": { "type": "string", "pattern": "^[0-9]+ ?/day$" },
             "dry_run": { "type": "boolean" },
         },
-        "oneOf": [{ "required": ["scale"] }, { "required": ["run"] }],
-    });
-    json!({ "anyOf": [deed, { "type": "array", "items": deed }, { "type": "null" }] })
+    })
 }
