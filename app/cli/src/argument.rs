@@ -333,6 +333,8 @@ pub(crate) enum AlertsAction {
     },
     /// What is asked from outside: what came of it the last time, and why it failed
     Checks,
+    /// What alerts do by themselves (`then`): where each stands, and what was done
+    Actions,
     /// Rules that come with Mainstay: which run here, and what each answers; objectives and their budgets
     Rules,
 }

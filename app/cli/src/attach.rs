@@ -1,18 +1,20 @@
 //! What is judged where it is shipped from: files of rules and routes, which are read and shipped as text, the short
-//! form of alerts, checks, and objectives.
+//! form of alerts with what they do by themselves, checks, and objectives.
 
 use crate::command::test::broken;
 use crate::context::PlatformFile;
 use crate::failure::Failure;
 use mainstay_alerting::file::AlertsFile;
-use mainstay_alerting::slo::SloFile;
-use mainstay_alerting::{CheckFile, Query, read_alertmanager, read_checks, read_rules};
+use mainstay_alerting::ready::{self, Ready};
+use mainstay_alerting::slo::{BUDGET_BURNS, SloFile};
+use mainstay_alerting::then::{self, Subjects};
+use mainstay_alerting::{CheckFile, Query, RuleKind, read_alertmanager, read_checks, read_rules};
 use mainstay_atoms::ReleaseNumber;
 use mainstay_faults::{Fault, Move};
 use mainstay_rollout::Metric;
 use mainstay_spec::{Attached, Platform, Resolved};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most bytes of one file.
 const LIMIT: u64 = 1 << 20;
@@ -90,7 +92,6 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
     let Some(alerts) = &platform.signals.alerts else {
         return Ok(());
     };
-    no_actions(file, resolved, alerts)?;
     let read = serde_json::from_value::<AlertsFile>(alerts.clone());
     let read = read.map_err(|fault| at(file, resolved, "alerts", fault.to_string()))?;
     if !read.rules.is_empty() {
@@ -98,7 +99,7 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
         return Err(at(file, resolved, "alerts", message));
     }
     match read.compile() {
-        Ok(_) => Ok(()),
+        Ok(_) => actions(file, resolved, (platform, &read)),
         Err(faults) => {
             let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Err(at(file, resolved, "alerts", texts.join("; ")))
@@ -106,16 +107,42 @@ fn alerts(file: &PlatformFile, resolved: &Resolved, platform: &Platform) -> Resu
     }
 }
 
-/// Nothing is done by itself when an alert fires, so nobody may count on it.
-fn no_actions(file: &PlatformFile, resolved: &Resolved, alerts: &Value) -> Result<(), Failure> {
-    let mut presets = alerts["preset"].as_object().into_iter().flatten();
-    let Some((name, _)) = presets.find(|(_, preset)| preset.get("then").is_some()) else {
+/// What alerts do by themselves.
+fn actions(
+    file: &PlatformFile,
+    resolved: &Resolved,
+    (platform, alerts): (&Platform, &AlertsFile),
+) -> Result<(), Failure> {
+    let subjects = Subjects {
+        alerts: Some(names(platform)),
+        ..mainstay_execute::subjects(platform)
+    };
+    let Err(faults) = then::read(alerts, &subjects) else {
         return Ok(());
     };
-    let key = format!("alerts.preset.{name}.then");
-    let message = "this program has no actions (`then`) yet; a `command` channel can run a program, and a route \
-                   sends it this alert";
-    Err(at(file, resolved, &key, message.to_owned()))
+    let faults = faults
+        .into_iter()
+        .map(|one| fault(resolved, &format!("alerts.{}", one.path), one.why));
+    Err(Failure::of_file(faults.collect(), file.sources()))
+}
+
+/// Alerts that rules make: those of the platform's files, of Mainstay, and of objectives.
+fn names(platform: &Platform) -> BTreeSet<String> {
+    let files = platform.signals.rules.iter();
+    let read = files.flat_map(|file| read_rules(&file.path, &file.text).unwrap_or_default());
+    let rules = read.flat_map(|group| group.rules);
+    let mut names: BTreeSet<String> = rules
+        .filter_map(|rule| match rule.kind {
+            RuleKind::Alerting(alerting) => Some(alerting.alert),
+            RuleKind::Recording(_) => None,
+        })
+        .collect();
+    let ready = ready::all().filter(|rule| rule.waits_for.is_empty());
+    names.extend(ready.map(Ready::alert));
+    if platform.services.values().any(|one| one.slo.is_some()) {
+        names.insert(BUDGET_BURNS.to_owned());
+    }
+    names
 }
 
 /// What is asked from outside.

@@ -1,5 +1,6 @@
 //! The engine: what it knows, and how a tick goes.
 
+use crate::act::Acting;
 use crate::job::JobLook;
 use crate::look::same;
 use crate::progress::Progress;
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) trials: Trials,
     pub(crate) scaling: Scaling,
     pub(crate) traffics: Traffics,
+    pub(crate) acting: Acting,
 }
 
 pub(crate) struct Moving {
@@ -145,6 +147,7 @@ impl Engine {
             trials: Trials::default(),
             scaling: Scaling::default(),
             traffics: Traffics::default(),
+            acting: Acting::default(),
         };
         let started = Event::ControlPlaneStarted {
             pid,
@@ -202,7 +205,8 @@ impl Engine {
         }
         let worked = self
             .jobs(world)
-            .and_then(|jobs| Ok(self.scale(world)? || jobs))
+            .and_then(|jobs| Ok(self.act(world)? || jobs))
+            .and_then(|beside| Ok(self.scale(world)? || beside))
             .and_then(|beside| Ok(self.work(world)? || beside));
         let busy = match worked {
             Ok(busy) => busy,

@@ -191,6 +191,17 @@ impl Engine {
         by: &Actor,
         world: &mut impl World,
     ) -> Result<u32, Refusal> {
+        self.ask_run_with(vec![], job, by, world)
+    }
+
+    /// The same, recorded together with these events.
+    pub(crate) fn ask_run_with(
+        &mut self,
+        mut events: Vec<Event>,
+        job: &ServiceName,
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Result<u32, Refusal> {
         let platform = self
             .serving
             .as_ref()
@@ -211,8 +222,8 @@ impl Engine {
             return Err(Refusal::TooMany { job: job.clone() });
         }
         let number = runs.map_or(0, |runs| runs.last) + u32::try_from(waiting).unwrap_or(0) + 1;
-        self.record(world, by, vec![Event::JobAsked { job: job.clone() }])
-            .map_err(Refusal::Record)?;
+        events.push(Event::JobAsked { job: job.clone() });
+        self.record(world, by, events).map_err(Refusal::Record)?;
         Ok(number)
     }
 }

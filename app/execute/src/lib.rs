@@ -9,6 +9,7 @@
 //! step; what is executed is what was planned; no plan is recorded that [`mainstay_plan::check()`]
 //! objects to.
 
+mod act;
 mod answer;
 mod engine;
 mod flip;
@@ -29,6 +30,7 @@ mod view;
 mod wait;
 mod world;
 
+pub use act::{ActionView, Stand, subjects};
 pub use answer::Phase;
 pub use engine::{Engine, StartFault, Tick};
 pub use gate::{AtGate, ItemRow};

@@ -45,6 +45,11 @@ pub trait World {
         Some(Err("nobody can be asked".into()))
     }
 
+    /// Names of alerts that fire by an evaluation that worked, and that nobody silences; none while nobody knows.
+    fn firing(&mut self) -> Option<BTreeSet<String>> {
+        None
+    }
+
     /// Whether what was made of a store is still there: data that somebody deleted is made again.
     fn keeps(&self, _store: &ServiceName) -> bool {
         true

@@ -1,8 +1,11 @@
 //! What travels over the API, version 1. The CLI prints the same types with `--json`.
 
+pub use crate::action_api::{ActRow, ActionRow, Actions};
 pub use crate::gate_api::{ApproveAsked, GateItem, GateView, TickAsked, TokenAsked, TokenMade};
+pub use crate::objective_api::{BurnStatus, ObjectiveStatus};
 pub use crate::scale_api::{ScaleAsked, ScaleChange, ScaleFigure, ScaleHand, ScaleRow};
 use crate::shape;
+pub use crate::trial_api::{TrialMetric, TrialStatus};
 use mainstay_atoms::{InstanceId, ReleaseNumber, ServiceName, Wall};
 use mainstay_execute::{Evidence, Happening, Phase};
 use mainstay_plan::{Change, Contents, Failure, Plan, ReleaseState, Wait};
@@ -90,49 +93,9 @@ pub struct Status {
     /// Services of the release that moves that are on trial.
     #[serde(default)]
     pub trials: Vec<TrialStatus>,
-}
-
-/// One service on trial, of [`Status`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TrialStatus {
-    /// Which.
-    #[schemars(with = "String")]
-    pub service: ServiceName,
-    /// The release on trial.
-    #[schemars(with = "shape::Release")]
-    pub release: ReleaseNumber,
-    /// The release that serves.
-    #[schemars(with = "Option<shape::Release>")]
-    pub stable: Option<ReleaseNumber>,
-    /// Where it stands, in words.
-    pub stands: String,
-    /// Shares of the traffic, in hundredths of a percent.
-    pub canary: u64,
-    /// Of fresh instances of the release that serves.
-    pub baseline: u64,
-    /// Which step, from 1.
-    pub step: Option<usize>,
-    /// Of how many; the last one is all of the traffic.
-    pub steps: Option<usize>,
-    /// How long the step was held, in milliseconds.
-    pub held_ms: Option<u64>,
-    /// How long it is to be held at least.
-    pub hold_ms: Option<u64>,
-    /// What it is judged by.
-    pub metrics: Vec<TrialMetric>,
-}
-
-/// One condition of a trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TrialMetric {
-    /// `error_rate > 1%`.
-    pub condition: String,
-    /// `successful`, `inconclusive`, `error` or `failed`.
-    pub grade: String,
-    /// The last figures, in words.
-    pub seen: String,
-    /// The last values in the base unit of the metric (shares of 1, seconds), oldest first.
-    pub points: Vec<f64>,
+    /// What services of the serving release aim at, and how that stands.
+    #[serde(default)]
+    pub objectives: Vec<ObjectiveStatus>,
 }
 
 /// One store of [`Status`].

@@ -11,6 +11,8 @@
 //! What this crate never does: name an acting crate (only `world` does), or talk to the terminal.
 
 mod accept;
+mod action;
+mod action_api;
 mod actor;
 pub mod api;
 mod brought;
@@ -21,6 +23,8 @@ mod job;
 mod ledger;
 mod limit;
 mod metrics;
+mod objective;
+mod objective_api;
 mod openapi;
 mod refused;
 mod route;
@@ -28,6 +32,7 @@ mod scale;
 mod scale_api;
 mod serve;
 mod shape;
+mod trial_api;
 mod upgrade;
 mod view;
 

@@ -322,10 +322,16 @@ fn gating(generator: &mut SchemaGenerator) -> Vec<Operation> {
     ]
 }
 
-/// Counts that follow what is measured.
+/// Counts that follow what is measured, and what alerts do.
 fn scaling(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let row = of::<api::ScaleRow>(generator);
     vec![
+        operation(
+            ("get", "/v1/actions"),
+            "What alerts may do by themselves, and what they did",
+            None,
+            of::<api::Actions>(generator),
+        ),
         operation(
             ("get", "/v1/scale"),
             "Services whose count follows what is measured: how many, and why",

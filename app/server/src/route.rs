@@ -9,7 +9,7 @@ use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
 use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
-use crate::{gate, ledger, scale};
+use crate::{action, gate, ledger, objective, scale};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -32,7 +32,7 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/version", get(version))
         .route("/v1/upgrade", get(upgrade::programs).post(upgrade::begin))
         .route("/v1/openapi.json", get(|| async { Json(crate::openapi()) }))
-        .route("/v1/status", get(status))
+        .route("/v1/status", get(objective::status))
         .route("/v1/history", get(history))
         .route("/v1/why", get(why_all))
         .route("/v1/why/{subject}", get(why))
@@ -58,6 +58,7 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/tokens/{name}", delete(gate::revoke_token))
         .route("/v1/scale", get(scale::scales))
         .route("/v1/scale/{service}", post(scale::set).delete(scale::free))
+        .route("/v1/actions", get(action::actions))
         .route("/v1/leases", post(lease))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job))
@@ -123,10 +124,6 @@ async fn version() -> Json<Version> {
         pid: std::process::id(),
         schema: mainstay_world::SCHEMA,
     })
-}
-
-async fn status(State(desk): State<Desk>) -> Answered<crate::api::Status> {
-    office(&desk, Office::status).await
 }
 
 async fn history(State(desk): State<Desk>) -> Answered<Vec<crate::api::HistoryRow>> {

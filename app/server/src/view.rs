@@ -62,6 +62,7 @@ impl Office {
                     waits: vec![],
                     since_ms: serving.map(|made| made.at.0),
                     trials: vec![],
+                    objectives: vec![],
                 }
             }
         }
@@ -183,6 +184,7 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
             .and_then(|number| history.releases.get(&number))
             .map(|made| made.at.0),
         trials: engine.trials().into_iter().map(trial).collect(),
+        objectives: vec![],
     };
     if let Some(record) = record {
         let names = record.contents.platform.services.keys();
@@ -212,6 +214,10 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
             "{id} is in a crash loop: {} ends in a row",
             attempts.ends
         ));
+    }
+    if let Some(why) = engine.action_fault() {
+        let line = format!("what alerts do by themselves cannot be read: {why}");
+        status.attention.push(line);
     }
     if let Some((services, why)) = world.run_as_root() {
         status
@@ -426,6 +432,7 @@ pub(crate) fn why(
         instance_facts(&mut facts, one);
         format!("{id} is {}", one.state.replace('_', " "))
     } else if subject.is_empty() {
+        facts.extend(crate::action::facts(engine, world.now(), subject));
         let release = status.release.unwrap_or_else(|| "nothing".into());
         format!("{release} serves; the platform is {}", status.phase)
     } else if let Some(store) = status.stores.iter().find(|store| store.name == subject) {
@@ -453,6 +460,7 @@ pub(crate) fn why(
             ));
         }
         facts.extend(crate::scale::facts(engine, world.now().1, subject));
+        facts.extend(crate::action::facts(engine, world.now(), subject));
         if let Some(one) = service.instances.first() {
             let mut fact = |name: &str, value: Option<&String>| {
                 facts.extend(value.map(|value| (name.to_owned(), value.clone())));

@@ -83,6 +83,18 @@ pub(crate) fn config(
     })
 }
 
+/// Whether something is done about alerts by itself.
+pub(crate) fn acts(record: &ReleaseRecord) -> bool {
+    let Some(alerts) = &record.contents.platform.signals.alerts else {
+        return false;
+    };
+    let mut presets = alerts["preset"].as_object().into_iter().flatten();
+    let named = alerts["then"]
+        .as_object()
+        .is_some_and(|then| !then.is_empty());
+    named || presets.any(|(_, preset)| preset.get("then").is_some())
+}
+
 /// What messages know of the platform.
 pub(crate) fn known(record: &ReleaseRecord, history: &History) -> Known {
     let platform = &record.contents.platform;

@@ -20,6 +20,7 @@ mod inherited;
 mod logs;
 mod machine;
 mod notify;
+mod objective;
 mod open;
 mod port;
 mod program;
@@ -35,6 +36,7 @@ pub use gateway::Keeper;
 pub use inherited::reap as reap_inherited;
 pub use logs::{LogRow, Tail};
 pub use machine::{Disk, Machine, Port};
+pub use mainstay_alerting::budget::Standing as AimStanding;
 pub use mainstay_ledger::{Halt, Loss};
 pub use mainstay_ledger_io::{
     OpenFault, Report as LedgerReport, ResumeFault, VerifyFault, holder as ledger_holder,
@@ -45,6 +47,7 @@ pub use mainstay_process_io::{
 };
 pub use mainstay_signals_io::Client as SignalsClient;
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
+pub use objective::{Aim, aims, standings};
 pub use open::{Halted, OpenedWorld, WorldFault, check, open, resume};
 pub use program::{
     Admitted, UpgradeFault, admit, begin as begin_upgrade, own_digest, replaced_by,

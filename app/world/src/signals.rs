@@ -5,17 +5,21 @@ use crate::succession::{is_ours, is_own_program};
 use mainstay_alerting::{Release, Surroundings};
 use mainstay_signals_io::{Client, Config, Settings, SignalsFault};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the process is looked at.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what fires is known.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// Releases that messages may name.
 const RELEASES: usize = 20;
@@ -50,6 +54,8 @@ pub struct SignalsKeeper {
 struct Wanted {
     config: Option<Config>,
     known: Known,
+    /// Whether something is done about alerts.
+    acts: bool,
     stop: bool,
 }
 
@@ -59,6 +65,8 @@ struct Shared {
     wanted: Mutex<Wanted>,
     /// Why the last order was refused, in words.
     trouble: Mutex<Option<String>>,
+    /// Which alerts fired, and when that was asked.
+    firing: Mutex<Option<(Instant, BTreeSet<String>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -73,6 +81,7 @@ impl SignalsKeeper {
             state: state.clone(),
             wanted: Mutex::default(),
             trouble: Mutex::default(),
+            firing: Mutex::default(),
         });
         let watched = Arc::clone(&shared);
         let watcher = std::thread::Builder::new()
@@ -84,12 +93,21 @@ impl SignalsKeeper {
         }
     }
 
-    /// What it is to do from now on; none: there is nothing to collect.
-    pub(crate) fn follow(&self, config: Option<Config>, mut known: Known) {
+    /// What it is to do from now on; none: there is nothing to collect. Which alerts fire is asked where something
+    /// is done about them.
+    pub(crate) fn follow(&self, config: Option<Config>, mut known: Known, acts: bool) {
         known.releases.truncate(RELEASES);
         let mut wanted = lock(&self.shared.wanted);
         wanted.config = config;
         wanted.known = known;
+        wanted.acts = acts;
+    }
+
+    /// Names of alerts that something may be done about now; none: nobody knows.
+    pub(crate) fn firing(&self) -> Option<BTreeSet<String>> {
+        let firing = lock(&self.shared.firing);
+        let (at, names) = firing.as_ref()?;
+        (at.elapsed() <= FRESH).then(|| names.clone())
     }
 
     /// What is wrong with it now, in words.
@@ -152,36 +170,48 @@ impl Watch {
 
     fn run(mut self) {
         loop {
-            let (config, known) = {
+            let (config, known, acts) = {
                 let wanted = lock(&self.shared.wanted);
                 if wanted.stop {
                     return;
                 }
-                (wanted.config.clone(), wanted.known.clone())
+                (wanted.config.clone(), wanted.known.clone(), wanted.acts)
             };
-            let trouble = config.and_then(|config| self.look(config, known).err());
-            *lock(&self.shared.trouble) = trouble;
+            let looked = config.map(|config| self.look(config, known));
+            let obeys = matches!(looked, Some(Ok(true)));
+            *lock(&self.shared.firing) = self.firing(obeys && acts);
+            *lock(&self.shared.trouble) = looked.and_then(Result::err);
             std::thread::sleep(WATCH);
         }
     }
 
-    /// Sees that it runs and does what is wanted.
-    fn look(&mut self, mut config: Config, known: Known) -> Result<(), String> {
+    /// What fires by the rules that are wanted; none: nobody knows.
+    fn firing(&self, asks: bool) -> Option<(Instant, BTreeSet<String>)> {
+        let at = Instant::now();
+        let names = asks.then(|| self.client.firing().ok()).flatten()?;
+        Some((at, names))
+    }
+
+    /// Sees that it runs and does what is wanted; whether it had been doing so already.
+    fn look(&mut self, mut config: Config, known: Known) -> Result<bool, String> {
         if self.known.as_ref() != Some(&known) {
             self.tell(&known)?;
             self.known = Some(known);
         }
         let Ok(now) = self.client.config() else {
             (self.given, self.is_ours) = (None, false);
-            return self.spawn();
+            return self.spawn().map(|()| false);
         };
         if !self.is_ours {
             self.renew()?;
         }
         let mut same = now.clone();
         same.generation = config.generation;
-        if same == config || self.given.as_ref() == Some(&config) {
-            return Ok(());
+        if same == config {
+            return Ok(true);
+        }
+        if self.given.as_ref() == Some(&config) {
+            return Ok(false);
         }
         let wanted = config.clone();
         config.generation = now.generation + 1;
@@ -191,7 +221,7 @@ impl Watch {
             .map_err(|fault| fault.to_string());
         // What is refused is refused again: it is told, and tried when something else is wanted.
         self.given = Some(wanted);
-        done
+        done.map(|()| false)
     }
 
     /// Ends one that runs another program than ours, as after an upgrade: it may not know what it is told. It keeps

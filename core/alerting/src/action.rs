@@ -32,6 +32,8 @@ pub enum Deed {
         least: i64,
         /// Most.
         most: i64,
+        /// For how long, in milliseconds; then the count follows what is measured again.
+        lasts_ms: i64,
     },
     /// A job runs.
     Run {
@@ -57,6 +59,19 @@ pub enum Deed {
         /// The ledger.
         ledger: String,
     },
+}
+
+impl Deed {
+    /// The service, job, route, store or ledger that it is about.
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Scale { service, .. } => service,
+            Self::Run { job } => job,
+            Self::Pause { route } => route,
+            Self::RaisePool { store, .. } => store,
+            Self::HaltLedger { ledger } => ledger,
+        }
+    }
 }
 
 /// What is known of what a deed changes.
@@ -112,9 +127,14 @@ impl fmt::Display for Deed {
 const DAY_MS: i64 = 86_400_000;
 
 impl Deeds {
+    /// Takes in that a deed was done (or would have been), from where that is written down; the earliest first.
+    pub fn remember(&mut self, alert: &str, deed: &str, at: At) {
+        self.done.entry(key(alert, deed)).or_default().push(at);
+    }
+
     /// Decides about an action whose alert fires, and remembers it when it is done (or would be).
     pub fn decide(&mut self, action: &Action, present: Present, at: At) -> Decision {
-        let key = format!("{}: {}", action.alert, action.deed);
+        let key = key(&action.alert, &action.deed.to_string());
         let times = self.done.entry(key).or_default();
         times.retain(|time| at.since(*time) < DAY_MS.max(action.cool_down_ms));
         if let Some(last) = times
@@ -140,6 +160,11 @@ impl Deeds {
         }
         Decision::Act(action.deed.clone(), number)
     }
+}
+
+/// What a deed is remembered by.
+fn key(alert: &str, deed: &str) -> String {
+    format!("{alert}: {deed}")
 }
 
 /// The number that a deed reaches within its bounds, or why it is not done.
@@ -234,6 +259,7 @@ mod tests {
             by,
             least: 2,
             most: 5,
+            lasts_ms: 3_600_000,
         };
         for (by, now, expected) in [
             (2, 3, Ok(Some(5))),
@@ -272,6 +298,9 @@ mod tests {
         assert_eq!(again, deeds);
         let decision = again.decide(&action, Present::Number(100), At::both(1000));
         assert_eq!(decision, Decision::Cools(600_000));
+        let mut told = Deeds::default();
+        told.remember("PoolExhausted", &pool().to_string(), At::both(0));
+        assert_eq!(told.to_json(), deeds.to_json());
         assert!(Deeds::from_json("[]").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::interval::TimeInterval;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -54,6 +55,9 @@ pub struct AlertsFile {
     /// Link-local addresses, and those of metadata services, that channels may reach all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<IpAddr>,
+    /// What alerts do by themselves, by their names; [`crate::then`] reads it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub then: BTreeMap<String, Value>,
 }
 
 /// What is set for one rule.
@@ -80,6 +84,9 @@ pub struct PresetFile {
     /// Metrics of the application, by the name in the rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, String>,
+    /// What its alert does by itself; [`crate::then`] reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Value>,
 }
 
 /// A number, or a text that stands for one.

@@ -16,6 +16,7 @@
 pub mod action;
 mod alert;
 mod at;
+pub mod budget;
 pub mod business;
 mod check;
 mod compile;
@@ -24,6 +25,7 @@ pub mod duty;
 mod element;
 mod fault;
 pub mod file;
+mod firing;
 mod group;
 mod heartbeat;
 mod import;
@@ -45,6 +47,7 @@ mod silence;
 pub mod slo;
 pub mod span;
 pub mod template;
+pub mod then;
 mod wire;
 
 pub use alert::{Alert, Notice, RESOLVED_KEPT_MS, State};
@@ -54,6 +57,7 @@ pub use compile::{Alerts, AlertsFault};
 pub use document::Place;
 pub use element::{Element, Outside, Store, ask};
 pub use fault::FileFault;
+pub use firing::firing;
 pub use group::{
     ALERT_NAME, ALERT_STATE, ALERTS, ALERTS_FOR_STATE, Evaluated, Group, Health, RuleState,
 };

@@ -11,6 +11,9 @@ use mainstay_metrics::label::quoted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The alert that tells of it.
+pub const BUDGET_BURNS: &str = "BudgetBurns";
+
 /// The window where none is given, in milliseconds: thirty days.
 pub const WINDOW_MS: i64 = 30 * 86_400_000;
 
@@ -145,6 +148,13 @@ impl Objective {
         1.0 - self.target
     }
 
+    /// The long windows of its alerts in milliseconds, each with the burn rate above which one tells of it.
+    pub(crate) fn burns(&self) -> impl Iterator<Item = (i64, f64)> {
+        let window_ms = self.window_ms;
+        let own = BURNS.iter().filter(move |burn| burn.long_ms < window_ms);
+        own.map(move |burn| (burn.long_ms, burn.rate(window_ms)))
+    }
+
     /// Requests that go wrong and all requests, each as a rate a second.
     fn rates(&self, edges: &[f64]) -> (String, String) {
         let service = quoted(self.service.as_bytes());
@@ -207,6 +217,13 @@ struct Burn {
     /// The share of the budget that is gone after the long window.
     spent: f64,
     severity: &'static str,
+}
+
+impl Burn {
+    /// How many times faster than evenly the budget of an objective goes at this burn.
+    fn rate(&self, window_ms: i64) -> f64 {
+        self.spent * window_ms as f64 / self.long_ms as f64
+    }
 }
 
 const MINUTE_MS: i64 = 60_000;
@@ -285,7 +302,7 @@ fn group(objective: &Objective, edges: &[f64]) -> Result<RuleGroup, ObjectiveFau
         ratio_name(objective.window_ms),
         objective.budget()
     );
-    rules.push(record(objective, "slo:budget:remaining", &spent)?);
+    rules.push(record(objective, LEFT, &spent)?);
     for burn in BURNS
         .iter()
         .filter(|burn| burn.long_ms < objective.window_ms)
@@ -302,7 +319,11 @@ fn group(objective: &Objective, edges: &[f64]) -> Result<RuleGroup, ObjectiveFau
     })
 }
 
-fn ratio_name(window_ms: i64) -> String {
+/// The series of what is left of an error budget.
+pub(crate) const LEFT: &str = "slo:budget:remaining";
+
+/// The series of the share that went wrong within a window.
+pub(crate) fn ratio_name(window_ms: i64) -> String {
     format!("slo:bad_ratio:{}", span::format(window_ms))
 }
 
@@ -330,7 +351,7 @@ fn record(objective: &Objective, name: &str, text: &str) -> Result<Rule, Objecti
 }
 
 fn alert(objective: &Objective, burn: &Burn, slo: &str) -> Result<Rule, ObjectiveFault> {
-    let rate = burn.spent * objective.window_ms as f64 / burn.long_ms as f64;
+    let rate = burn.rate(objective.window_ms);
     let limit = rate * objective.budget();
     let (long, short) = (ratio_name(burn.long_ms), ratio_name(burn.short_ms));
     let text = format!("{long}{{{slo}}} > {limit} and {short}{{{slo}}} > {limit}");
@@ -352,7 +373,7 @@ fn alert(objective: &Objective, burn: &Burn, slo: &str) -> Result<Rule, Objectiv
     let runbook = "If a release preceded this, roll it back: `mainstay rollback`. `slo:budget:remaining` says what is left.";
     Ok(Rule {
         kind: RuleKind::Alerting(Alerting {
-            alert: "BudgetBurns".into(),
+            alert: BUDGET_BURNS.into(),
             for_ms: 0,
             keep_firing_for_ms: 0,
             annotations: BTreeMap::from([

@@ -180,7 +180,20 @@ impl Actor {
     pub fn itself() -> Self {
         Self("mainstay".into())
     }
+
+    /// An alert that fires, and does what the file lets it do. No login and no token has a name with a space.
+    pub fn alert(name: &str) -> Self {
+        Self(format!("{ALERT}{name}"))
+    }
+
+    /// Whether it is an alert.
+    pub fn is_alert(&self) -> bool {
+        self.0.starts_with(ALERT)
+    }
 }
+
+/// What tells alerts from people.
+const ALERT: &str = "alert ";
 
 impl fmt::Display for Actor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -176,6 +176,23 @@ pub enum Event {
         /// Which.
         service: ServiceName,
     },
+    /// An alert that fires did what the file lets it do; recorded together with what that is. In a dry run nothing is.
+    AlertActed {
+        /// The alert.
+        alert: String,
+        /// What, in words: `scale web by 2`.
+        deed: String,
+        /// The service or job that it is about.
+        subject: ServiceName,
+        /// The count that it reaches, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reaches: Option<u32>,
+        /// It would have been done, and was not.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dry_run: bool,
+        /// When, on the clock by which alerts wait before they do it again, in milliseconds.
+        steady_ms: i64,
+    },
     /// Somebody ordered something of the releases that are on trial.
     CanaryOrdered {
         /// What.
@@ -281,6 +298,7 @@ impl Event {
             Self::Scaled { .. } => (24, "scaled"),
             Self::ScaleSet { .. } => (25, "scale_set"),
             Self::ScaleFreed { .. } => (26, "scale_freed"),
+            Self::AlertActed { .. } => (27, "alert_acted"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a replay of the ledger knows.
 
+use crate::acted::Acts;
 use crate::event::{Event, PlanEnd, ReleaseEnd};
 use crate::run::Runs;
 use crate::scaled::Counts;
@@ -69,6 +70,8 @@ pub struct History {
     pub tokens: BTreeMap<String, Digest>,
     /// How many instances of services that are scaled are wanted.
     pub counts: Counts,
+    /// What alerts did by themselves.
+    pub acts: Acts,
     /// What was done since a release last came to serve, and cannot be undone.
     pub one_way: Option<Frozen>,
     /// Releases up to this number may have been made by entries that are gone.
@@ -202,6 +205,7 @@ impl History {
             Event::Scaled { .. } | Event::ScaleSet { .. } | Event::ScaleFreed { .. } => {
                 self.counts.apply(event, by, at);
             }
+            Event::AlertActed { .. } => self.acts.apply(event, at),
             Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),

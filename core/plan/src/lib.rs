@@ -9,6 +9,7 @@
 //!
 //! What this crate never does: start anything, read a clock, or keep state between calls.
 
+mod acted;
 mod address;
 mod around;
 mod back;
@@ -35,6 +36,7 @@ mod step;
 mod store;
 mod trial;
 
+pub use acted::{Act, Acts};
 pub use address::{PORTS, local_address};
 pub use change::{Change, Field, Mark, changes};
 pub use check::check;

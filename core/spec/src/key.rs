@@ -206,7 +206,8 @@ keys! {
         gateway: Option<GatewayKeys>, default "{}", example "{ http: 8081 }";
         /// Metrics and rules: what is kept, and files of rules.
         signals: Option<SignalsKeys>, default "{}", example "{ keep: 30d }";
-        /// Who is told of alerts, and what is set for the rules that come with the platform: the guide says how.
+        /// Who is told of alerts, what is set for the rules that come with the platform, and what alerts do by
+        /// themselves (`then`): the guide says how.
         alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
         /// What is asked from outside, by name: addresses, ports, names, certificates, flows of requests. The guide
         /// says how.

@@ -134,7 +134,7 @@ pub(crate) const CORES: (u64, u64) = (10, 1_024_000);
 const PERSON: &str = "^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$";
 
 const LABEL: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
-const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+pub(crate) const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 
 impl Kind {
     /// In words, to follow `takes`: `a whole number from 0 to 1000`.
@@ -162,7 +162,7 @@ impl Kind {
             Self::Like(like) => like.phrase.into(),
             Self::People => "a list of names of people".into(),
             Self::Checks => "a map of checks by name".into(),
-            Self::Alerts => "a map of channels, routes and what is set for alerts".into(),
+            Self::Alerts => "a map of channels, routes, what is set for alerts and what they do".into(),
             Self::Share => "a share such as `10%`".into(),
             Self::Truth => "`true` or `false`".into(),
             Self::Word(words) => {
@@ -232,7 +232,8 @@ impl Kind {
                 "type": "array", "minItems": 1, "uniqueItems": true,
                 "items": { "type": "string", "pattern": PERSON },
             }),
-            Self::Alerts | Self::Checks => json!({ "type": "object" }),
+            Self::Alerts => crate::alert::schema(),
+            Self::Checks => json!({ "type": "object" }),
             Self::Share => json!({ "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$" }),
             Self::Truth => json!({ "type": "boolean" }),
             Self::Word(words) => json!({ "enum": words }),

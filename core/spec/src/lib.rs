@@ -16,6 +16,7 @@
 //! What it never does: read a file, a clock or the environment, run anything, evaluate an expression
 //! or a template, or put a value of `env` into a fault.
 
+mod alert;
 mod budget;
 mod explain;
 mod extend;

@@ -1,5 +1,6 @@
 //! The JSON Schema of the file, for editors.
 
+use crate::alert::DEED;
 use crate::key::{EnvironmentKeys, FileKeys};
 use crate::node::{Content, Node, Scalar, Span};
 use crate::parse::parse_value;
@@ -21,6 +22,7 @@ pub fn schema() -> Value {
         for (title, definition) in all.iter_mut() {
             annotate(definition, title, &all_keys());
         }
+        all.insert(DEED.into(), crate::alert::deed());
         overlay(all);
     }
     root["$defs"] = definitions;

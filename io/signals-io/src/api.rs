@@ -310,6 +310,7 @@ impl Api {
             "/api/v1/targets" if get => Ok(self.targets(&asked)),
             "/api/v1/rules" if get => Ok(self.rules(&asked)),
             "/api/v1/alerts" if get => Ok(self.alerts()),
+            "/v1/firing" if get => Ok(self.firing()),
             "/api/v1/query_exemplars" if ask => Ok(Ready::json(answer::success("[]"))),
             "/api/v1/status/buildinfo" if get => Ok(build_info()),
             "/api/v1/write" if asked.method == Method::POST => self.write(asked).await,

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::place;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,17 @@ impl Client {
     pub fn config(&self) -> Result<Config, ClientFault> {
         let (_, answer) = self.ask("GET", "/v1/config", &[])?;
         serde_json::from_slice(&answer).map_err(|fault| ClientFault::Refused(fault.to_string()))
+    }
+
+    /// Names of alerts that fire, by rules that were evaluated well and lately, and that nobody silences.
+    pub fn firing(&self) -> Result<BTreeSet<String>, ClientFault> {
+        let (status, answer) = self.ask("GET", "/v1/firing", &[])?;
+        if status != 200 {
+            return Err(ClientFault::Refused(error_of(&answer)));
+        }
+        let refused = |fault: serde_json::Error| ClientFault::Refused(fault.to_string());
+        let mut value: serde_json::Value = serde_json::from_slice(&answer).map_err(refused)?;
+        serde_json::from_value(value["data"].take()).map_err(refused)
     }
 
     /// Lends a token that reads for fifteen minutes.

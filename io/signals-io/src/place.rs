@@ -27,9 +27,17 @@ fn with_short<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::R
     act(&Path::new(&short).join(name))
 }
 
-/// Connects.
+/// Connects, without waiting for a process that takes nobody in: where too many wait already, that is an error.
 pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
-    with_short(path, |short| UnixStream::connect(short))
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    with_short(path, |short| {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?;
+        let stream = UnixStream::from(socket);
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    })
 }
 
 /// Listens with mode 0600, replacing what was there: the socket is made under another name and renamed, so that

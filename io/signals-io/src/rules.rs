@@ -181,6 +181,9 @@ pub(crate) struct Shown {
     pub(crate) own: Vec<Notice>,
     /// What somebody has taken.
     pub(crate) taken: Vec<Taken>,
+    /// When this was so, on the rules' clock and on the machine's.
+    pub(crate) at: At,
+    pub(crate) monotonic_ms: u64,
     pub(crate) failing: usize,
     pub(crate) evaluations: u64,
     pub(crate) failures: u64,
@@ -383,9 +386,9 @@ impl Loop {
     }
 
     fn run(mut self, orders: &Receiver<Order>, mut deliver: Deliver, report: &Report) {
-        self.show();
-        deliver(Errand::Allow(self.allow.clone()), report);
         let now = self.now();
+        self.show(now);
+        deliver(Errand::Allow(self.allow.clone()), report);
         self.beaten(None, now);
         loop {
             let now = self.now();
@@ -395,7 +398,7 @@ impl Loop {
             // Written down before it is sent: after a kill it is the same message, and not another one.
             if changed || !due.is_empty() {
                 self.keep(now);
-                self.show();
+                self.show(now);
             }
             for notification in due {
                 deliver(Errand::Message(Box::new(notification)), report);
@@ -473,7 +476,7 @@ impl Loop {
             Order::Stop => {}
         }
         self.keep(now);
-        self.show();
+        self.show(now);
         if let Some(answer) = answer {
             answer();
         }
@@ -520,13 +523,15 @@ impl Loop {
         drop(crate::place::replace(&self.router_path, router.as_bytes()));
     }
 
-    fn show(&self) {
+    fn show(&self, now: At) {
         let groups = self.groups.iter().map(|(group, _)| group.clone());
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Shown {
             groups: Arc::new(groups.collect()),
             silences: self.router.silences.iter().cloned().collect(),
             own: self.own_alerts(),
             taken: self.taken(),
+            at: now,
+            monotonic_ms: clock::monotonic_ms(),
             failing: self.router.failing().count(),
             evaluations: self.counts.0,
             failures: self.counts.1,

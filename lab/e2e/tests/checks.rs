@@ -121,13 +121,6 @@ fn what_cannot_be_asked_or_reached_is_refused_where_it_stands() {
         platform.write(&format!("{text}{more}"));
         platform.run(&["check"]).exits(1).says(&[key, why]);
     }
-    platform.write(&format!(
-        "{text}alerts: {{ channels: {{}}, preset: {{ check-failing: {{ then: {{ run: heal }} }} }} }}\n"
-    ));
-    platform
-        .run(&["check"])
-        .exits(1)
-        .says(&["no actions (`then`) yet"]);
     for (from, to, why) in [
         ("99.9% over 30d", "100% over 30d", "between 0% and 100%"),
         ("95% < 300ms", "95%", "a limit is missing"),

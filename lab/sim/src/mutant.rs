@@ -6,6 +6,7 @@ use mainstay_atoms::{Actor, Generation};
 use mainstay_plan::{Event, Plan, Purpose, ReleaseRecord, Step};
 use std::collections::BTreeSet;
 
+mod acted;
 mod beside;
 mod scaled;
 
@@ -56,6 +57,7 @@ impl Caught {
 /// Every mutant.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
     let others = beside::BESIDE.iter().chain(scaled::SCALED);
+    let others = others.chain(acted::ACTED);
     MUTANTS.iter().chain(others)
 }
 

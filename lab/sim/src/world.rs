@@ -10,6 +10,7 @@ use mainstay_rollout::Board;
 use mainstay_routing::Table;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+mod alarm;
 mod beside;
 mod disaster;
 mod load;
@@ -84,6 +85,7 @@ pub struct World {
     promised: Promised,
     loads: load::Loads,
     counted: load::Counted,
+    alarms: alarm::Alarms,
     /// The highest generation under which anything was started.
     highest: Generation,
     /// Promises that were broken, with what broke them.
@@ -140,6 +142,7 @@ impl World {
             promised: Promised::default(),
             loads: load::Loads::default(),
             counted: load::Counted::default(),
+            alarms: alarm::Alarms::default(),
             highest: Generation(0),
             broken: Vec::new(),
             applied: Vec::new(),

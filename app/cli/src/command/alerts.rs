@@ -2,7 +2,7 @@
 
 use crate::argument::{AlertsAction, Arguments};
 use crate::command::signals::{ask, client, encoded};
-use crate::command::{on_call, watched};
+use crate::command::{acted, on_call, watched};
 use crate::failure::Failure;
 use crate::show::table::Table;
 use crate::{show, terminal};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 pub(crate) fn run(arguments: &Arguments, action: Option<&AlertsAction>) -> Result<Exit, Failure> {
     let client = client(arguments)?;
     match action {
+        Some(AlertsAction::Actions) => acted::run(arguments),
         None => list(arguments, &client),
         Some(AlertsAction::Checks) => watched::checks(arguments, &client),
         Some(AlertsAction::Rules) => rules(arguments, &client),

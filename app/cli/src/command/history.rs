@@ -1,16 +1,18 @@
-//! `history`: every release, newest first.
+//! `history`: every release, newest first, and what alerts did by themselves.
 
 use crate::argument::Arguments;
 use crate::client::Client;
+use crate::command::acted;
 use crate::failure::Failure;
 use crate::show::table::Table;
 use crate::{context, show, terminal};
 use mainstay_faults::Exit;
-use mainstay_server::api::HistoryRow;
+use mainstay_server::api::{Actions, HistoryRow};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let place = context::place(arguments)?;
-    let rows: Vec<HistoryRow> = Client::must(&place)?.get("/v1/history")?;
+    let client = Client::must(&place)?;
+    let rows: Vec<HistoryRow> = client.get("/v1/history")?;
     if arguments.json {
         terminal::json(&rows);
         return Ok(Exit::Done);
@@ -35,5 +37,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         ]);
     }
     terminal::say_out(&table.text());
+    // While the ledger is halted, nobody decides what alerts do, and the releases are shown all the same.
+    if let Ok(shown) = client.get::<Actions>("/v1/actions")
+        && !shown.done.is_empty()
+    {
+        terminal::say_out("");
+        terminal::say_out(&acted::done(&shown.done));
+    }
     Ok(Exit::Done)
 }

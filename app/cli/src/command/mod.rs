@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod acted;
 pub(crate) mod alerts;
 pub(crate) mod apply;
 pub(crate) mod approve;

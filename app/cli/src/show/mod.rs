@@ -1,6 +1,7 @@
 //! How things look.
 
 pub(crate) mod ledger;
+pub(crate) mod objective;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod progress;

@@ -1,7 +1,7 @@
 //! `status` and `why`.
 
 use crate::show::table::Table;
-use crate::show::{time, trial};
+use crate::show::{objective, time, trial};
 use crate::terminal::mark;
 use mainstay_faults::escaped;
 use mainstay_server::api::{Status, Why};
@@ -44,6 +44,7 @@ pub(crate) fn text(status: &Status) -> String {
         lines.push(services(status));
     }
     lines.extend(scaled(status));
+    lines.extend(objective::lines(&status.objectives));
     if !status.stores.is_empty() {
         lines.push(String::new());
         lines.push(stores(status));

@@ -50,7 +50,18 @@ impl Engine {
     pub fn set_scale(
         &mut self,
         service: &ServiceName,
-        (instances, lasts): (u32, Duration),
+        wish: (u32, Duration),
+        by: &Actor,
+        world: &mut impl World,
+    ) -> Result<Wall, Refusal> {
+        self.set_scale_with(vec![], (service, wish), by, world)
+    }
+
+    /// The same, recorded together with these events.
+    pub(crate) fn set_scale_with(
+        &mut self,
+        mut events: Vec<Event>,
+        (service, (instances, lasts)): (&ServiceName, (u32, Duration)),
         by: &Actor,
         world: &mut impl World,
     ) -> Result<Wall, Refusal> {
@@ -66,12 +77,12 @@ impl Engine {
         let (_, now) = world.now();
         let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let until = Wall(now.0.saturating_add(lasts));
-        let set = Event::ScaleSet {
+        events.push(Event::ScaleSet {
             service: service.clone(),
             instances,
             until,
-        };
-        self.hand_changed(service, set, by, world)?;
+        });
+        self.hand_changed(service, events, by, world)?;
         Ok(until)
     }
 
@@ -91,18 +102,17 @@ impl Engine {
         let freed = Event::ScaleFreed {
             service: service.clone(),
         };
-        self.hand_changed(service, freed, by, world)
+        self.hand_changed(service, vec![freed], by, world)
     }
 
     fn hand_changed(
         &mut self,
         service: &ServiceName,
-        event: Event,
+        events: Vec<Event>,
         by: &Actor,
         world: &mut impl World,
     ) -> Result<(), Refusal> {
-        self.record(world, by, vec![event])
-            .map_err(Refusal::Record)?;
+        self.record(world, by, events).map_err(Refusal::Record)?;
         if let Some(group) = self.scaling.groups.get_mut(service) {
             group.looked = None;
         }

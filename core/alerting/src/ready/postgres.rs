@@ -40,7 +40,7 @@ pub(super) const RULES: &[Ready] = &[
     .answers(&["O: connection pool exhausted: utilisation > 90 %, CRITICAL, auto-scale database connections"])
     .says(
         "{{ $value | humanizePercentage }} of the connections of {{ $labels.instance }} are in use",
-        "The action `then: { raise_pool: … }` raises the pool within its bounds. By hand: lower `replicas` or the pools of services, end idle sessions, then raise `max_connections`.",
+        "Lower `replicas` or the pools of services, end idle sessions, then raise `max_connections`.",
     )
     .trial(
         5,

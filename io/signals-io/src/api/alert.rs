@@ -5,8 +5,10 @@ use crate::answer::{self, ApiFault};
 use crate::clock;
 use crate::rules::Order;
 use hyper::Method;
-use mainstay_alerting::{Alert, Group, Health, Notice, RuleKind, RuleState, Silence, State};
-use mainstay_metrics::{MatchOp, Matcher};
+use mainstay_alerting::{
+    Alert, Group, Health, Notice, RuleKind, RuleState, Silence, Standing, State, firing,
+};
+use mainstay_metrics::{Labels, MatchOp, Matcher, all_match};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -80,6 +82,25 @@ impl Api {
         own(&mut out, &shown.own);
         out.push_str("]}");
         Ready::json(answer::success(&out))
+    }
+
+    /// Names of alerts that something may be done about now.
+    pub(super) fn firing(&self) -> Ready {
+        let shown = self.process.rules.shown();
+        // While rules are not evaluated, what is shown grows old.
+        let passed = clock::monotonic_ms().saturating_sub(shown.monotonic_ms);
+        let now = shown.at.plus(i64::try_from(passed).unwrap_or(i64::MAX));
+        let wall_ms = clock::wall_ms();
+        let is_silenced = |labels: &Labels| {
+            let mut active = shown
+                .silences
+                .iter()
+                .filter(|one| one.standing(wall_ms) == Standing::Active);
+            active.any(|one| all_match(&one.matchers, labels))
+        };
+        let names = firing(shown.groups.iter(), is_silenced, now);
+        let json = serde_json::to_string(&names).unwrap_or_else(|_| "[]".into());
+        Ready::json(answer::success(&json))
     }
 
     /// Shows, sets and ends silences.

@@ -103,6 +103,10 @@ impl mainstay_execute::World for World {
         self.used_now(instances)
     }
 
+    fn firing(&mut self) -> Option<BTreeSet<String>> {
+        self.alarms.firing.clone()
+    }
+
     fn ports_taken(&mut self) -> BTreeSet<u16> {
         BTreeSet::new()
     }
@@ -137,6 +141,7 @@ impl mainstay_execute::World for World {
             }
             self.learn(&entry.event);
             self.learn_count(&entry.event);
+            self.learn_act(&entry.event);
             if let Event::JobStep { step } = &entry.event {
                 self.jobs_begun.push_back(step.clone());
                 // As many as may be tried again at once.
