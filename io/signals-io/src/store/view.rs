@@ -2,12 +2,12 @@
 
 use super::file::Bytes;
 use super::shelf::{Open, Volume};
-use super::{Frost, Store};
+use super::{Frost, Live, Store};
 use mainstay_metrics::{
     BlockReader, Columns, Labels, Located, Matcher, PageReader, Select, SeriesId, SeriesView,
     Source, SourceFault, all_match,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub(crate) struct View {
     reader: RefCell<PageReader<Bytes>>,
     /// What could not be read, for the query's warnings.
     remarks: RefCell<BTreeSet<String>>,
+    is_torn: Cell<bool>,
 }
 
 /// A part beside the head, open for one walk.
@@ -45,19 +46,22 @@ enum Part<'a> {
 type Places = Vec<(usize, u32)>;
 
 impl View {
-    pub(crate) fn new(store: Store) -> Self {
-        let live = store.live();
-        let (epoch, volumes, frozen) = (live.epoch, live.volumes.clone(), live.frozen.clone());
-        let pages = live.pages_bytes();
-        drop(live);
+    /// What is stored now.
+    pub(crate) fn of(store: Store, live: &Live) -> Self {
         Self {
             store,
-            epoch,
-            volumes,
-            frozen,
-            reader: RefCell::new(PageReader::new(pages)),
+            epoch: live.epoch,
+            volumes: live.volumes.clone(),
+            frozen: live.frozen.clone(),
+            reader: RefCell::new(PageReader::new(live.pages_bytes())),
             remarks: RefCell::default(),
+            is_torn: Cell::new(false),
         }
+    }
+
+    /// Whether a block's time was over before it was read.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn.get()
     }
 
     /// What could not be read.
@@ -79,7 +83,7 @@ impl View {
                     self.remark(volume, &fault.to_string());
                 }
                 // Its time was over.
-                Err(_) => {}
+                Err(_) => self.is_torn.set(true),
             }
         }
         open
