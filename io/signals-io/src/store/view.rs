@@ -45,6 +45,9 @@ enum Part<'a> {
 /// Where a series is: parts by number, oldest first, with its number there.
 type Places = Vec<(usize, u32)>;
 
+/// Series that are in parts. All labels of each are hashed several times, so their hasher is a fast one.
+type Others = HashMap<Labels, Places, foldhash::fast::RandomState>;
+
 impl View {
     /// What is stored now.
     pub(crate) fn of(store: Store, live: &Live) -> Self {
@@ -168,7 +171,7 @@ impl View {
         &self,
         select: &Select<'_>,
         parts: &mut [Option<Part<'_>>],
-        others: &mut HashMap<Labels, Places>,
+        others: &mut Others,
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Result<bool, SourceFault> {
         let mut columns = Columns::default();
@@ -283,9 +286,9 @@ impl Source for View {
     ) -> Result<(), SourceFault> {
         let blocks = self.blocks(select);
         let mut parts: Vec<Option<Part<'_>>> = Vec::new();
-        let mut others: HashMap<Labels, Places> = HashMap::new();
+        let mut others = Others::default();
         let mut order: Vec<Labels> = Vec::new();
-        let mut put = |labels: Labels, place: usize, number: u32| {
+        let mut put = |others: &mut Others, labels: Labels, place: usize, number: u32| {
             let places = others.entry(labels.clone()).or_default();
             if places.is_empty() {
                 order.push(labels);
@@ -293,8 +296,10 @@ impl Source for View {
             places.push((place, number));
         };
         for (volume, block) in &blocks {
-            for found in block.find(select.matchers) {
-                put(found.labels, parts.len(), found.number);
+            let found = block.find(select.matchers);
+            others.reserve(found.len());
+            for found in found {
+                put(&mut others, found.labels, parts.len(), found.number);
             }
             let reader = block.reader();
             parts.push(Some(Part::Block { volume, reader }));
@@ -302,7 +307,7 @@ impl Source for View {
         for frost in self.frosts(select) {
             let series = (0..).zip(&frost.frozen.series);
             for (number, one) in series.filter(|one| all_match(select.matchers, &one.1.labels)) {
-                put(one.labels.clone(), parts.len(), number);
+                put(&mut others, one.labels.clone(), parts.len(), number);
             }
             let reader = PageReader::new(frost.pages.clone());
             parts.push(Some(Part::Frozen { frost, reader }));
