@@ -358,6 +358,8 @@ pub(crate) enum OnCallAction {
 pub(crate) enum SignalsAction {
     /// An address with a token that reads for fifteen minutes, for promtool and its like
     Url,
+    /// Where samples are sent to as well: how far that has come, and what the other side says
+    Remotes,
     /// All samples in the text format
     Export {
         /// Which series

@@ -11,12 +11,13 @@ use mainstay_atoms::{Server, ServiceName};
 use mainstay_plan::{History, ReleaseRecord, ReleaseState};
 use mainstay_process_io::{InstanceFact, InstanceState};
 use mainstay_signals_io::{
-    Check, CheckKind, Collector, CollectorKind, Config, File, Part, Place, Process, Retention,
-    Target,
+    Check, CheckKind, Collector, CollectorKind, Config, File, Part, Place, Process, Protocol,
+    Remote, Retention, Target,
 };
 use mainstay_spec::{Attached, Platform, Service, Signals, Store};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ pub(crate) fn config(
     let mut targets: Vec<Target> = running()
         .filter_map(|fact| target(platform, fact))
         .collect();
-    targets.push(own(state));
+    targets.push(own("gateway", state.control_socket(), "/v1/metrics"));
+    targets.push(own("signals", state.signals_socket(), "/metrics"));
     let processes = running().filter_map(|fact| process(fact)).collect();
     let mut collectors = vec![
         collector("node", "localhost", CollectorKind::Host),
@@ -79,6 +81,12 @@ pub(crate) fn config(
             keep_ms: ms(signals.keep),
             keep_bytes: signals.disk.0,
         },
+        remotes: signals
+            .remotes
+            .iter()
+            .filter_map(|one| remote(one, state))
+            .collect(),
+        memory_bytes: signals.memory.0,
         ..Config::default()
     })
 }
@@ -93,6 +101,23 @@ pub(crate) fn acts(record: &ReleaseRecord) -> bool {
         .as_object()
         .is_some_and(|then| !then.is_empty());
     named || presets.any(|(_, preset)| preset.get("then").is_some())
+}
+
+/// Where samples are sent to as well; its address was judged with the file.
+fn remote((name, remote): (&String, &mainstay_spec::Remote), state: &State) -> Option<Remote> {
+    let (tls, address, path) = remote.parts()?;
+    let secrets = state.secrets();
+    Some(Remote {
+        name: name.clone(),
+        address,
+        tls,
+        path,
+        protocol: match remote.protocol {
+            mainstay_spec::Protocol::RemoteWrite => Protocol::RemoteWrite,
+            mainstay_spec::Protocol::Otlp => Protocol::Otlp,
+        },
+        token_file: remote.token.as_ref().map(|token| secrets.join(token)),
+    })
 }
 
 /// What messages know of the platform.
@@ -280,14 +305,14 @@ fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
     })
 }
 
-/// What the gateway and the control plane tell.
-fn own(state: &State) -> Target {
+/// What the gateway and the control plane, and signals itself tell.
+fn own(name: &str, socket: PathBuf, path: &str) -> Target {
     Target {
-        job: "gateway".to_owned(),
-        instance: "gateway".to_owned(),
-        service: "gateway".to_owned(),
-        place: Place::Unix(state.control_socket()),
-        path: "/v1/metrics".to_owned(),
+        job: name.to_owned(),
+        instance: name.to_owned(),
+        service: name.to_owned(),
+        place: Place::Unix(socket),
+        path: path.to_owned(),
         labels: BTreeMap::new(),
         every_ms: ms(EVERY),
         timeout_ms: 10_000,

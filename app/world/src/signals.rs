@@ -274,13 +274,8 @@ impl Watch {
 
 const KNOWN: &str = "known.json";
 
-/// Most bytes of memory of the process: ten times what 50,000 series need. Whoever asks for more ends the process,
-/// which is started again, and not the machine's other work.
-const MEMORY_MAX: u64 = 1 << 30;
-
 /// The signals process's `main`, until it is told to stop.
 pub fn signals(state: &State) -> Result<(), SignalsFault> {
-    bound_memory();
     let settings = Settings {
         folder: state.signals(),
         socket: state.signals_socket(),
@@ -288,20 +283,6 @@ pub fn signals(state: &State) -> Result<(), SignalsFault> {
     let deliver = crate::notify::start(state);
     let deliver = deliver.map_err(|source| SignalsFault::Start { source })?;
     mainstay_signals_io::run(&settings, deliver)
-}
-
-/// Bounds the memory of this process (`RLIMIT_DATA`, setrlimit(2): heap and private writable mappings). A lower bound
-/// that holds already stays.
-fn bound_memory() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let known = getrlimit(Resource::Data);
-    let least = |bound: Option<u64>| Some(bound.map_or(MEMORY_MAX, |bound| bound.min(MEMORY_MAX)));
-    let bounds = Rlimit {
-        current: least(known.current),
-        maximum: least(known.maximum),
-    };
-    // Where the kernel does not grant it, the process works without.
-    setrlimit(Resource::Data, bounds).unwrap_or(());
 }
 
 /// What messages know of the platform now.

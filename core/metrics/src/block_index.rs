@@ -6,7 +6,6 @@ use crate::label::{Label, Labels};
 use crate::matcher::{MatchOp, Matcher};
 use crate::postings;
 use roaring::RoaringBitmap;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,7 +43,7 @@ pub(crate) struct Index {
 }
 
 /// Texts that were made for one walk, by symbol.
-pub(crate) type Texts = HashMap<u32, Arc<str>>;
+pub(crate) type Texts = Vec<Option<Arc<str>>>;
 
 impl Index {
     /// Reads and checks everything, so that later reading cannot fail.
@@ -143,9 +142,11 @@ impl Index {
         };
         let mut shared = |symbol: Option<u64>| {
             let symbol = symbol.unwrap_or_default() as u32;
-            let made = texts
-                .entry(symbol)
-                .or_insert_with(|| self.text(symbol).into());
+            let place = symbol as usize;
+            if texts.len() <= place {
+                texts.resize(self.symbols.len().max(place + 1), None);
+            }
+            let made = texts[place].get_or_insert_with(|| self.text(symbol).into());
             made.clone()
         };
         let count = rest.length().unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::gate_key::{
     BlueGreenKeys, CanaryKeys, ChecklistKeys, FreezeKeys, GatesKeys, SmokeKeys, WindowKeys,
 };
-use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, QUEUE, RATE};
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, QUEUE, RATE, URL};
 use crate::scale_key::{FloorKeys, ScaleKeys};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -63,6 +63,7 @@ value! {
     Civil = Kind::Like(&CIVIL);
     RequestRate = Kind::Like(&RATE);
     QueuePlace = Kind::Like(&QUEUE);
+    Url = Kind::Like(&URL);
     People = Kind::People;
     AlertsForm = Kind::Alerts;
     ChecksForm = Kind::Checks;
@@ -81,6 +82,7 @@ value! {
     BaselineWord = Kind::Word(&["same_age", "stable"]);
     StoreWord = Kind::Word(&["sqlite", "volume"]);
     OverlapWord = Kind::Word(&["forbid", "queue", "replace"]);
+    ProtocolWord = Kind::Word(&["remote_write", "otlp"]);
     MissedWord = Kind::Word(&["run", "skip"]);
     EvictWord = Kind::Word(&EVICT);
 }
@@ -183,6 +185,8 @@ names! {
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of ChecklistKeys;
     FloorNames = "scheduled minimum", "NAME", open true,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FloorKeys;
+    RemoteNames = "remote", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of RemoteKeys;
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
@@ -516,6 +520,12 @@ keys! {
         keep: Option<Span<HOUR, {3650 * DAY}>>, default "15d", example "30d";
         /// Most bytes of samples on disk; the oldest go first.
         disk: Option<Size>, default "2Gi", example "10Gi";
+        /// Most bytes of memory of the process that collects them. What asks for more ends it, and it is started
+        /// again.
+        memory: Option<Size>, default "1Gi", example "2Gi";
+        /// Where samples are sent to as well, by name. What the other side misses is sent once it is back, as far
+        /// back as samples are kept.
+        remotes: Option<RemoteNames>, default "{}", example "{ archive: { url: \"https://metrics.example/api/v1/write\" } }";
         /// Port on loopback under which other tools ask for metrics, with a token; `mainstay signals url` says
         /// how. Without one only the local user asks, by a unix socket.
         port: Option<Whole<1, 65535>>, default "(none)", example "9090";
@@ -523,6 +533,19 @@ keys! {
         rules: Option<Paths>, default "[]", example "[rules.yml]";
         /// A configuration of Alertmanager whose routes and receivers hold, instead of `alerts`.
         alertmanager: Option<Paths>, default "[]", example "[alertmanager.yml]";
+    }
+}
+
+keys! {
+    /// Where samples are sent to as well.
+    RemoteKeys = "a remote" {
+        /// Where it takes them. Redirects are not followed, and link-local addresses are refused.
+        url: Url, default "", example "https://metrics.example/api/v1/write";
+        /// How they are written: `remote_write`, version 1.0 of Prometheus, or `otlp`, metrics of OpenTelemetry over
+        /// HTTP.
+        protocol: Option<ProtocolWord>, default "remote_write", example "otlp";
+        /// The secret with the token that `Authorization: Bearer` says.
+        token: Option<Secret>, default "(none)", example "ARCHIVE_TOKEN";
     }
 }
 

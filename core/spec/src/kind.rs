@@ -106,6 +106,12 @@ pub(crate) const CIVIL: Like = Like {
     pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2})?$",
 };
 
+/// Where samples are sent to.
+pub(crate) const URL: Like = Like {
+    phrase: "an address such as `https://metrics.example/api/v1/write`",
+    pattern: "^https?://[^@#/? ]+([/?][^# ]*)?$",
+};
+
 /// Requests in a time.
 pub(crate) const RATE: Like = Like {
     phrase: "requests a second or a minute, such as `50/s` or `300/m`",

@@ -3,6 +3,7 @@
 mod alert;
 mod data;
 mod duty;
+mod export;
 mod push;
 mod token;
 
@@ -318,6 +319,7 @@ impl Api {
             "/metrics" if get => Ok(Ready::text(200, self.own_metrics())),
             "/v1/export" if get => self.export(asked).await,
             "/v1/config" if get => self.shown_config(),
+            "/v1/remotes" if get => Ok(self.remotes()),
             "/v1/config" if asked.method == Method::PUT => self.configure(&asked),
             "/v1/token" if asked.method == Method::POST => self.issue(),
             "/v1/silences" => self.silences(&asked),
@@ -347,6 +349,25 @@ impl Api {
         let config = serde_json::to_vec(&*self.process.config());
         let config = config.map_err(|fault| ApiFault::unavailable(fault.to_string()))?;
         Ok(Ready::json(config))
+    }
+
+    /// Where samples are sent to as well, and how far that has come.
+    fn remotes(&self) -> Ready {
+        let known = self.process.progress().into_iter();
+        let known = known.map(|(name, one)| {
+            serde_json::json!({
+                "name": name,
+                "sent_until_ms": one.sent_ms,
+                "samples": one.samples,
+                "failures": one.failures,
+                "refused": one.refused,
+                "left_out": one.left_out,
+                "lost": one.lost(),
+                "trouble": one.trouble,
+            })
+        });
+        let all = known.collect::<serde_json::Value>().to_string();
+        Ready::json(answer::success(&all))
     }
 
     fn configure(&self, asked: &Asked) -> Result<Ready, ApiFault> {

@@ -41,6 +41,8 @@ pub struct Config {
     pub retention: Retention,
     /// What each part may take.
     pub limits: Limits,
+    /// Most bytes of memory of the process; zero: the usual.
+    pub memory_bytes: u64,
     /// Where samples are sent to as well.
     pub remotes: Vec<Remote>,
     /// Where the API listens beside its unix socket; tokens are asked for there.
@@ -403,6 +405,8 @@ pub enum Protocol {
     /// Prometheus remote-write 1.0.
     #[default]
     RemoteWrite,
+    /// Metrics of `OpenTelemetry` over HTTP, as protocol buffers.
+    Otlp,
 }
 
 /// Who may use the API.

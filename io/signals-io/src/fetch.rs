@@ -56,6 +56,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// When it may be asked again, as the field `Retry-After` says it.
+    pub(crate) retry_after: String,
     pub(crate) body: Vec<u8>,
     /// Cookies that it sets, as `name=value`.
     pub(crate) cookies: Vec<String>,
@@ -215,6 +217,7 @@ async fn exchange(
     let mut answer = Answer {
         status: head.status,
         content_type: head.content_type,
+        retry_after: head.retry_after,
         body: Vec::new(),
         cookies: head.cookies,
         is_open: head.is_open,
@@ -262,6 +265,7 @@ enum Length {
 struct Head {
     status: u16,
     content_type: String,
+    retry_after: String,
     cookies: Vec<String>,
     length: Length,
     is_gzip: bool,
@@ -302,6 +306,7 @@ fn understand(response: &httparse::Response<'_, '_>) -> Result<Head, FetchFault>
     let mut head = Head {
         status: response.code.unwrap_or_default(),
         content_type: String::new(),
+        retry_after: String::new(),
         cookies: Vec::new(),
         length: Length::Open,
         is_gzip: false,
@@ -313,6 +318,8 @@ fn understand(response: &httparse::Response<'_, '_>) -> Result<Head, FetchFault>
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("content-type") {
             text.clone_into(&mut head.content_type);
+        } else if is("retry-after") {
+            text.clone_into(&mut head.retry_after);
         } else if is("set-cookie") {
             let cookie = text.split(';').next().unwrap_or_default();
             head.cookies.push(cookie.trim().to_owned());

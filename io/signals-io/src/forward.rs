@@ -1,20 +1,28 @@
 //! Forwarding: samples go outward from the store itself, so that what the other side misses waits on our disk.
 //!
 //! What was sent is remembered as a time. A window of time is read, sent in pieces, and only then remembered: after
-//! an outage everything from that time on follows, as far back as samples are kept. A piece may come twice.
+//! an outage everything from that time on follows, as far back as samples are kept. A piece may come twice. What
+//! was kept for too short a time to be sent, what the receiver refuses and what its protocol cannot say is counted.
+
+mod run;
+mod verdict;
+mod walk;
 
 use crate::clock;
-use crate::config::{Place, Remote};
-use crate::fetch::{FetchFault, Request, fetch};
+use crate::config::{Place, Protocol, Remote};
+use crate::fetch::{Answer, Connection, FetchFault, Request, fetch};
+use crate::metadata::Metadata;
 use crate::place;
-use crate::remote;
-use crate::store::Store;
-use mainstay_metrics::{Label, Labels, MatchOp, Matcher, Select, SeriesView, Source as _};
+use crate::store::{Mark, Store};
+use mainstay_metrics::Labels;
+pub(crate) use run::Run;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
+use verdict::{Verdict, judge};
+use walk::{FAMILY_BYTES, Piece, Walk};
 
 /// How long samples are waited for before their time is read, in milliseconds: others may send them late.
 const LATE_MS: i64 = 10_000;
@@ -22,26 +30,74 @@ const LATE_MS: i64 = 10_000;
 /// The longest window that is read at once, in milliseconds: a block's.
 const WINDOW_MS: i64 = 7_200_000;
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_secs(5);
+/// How things follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Between two looks.
+    every: Duration,
+    /// How long one request may take.
+    patience: Duration,
+    /// The first wait after a failure; each is twice the one before.
+    wait_min: Duration,
+    /// Longest wait after a failure.
+    wait_max: Duration,
+}
 
-/// Samples of one request, as in the field.
-const SAMPLES: usize = 2000;
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(5),
+            patience: Duration::from_secs(30),
+            wait_min: Duration::from_millis(100),
+            wait_max: Duration::from_secs(30),
+        }
+    }
+}
 
-/// Longest wait after a failure.
-const WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest answer that is read: nobody needs more to say what was wrong.
+const ANSWER_MAX: usize = 64 << 10;
 
 /// What is known of a remote, for whoever asks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress {
+    /// Samples that were taken; of classic histograms and summaries a point is one, where they are sent as such.
     pub(crate) samples: u64,
     pub(crate) failures: u64,
+    /// Samples that the receiver did not take, and will not.
     pub(crate) refused: u64,
+    /// Samples that the protocol cannot say.
+    pub(crate) left_out: u64,
     /// Everything up to here was sent, in milliseconds since 1970.
     pub(crate) sent_ms: i64,
+    /// Why the last request that was not taken was not; empty once one is taken whole.
+    pub(crate) trouble: String,
+    mark: Option<Arc<Mark>>,
+}
+
+impl Progress {
+    /// Samples that were let go before they were sent.
+    pub(crate) fn lost(&self) -> u64 {
+        self.mark.as_ref().map_or(0, |mark| mark.lost())
+    }
+}
+
+/// What time it is: the clock of the machine, or what a test says.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Now {
+    #[default]
+    Wall,
+    #[cfg(test)]
+    Told(Arc<std::sync::atomic::AtomicI64>),
+}
+
+impl Now {
+    fn ms(&self) -> i64 {
+        match self {
+            Self::Wall => clock::wall_ms(),
+            #[cfg(test)]
+            Self::Told(at_ms) => at_ms.load(std::sync::atomic::Ordering::SeqCst),
+        }
+    }
 }
 
 /// One remote.
@@ -50,53 +106,59 @@ pub(crate) struct Forward {
     pub(crate) remote: Remote,
     pub(crate) external: Labels,
     pub(crate) store: Store,
+    pub(crate) metadata: Arc<Metadata>,
     pub(crate) folder: PathBuf,
     pub(crate) progress: Arc<Mutex<Progress>>,
+    pub(crate) now: Now,
+    pub(crate) pace: Pace,
 }
-
-/// A request and how many samples it holds.
-type Piece = (Vec<u8>, usize);
 
 impl Forward {
     fn path(&self) -> PathBuf {
-        let name: String = self
-            .remote
-            .name
-            .chars()
-            .map(|letter| {
-                if letter.is_ascii_alphanumeric() {
-                    letter
-                } else {
-                    '_'
-                }
-            })
-            .collect();
+        let plain = |letter: char| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '_'
+            }
+        };
+        let name: String = self.remote.name.chars().map(plain).collect();
         self.folder.join(format!("sent-{name}"))
     }
 
     /// Sends until it is told to stop.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let path = self.path();
-        let mut sent_ms = known(&path).unwrap_or_else(|| clock::wall_ms() - LATE_MS);
-        self.note(|progress| progress.sent_ms = sent_ms);
-        let mut ticks = tokio::time::interval(EVERY);
+        let mut sent_ms = known(&path).unwrap_or_else(|| self.now.ms() - LATE_MS);
+        let mark = self.store.mark(sent_ms);
+        self.note(|progress| {
+            progress.sent_ms = sent_ms;
+            progress.mark = Some(mark.clone());
+        });
+        let mut ticks = tokio::time::interval(self.pace.every);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 // A sender that is gone says the same.
                 _ = stop.changed() => return,
             }
-            let until_ms = clock::wall_ms() - LATE_MS;
-            while sent_ms < until_ms {
+            loop {
+                let until_ms = self.now.ms() - LATE_MS;
+                if sent_ms >= until_ms {
+                    break;
+                }
                 let end_ms = until_ms.min(sent_ms.saturating_add(WINDOW_MS));
                 tokio::select! {
-                    whole = self.window(sent_ms, end_ms) => if !whole { break },
+                    whole = self.window(&mark, sent_ms, end_ms) => if !whole { break },
                     _ = stop.changed() => return,
                 }
                 sent_ms = end_ms;
                 self.note(|progress| progress.sent_ms = sent_ms);
                 // Where it cannot be kept, a part is sent again after the next start.
                 drop(place::replace(&path, sent_ms.to_string().as_bytes()));
+                if end_ms == until_ms {
+                    break;
+                }
             }
         }
     }
@@ -106,61 +168,119 @@ impl Forward {
     }
 
     /// Sends what is between two times; says whether it was read to its end.
-    async fn window(&self, after_ms: i64, until_ms: i64) -> bool {
-        let (sender, mut pieces) = mpsc::channel::<Piece>(2);
-        let (store, external) = (self.store.clone(), self.external.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            read(&store, &external, after_ms, until_ms, &sender)
-        });
+    async fn window(&self, mark: &Mark, after_ms: i64, until_ms: i64) -> bool {
+        let (sender, mut pieces) = mpsc::channel::<Piece>(1);
+        let walk = Walk {
+            view: self.store.stretch(mark, until_ms),
+            external: self.external.clone(),
+            protocol: self.remote.protocol,
+            metadata: self.metadata.clone(),
+            after_ms,
+            until_ms,
+            family_bytes: FAMILY_BYTES,
+        };
+        let reading = tokio::task::spawn_blocking(move || walk.read(&sender));
         let mut connection = None;
-        while let Some((body, samples)) = pieces.recv().await {
-            self.send(&mut connection, &body, samples).await;
+        while let Some(piece) = pieces.recv().await {
+            self.send(&mut connection, &piece).await;
         }
-        reading.await.unwrap_or(false)
+        let walked = reading.await.unwrap_or_default();
+        mark.done(walked.is_whole, walked.is_torn);
+        if walked.is_whole {
+            self.note(|progress| progress.left_out += walked.left_out);
+        }
+        walked.is_whole
     }
 
     /// Sends one piece until it is taken, or refused for good.
-    async fn send(
-        &self,
-        connection: &mut Option<crate::fetch::Connection>,
-        body: &[u8],
-        samples: usize,
-    ) {
-        let mut wait = Duration::from_millis(100);
+    async fn send(&self, connection: &mut Option<Connection>, piece: &Piece) {
+        let samples = piece.samples as u64;
+        let mut backoff = self.pace.wait_min;
         loop {
-            match tokio::time::timeout(PATIENCE, self.post(connection, body)).await {
-                Ok(Ok(status)) if (200..300).contains(&status) => {
-                    self.note(|progress| progress.samples += samples as u64);
+            let wait = match self.attempt(connection, &piece.body).await {
+                Verdict::Taken { refused, why } => {
+                    let refused = refused.min(samples);
+                    self.note(|progress| {
+                        progress.samples += samples - refused;
+                        progress.refused += refused;
+                        progress.trouble = why;
+                    });
                     return;
                 }
-                // It will not become right by being sent again; too many at once will.
-                Ok(Ok(status)) if (400..500).contains(&status) && status != 429 => {
-                    self.note(|progress| progress.refused += samples as u64);
+                Verdict::Refused { why } => {
+                    self.note(|progress| {
+                        progress.refused += samples;
+                        progress.trouble = why;
+                    });
                     return;
                 }
-                _ => {
-                    *connection = None;
-                    self.note(|progress| progress.failures += 1);
+                Verdict::Later { wait, why } => {
+                    self.note(|progress| {
+                        progress.failures += 1;
+                        progress.trouble = why;
+                    });
+                    wait
+                }
+            };
+            tokio::time::sleep(wait.unwrap_or(backoff)).await;
+            backoff = (backoff * 2).min(self.pace.wait_max);
+        }
+    }
+
+    /// Sends one piece once.
+    async fn attempt(&self, connection: &mut Option<Connection>, body: &[u8]) -> Verdict {
+        let patience = self.pace.patience;
+        let token = match &self.remote.token_file {
+            None => None,
+            Some(path) => match token(path) {
+                Ok(token) => Some(token),
+                Err(why) => return Verdict::Later { wait: None, why },
+            },
+        };
+        let post = self.post(connection, body, token.as_deref());
+        let answer = match tokio::time::timeout(patience, post).await {
+            Ok(answer) => answer,
+            Err(_) => Err(FetchFault::Late {
+                limit_ms: patience.as_millis() as u64,
+            }),
+        };
+        match answer {
+            Ok(answer) => judge(
+                self.remote.protocol,
+                answer.status,
+                &answer.retry_after,
+                &answer.body,
+                SystemTime::now(),
+            ),
+            Err(fault) => {
+                *connection = None;
+                Verdict::Later {
+                    wait: None,
+                    why: fault.to_string(),
                 }
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(WAIT_MAX);
         }
     }
 
     async fn post(
         &self,
-        connection: &mut Option<crate::fetch::Connection>,
+        connection: &mut Option<Connection>,
         body: &[u8],
-    ) -> Result<u16, FetchFault> {
-        let mut fields = String::from(
-            "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-             X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: mainstay-signals\r\n",
-        );
-        if let Some(path) = &self.remote.token_file {
-            let token = std::fs::read_to_string(path)?;
+        token: Option<&str>,
+    ) -> Result<Answer, FetchFault> {
+        let mut fields = String::from(match self.remote.protocol {
+            Protocol::RemoteWrite => {
+                "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+                 X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: mainstay-signals\r\n"
+            }
+            Protocol::Otlp => {
+                "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n\
+                 User-Agent: mainstay-signals\r\n"
+            }
+        });
+        if let Some(token) = token {
             // Writing to a text cannot fail.
-            write!(fields, "Authorization: Bearer {}\r\n", token.trim()).ok();
+            write!(fields, "Authorization: Bearer {token}\r\n").ok();
         }
         let request = Request {
             method: "POST",
@@ -168,7 +288,7 @@ impl Forward {
             path: &self.remote.path,
             fields: &fields,
             body,
-            bytes_max: 1 << 20,
+            bytes_max: ANSWER_MAX,
         };
         let address = self.remote.address.clone();
         let place = if self.remote.tls {
@@ -176,72 +296,26 @@ impl Forward {
         } else {
             Place::Tcp(address)
         };
-        let answer = fetch(connection, &place, false, &request, &mut Vec::new()).await?;
-        Ok(answer.status)
+        fetch(connection, &place, false, &request, &mut Vec::new()).await
     }
+}
+
+/// Reads a token, each time anew: it may be another one by now.
+fn token(path: &Path) -> Result<String, String> {
+    let name = path.file_name().unwrap_or_default().display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|fault| format!("the token `{name}` cannot be read: {fault}"))?;
+    let token = text.trim();
+    if token.chars().any(char::is_control) {
+        return Err(format!("the token `{name}` is more than one line"));
+    }
+    Ok(token.to_owned())
 }
 
 fn known(path: &Path) -> Option<i64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Reads a window into pieces; says whether it was read to its end.
-fn read(
-    store: &Store,
-    external: &Labels,
-    after_ms: i64,
-    until_ms: i64,
-    sender: &mpsc::Sender<Piece>,
-) -> bool {
-    let Ok(named) = Matcher::new("__name__", MatchOp::NotEqual, "") else {
-        return false;
-    };
-    let matchers = [named];
-    let select = Select {
-        matchers: &matchers,
-        after_ms,
-        until_ms,
-    };
-    let mut piece: Piece = (Vec::new(), 0);
-    let mut is_open = true;
-    let visited = store.view().select(&select, &mut |view: SeriesView<'_>| {
-        let labels = dressed(view.labels, external);
-        let labels: Vec<&Label> = labels.iter().collect();
-        let samples: Vec<(i64, f64)> = view
-            .at_ms
-            .iter()
-            .copied()
-            .zip(view.values.iter().copied())
-            .collect();
-        for some in samples.chunks(SAMPLES) {
-            remote::put_series(&mut piece.0, &labels, some);
-            piece.1 += some.len();
-            if piece.1 >= SAMPLES {
-                is_open = hand(&mut piece, sender);
-            }
-        }
-        is_open
-    });
-    visited.is_ok() && is_open && (piece.1 == 0 || hand(&mut piece, sender))
-}
-
-/// Labels with those of this installation, where a series does not have them itself.
-fn dressed(labels: &Labels, external: &Labels) -> Labels {
-    if external.is_empty() {
-        return labels.clone();
-    }
-    let mut builder = labels.edit();
-    for label in external
-        .iter()
-        .filter(|label| labels.get(&label.name).is_empty())
-    {
-        builder.set(&label.name, &label.value);
-    }
-    builder.build()
-}
-
-fn hand(piece: &mut Piece, sender: &mpsc::Sender<Piece>) -> bool {
-    let (body, samples) = std::mem::take(piece);
-    let compressed = snap::raw::Encoder::new().compress_vec(&body);
-    compressed.is_ok_and(|body| sender.blocking_send((body, samples)).is_ok())
-}
+#[cfg(test)]
+#[path = "forward/outage_test.rs"]
+mod tests;

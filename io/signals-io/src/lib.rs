@@ -17,9 +17,11 @@ mod collect;
 mod config;
 mod errand;
 mod fetch;
+mod filled;
 mod form;
 mod forward;
 mod ingest;
+mod memory;
 mod metadata;
 mod otlp;
 mod own;
@@ -40,6 +42,7 @@ pub use config::{
     Protocol, Remote, Retention, Target, Token,
 };
 pub use errand::{Deliver, Errand, Report, Trial, Tried};
+pub use filled::Filled;
 pub use page::{PageFault, page};
 pub use process::{Settings, SignalsFault, run};
 pub use store::{Bounds, StoreFault};

@@ -51,6 +51,12 @@ impl Metadata {
         }
     }
 
+    /// What is known of a metric.
+    pub(crate) fn find(&self, metric: &str) -> Option<Meta> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(metric).cloned()
+    }
+
     /// What is known, of one metric or of all.
     pub(crate) fn all(&self, metric: Option<&str>) -> BTreeMap<String, Meta> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,16 +4,22 @@
 //! the resource, its other attributes in `target_info`. Sums that only say what changed cannot be stored as they
 //! are and are refused, as in the field.
 
+mod family;
 mod json;
+mod point;
 mod proto;
+mod sheet;
 
 use crate::remote::Series;
 use mainstay_metrics::{FloatHistogram, Labels, LabelsBuilder, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use family::{Families, Kinds, Ready, Role, kin, share};
 pub(crate) use json::read as read_json;
+pub(crate) use point::Writer;
 pub(crate) use proto::read as read_proto;
+pub(crate) use sheet::{Origin, Shape, Sheet, Targets};
 
 /// Attributes by name.
 pub(crate) type Attributes = BTreeMap<String, String>;
@@ -98,6 +104,20 @@ const UNITS: [(&str, &str); 18] = [
     ("A", "amperes"),
     ("%", "percent"),
 ];
+
+/// A unit as OpenTelemetry writes it; one that is not known stays as it is.
+fn unit(field: &str) -> String {
+    let theirs = |unit: &str| {
+        let whole = |ours: &str| ours == unit || ours.strip_suffix('s') == Some(unit);
+        let found = UNITS.iter().find(|(_, ours)| whole(ours));
+        found.map_or_else(|| unit.to_owned(), |(theirs, _)| (*theirs).to_owned())
+    };
+    match field.split_once("_per_") {
+        Some((unit, per)) => format!("{}/{}", theirs(unit), theirs(per)),
+        None if field == "ratio" => "1".to_owned(),
+        None => theirs(field),
+    }
+}
 
 /// A name with only the letters that the field's names have.
 fn plain(name: &str, metric: bool) -> String {
@@ -364,6 +384,19 @@ mod tests {
             ("2nd..try", "", Kind::Gauge, "_2nd_try"),
         ] {
             assert_eq!(named(name, unit, kind), expected);
+        }
+    }
+
+    #[test]
+    fn units_go_both_ways() {
+        for (field, theirs) in [
+            ("seconds", "s"),
+            ("bytes", "By"),
+            ("ratio", "1"),
+            ("meters_per_second", "meters/s"),
+            ("requests", "requests"),
+        ] {
+            assert_eq!(unit(field), theirs);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the process says of itself, in the text format.
 
 use crate::api::Api;
+use crate::forward::Progress;
 use std::fmt::Write as _;
 use std::sync::PoisonError;
 
@@ -39,6 +40,7 @@ impl Api {
                 "counter",
                 counts.out_of_order,
             ),
+            ("signals_samples_late_total", "counter", counts.late),
             (
                 "signals_series_refused_total",
                 "counter",
@@ -82,23 +84,38 @@ impl Api {
             // Writing to a text cannot fail.
             writeln!(out, "# TYPE {name} {kind}\n{name} {value}").ok();
         }
-        for (name, progress) in process.progress() {
-            let remote = mainstay_metrics::label::quoted(name.as_bytes());
-            let behind = (crate::clock::wall_ms() - progress.sent_ms) as f64 / 1000.0;
-            for (metric, value) in [
-                ("sent_samples_total", progress.samples as f64),
-                ("failures_total", progress.failures as f64),
-                ("refused_samples_total", progress.refused as f64),
-                ("behind_seconds", behind),
-            ] {
-                writeln!(out, "signals_remote_{metric}{{remote={remote}}} {value}").ok();
-            }
-        }
+        put_remotes(&mut out, &process.progress());
         out.push_str("# TYPE signals_service_series gauge\n");
         for (owner, count) in owners {
             let owner = mainstay_metrics::label::quoted(owner.as_bytes());
             writeln!(out, "signals_service_series{{owned_by={owner}}} {count}").ok();
         }
         out
+    }
+}
+
+/// How far what goes outward has come, by remote.
+fn put_remotes(out: &mut String, all: &[(String, Progress)]) {
+    type Figure = fn(&Progress) -> f64;
+    let figures: [(&str, &str, Figure); 6] = [
+        ("sent_samples_total", "counter", |one| one.samples as f64),
+        ("failures_total", "counter", |one| one.failures as f64),
+        ("refused_samples_total", "counter", |one| one.refused as f64),
+        ("left_out_samples_total", "counter", |one| {
+            one.left_out as f64
+        }),
+        ("lost_samples_total", "counter", |one| one.lost() as f64),
+        ("behind_seconds", "gauge", |one| {
+            (crate::clock::wall_ms() - one.sent_ms) as f64 / 1000.0
+        }),
+    ];
+    for (name, kind, figure) in figures.iter().filter(|_| !all.is_empty()) {
+        // Writing to a text cannot fail.
+        writeln!(out, "# TYPE signals_remote_{name} {kind}").ok();
+        for (remote, progress) in all {
+            let remote = mainstay_metrics::label::quoted(remote.as_bytes());
+            let value = figure(progress);
+            writeln!(out, "signals_remote_{name}{{remote={remote}}} {value}").ok();
+        }
     }
 }

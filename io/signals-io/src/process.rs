@@ -5,7 +5,8 @@ use crate::check::Verdict;
 use crate::clock::{self, Trust};
 use crate::config::{Check, Collector, Config, Remote, Target};
 use crate::errand::Deliver;
-use crate::forward::{Forward, Progress};
+use crate::forward::{Forward, Now, Pace, Progress};
+use crate::memory;
 use crate::metadata::Metadata;
 use crate::place;
 use crate::query::Pool;
@@ -132,6 +133,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
     let config_path = settings.folder.join("config.json");
     std::fs::create_dir_all(&settings.folder).map_err(|source| SignalsFault::Start { source })?;
     let config = read_config(&config_path)?;
+    memory::bound(config.memory_bytes);
     let store = Store::open(&settings.folder.join("metrics"), config.bounds())?;
     let rules = Rules::read(&config).map_err(|faults| SignalsFault::Config {
         path: config_path.clone(),
@@ -281,6 +283,7 @@ impl Process {
             &self.config_path,
             &serde_json::to_vec(&config).map_err(io::Error::from)?,
         )?;
+        memory::bound(config.memory_bytes);
         self.reconcile(&config);
         {
             let mut live = self.store.live();
@@ -386,8 +389,11 @@ impl Process {
                             remote,
                             external: Labels::new(&external),
                             store: ground.store,
+                            metadata: ground.metadata,
                             folder,
                             progress: known,
+                            now: Now::Wall,
+                            pace: Pace::default(),
                         };
                         forward.run(stopping).await;
                     }

@@ -1,8 +1,11 @@
 //! Remote-write: what others send in versions 1.0 and 2.0, and what is sent in version 1.0.
 
+mod out;
+
 use crate::wire::{self, Field};
 use mainstay_metrics::histogram::CUSTOM;
-use mainstay_metrics::{FloatHistogram, Label, Labels, LabelsBuilder, ResetHint, Value};
+use mainstay_metrics::{FloatHistogram, Labels, LabelsBuilder, ResetHint, Value};
+pub(crate) use out::put_series;
 use std::sync::Arc;
 
 /// A series with its samples.
@@ -246,47 +249,9 @@ fn histogram(bytes: &[u8]) -> Option<(i64, Value)> {
     known.then(|| (at_ms, Value::Histogram(Arc::new(found))))
 }
 
-/// Writes a series of floats in version 1.0; histograms are left out.
-pub(crate) fn put_series(out: &mut Vec<u8>, labels: &[&Label], samples: &[(i64, f64)]) {
-    let mut series = Vec::with_capacity(64 + 16 * samples.len());
-    let mut part = Vec::new();
-    for label in labels {
-        part.clear();
-        wire::put_bytes(&mut part, 1, label.name.as_bytes());
-        wire::put_bytes(&mut part, 2, label.value.as_bytes());
-        wire::put_bytes(&mut series, 1, &part);
-    }
-    for (at_ms, value) in samples {
-        part.clear();
-        wire::put_float(&mut part, 1, *value);
-        wire::put_number(&mut part, 2, at_ms.cast_unsigned());
-        wire::put_bytes(&mut series, 2, &part);
-    }
-    wire::put_bytes(out, 1, &series);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_written_is_read() {
-        let labels = Labels::new([("__name__", "a"), ("job", "b")]);
-        let list: Vec<&Label> = labels.iter().collect();
-        let mut body = Vec::new();
-        put_series(&mut body, &list, &[(1, 2.5), (-3, f64::INFINITY)]);
-        let read = read_first(&body).unwrap();
-        assert_eq!(read[0].labels, labels);
-        assert_eq!(
-            read[0].samples,
-            [(-3, Value::Float(f64::INFINITY)), (1, Value::Float(2.5))]
-        );
-        for cut in 0..body.len() {
-            // Cut anywhere it is read in part or refused, and never more.
-            drop(read_first(&body[..cut]));
-            drop(read_second(&body[..cut]));
-        }
-    }
 
     #[test]
     fn a_declared_length_takes_no_memory() {

@@ -19,6 +19,7 @@ mod file;
 mod frame;
 mod journal;
 mod keep;
+mod mark;
 mod open;
 mod shelf;
 mod view;
@@ -29,11 +30,12 @@ use journal::Journal;
 use mainstay_metrics::{
     Appended, Frozen, Full, GroupId, Head, Labels, Record, Seat, TargetId, Value, WriteFault,
 };
+pub(crate) use mark::Mark;
 use shelf::{Shelf, Volume};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use view::{MOVED, View};
 
 /// Samples of a group that become a page: enough to compress well, few enough to hold in memory.
@@ -100,6 +102,8 @@ pub(crate) struct Counts {
     pub(crate) stored: u64,
     pub(crate) duplicates: u64,
     pub(crate) out_of_order: u64,
+    /// Stored after somebody who reads along had begun to read their time.
+    pub(crate) late: u64,
     pub(crate) series_refused: u64,
     pub(crate) quarantined: u64,
     pub(crate) pages: u64,
@@ -134,6 +138,10 @@ pub(crate) struct Live {
     pub(crate) refusing: Option<String>,
     pub(crate) counts: Counts,
     pub(crate) bounds: Bounds,
+    /// Who reads along.
+    marks: Vec<Weak<Mark>>,
+    /// The latest time that one of them has begun to read up to.
+    begun_ms: i64,
     closing: bool,
     /// When the window was first looked at.
     opened_ms: Option<i64>,
@@ -163,7 +171,7 @@ impl Store {
 
     /// What a query reads.
     pub(crate) fn view(&self) -> View {
-        View::new(self.clone())
+        View::of(self.clone(), &self.live())
     }
 
     fn fault(&self, action: &'static str, source: io::Error) -> StoreFault {
@@ -211,6 +219,9 @@ impl Live {
         match appended {
             Appended::Stored if after > before => {
                 self.counts.stored += (after - before) as u64;
+                if at_ms <= self.begun_ms {
+                    self.counts.late += (after - before) as u64;
+                }
                 self.journal
                     .put(|out| mainstay_metrics::put_row(out, group.0, at_ms, row));
                 self.touched(group);
@@ -229,6 +240,7 @@ impl Live {
         match appended {
             Appended::Stored => {
                 self.counts.stored += 1;
+                self.counts.late += u64::from(at_ms <= self.begun_ms);
                 let number = seat.series.0;
                 self.journal
                     .put(|out| mainstay_metrics::put_sample(out, number, at_ms, &copy));

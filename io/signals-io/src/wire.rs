@@ -76,6 +76,11 @@ pub(crate) fn zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
+/// The inverse of [`zigzag`].
+pub(crate) fn zag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
@@ -139,6 +144,36 @@ pub(crate) fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
 pub(crate) fn put_float(out: &mut Vec<u8>, field: u64, value: f64) {
     put_varint(out, field << 3 | 1);
     out.extend_from_slice(&value.to_bits().to_le_bytes());
+}
+
+/// Writes a number of eight bytes.
+pub(crate) fn put_fixed(out: &mut Vec<u8>, field: u64, value: u64) {
+    put_varint(out, field << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Writes a signed number in zigzag form.
+pub(crate) fn put_zigzag(out: &mut Vec<u8>, field: u64, value: i64) {
+    put_number(out, field, zag(value));
+}
+
+/// Writes numbers, packed; nothing where there are none.
+pub(crate) fn put_numbers(out: &mut Vec<u8>, field: u64, values: impl IntoIterator<Item = u64>) {
+    let mut packed = Vec::new();
+    for value in values {
+        put_varint(&mut packed, value);
+    }
+    if !packed.is_empty() {
+        put_bytes(out, field, &packed);
+    }
+}
+
+/// Writes numbers of eight bytes, packed; nothing where there are none.
+pub(crate) fn put_fixeds(out: &mut Vec<u8>, field: u64, values: impl IntoIterator<Item = u64>) {
+    let packed: Vec<u8> = values.into_iter().flat_map(u64::to_le_bytes).collect();
+    if !packed.is_empty() {
+        put_bytes(out, field, &packed);
+    }
 }
 
 /// Writes bytes, a text or a message.

@@ -4,7 +4,8 @@ mod support;
 
 use mainstay_alerting::Step;
 use mainstay_signals_io::{
-    Check, CheckKind, Client, Collector, CollectorKind, Config, Place, Reading, Remote, Token,
+    Check, CheckKind, Client, Collector, CollectorKind, Config, Place, Protocol, Reading, Remote,
+    Token,
 };
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -102,6 +103,11 @@ fn away_and_no_data_are_told_apart() {
 
 #[test]
 fn what_is_sent_outward_arrives_after_an_outage_too() {
+    sent_outward(Protocol::RemoteWrite, "/api/v1/write");
+    sent_outward(Protocol::Otlp, "/api/v1/otlp/v1/metrics");
+}
+
+fn sent_outward(protocol: Protocol, path: &str) {
     let exposer = Exposer::text("a 7\n");
     let (near, far) = (Signals::start(), Signals::start());
     let address = free();
@@ -109,8 +115,8 @@ fn what_is_sent_outward_arrives_after_an_outage_too() {
         name: "far".into(),
         address: address.to_string(),
         tls: false,
-        path: "/api/v1/write".into(),
-        protocol: mainstay_signals_io::Protocol::RemoteWrite,
+        path: path.into(),
+        protocol,
         token_file: Some(near.folder.path().join("token")),
     };
     std::fs::write(near.folder.path().join("token"), "secret\n").unwrap();
@@ -136,6 +142,42 @@ fn what_is_sent_outward_arrives_after_an_outage_too() {
         ..config(1, Vec::new())
     });
     far.sees("last_over_time(a{job=\"api\",site=\"near\"}[1h])", 7.0);
+    let (status, text) = near.get("/v1/remotes");
+    assert!(status == 200 && text.contains("\"name\":\"far\""), "{text}");
+    assert!(
+        text.contains("\"lost\":0") && text.contains("\"refused\":0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_export_says_what_it_cuts() {
+    let signals = Signals::start();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let body = format!(
+        "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"took\",\"exponentialHistogram\":{{\
+         \"aggregationTemporality\":2,\"dataPoints\":[{{\"count\":\"3\",\"sum\":1.5,\"scale\":0,\"zeroCount\":\"0\",\
+         \"positive\":{{\"offset\":0,\"bucketCounts\":[\"3\"]}},\"timeUnixNano\":\"{}\"}}]}}}}]}}]}}]}}",
+        now.unwrap().as_nanos()
+    );
+    let client = signals.client();
+    let sent = client
+        .ask("POST", "/api/v1/otlp/v1/metrics", body.as_bytes())
+        .unwrap();
+    assert_eq!(sent.0, 200, "{}", String::from_utf8_lossy(&sent.1));
+    signals.sees("histogram_count(took)", 3.0);
+    let (status, text) = signals.get("/v1/export?match[]=took");
+    assert_eq!(status, 200);
+    assert!(text.contains("took_bucket{le=\"+Inf\"} 3 "), "{text}");
+    assert!(
+        text.contains("took_sum 1.5 ") && text.contains("took_count 3 "),
+        "{text}"
+    );
+    let last = text.lines().next_back().unwrap();
+    assert!(
+        last.starts_with("# 1 native histograms of 1 series"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn platform(name: &str) -> Platform {
     let tell = folder.join("bin/tell");
     let text = platform.text()
         + &format!(
-            "signals: {{ rules: [rules.yml] }}\nalerts:\n  channels: {{ ops: {{ command: {{ run: [{}] }} }} }}\n  \
+            "signals:\n  rules: [rules.yml]\n  memory: 768Mi\n  \
+             remotes: {{ away: {{ url: \"http://127.0.0.1:9/v1/metrics\", protocol: otlp }} }}\nalerts:\n  channels: {{ ops: {{ command: {{ run: [{}] }} }} }}\n  \
              to: [ops]\n",
             tell.display()
         );
@@ -62,7 +63,7 @@ fn what_runs_is_collected_and_an_alert_reaches_people_though_the_process_is_kill
         .lines()
         .find(|line| line.starts_with("Max data size"));
     assert!(
-        memory.is_some_and(|line| line.contains("1073741824")),
+        memory.is_some_and(|line| line.contains(&(768 << 20).to_string())),
         "{limits}"
     );
     process.kill();
@@ -92,6 +93,14 @@ fn what_runs_is_collected_and_an_alert_reaches_people_though_the_process_is_kill
         "off: there is no postgres",
     ]);
     platform.run(&["signals", "url"]).exits(1).says(&["port"]);
+    until("the remote that is away", || {
+        let out = platform.run(&["signals", "remotes"]).out;
+        (out.contains("away") && out.contains("connection failed")).then_some(())
+    });
+    until("what signals count of themselves", || {
+        let failed = "signals_remote_failures_total{job=\"signals\",remote=\"away\"}";
+        (value(&platform, failed)? > 0.0).then_some(())
+    });
     load.stop_without_failure();
     platform.run(&["down"]).exits(0);
     let left = platform.processes();

@@ -1,9 +1,10 @@
-//! `signals url`, `signals export`, and the process itself.
+//! `signals url`, `signals remotes`, `signals export`, and the process itself.
 
 use crate::argument::{Arguments, SignalsAction};
 use crate::failure::Failure;
-use crate::{context, terminal};
-use mainstay_faults::{Exit, chain};
+use crate::show::table::Table;
+use crate::{context, show, terminal};
+use mainstay_faults::{Exit, chain, escaped};
 use mainstay_world::SignalsClient;
 use serde_json::Value;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) fn run(arguments: &Arguments, action: &SignalsAction) -> Result<Exit,
             Ok(Exit::Done)
         }
         SignalsAction::Url => url(arguments),
+        SignalsAction::Remotes => remotes(arguments),
         SignalsAction::Export { matcher } => {
             let client = client(arguments)?;
             let path = format!("/v1/export?match[]={}", encoded(matcher));
@@ -27,7 +29,16 @@ pub(crate) fn run(arguments: &Arguments, action: &SignalsAction) -> Result<Exit,
             if status != 200 {
                 return Err(refused(&body));
             }
-            terminal::say_out(&String::from_utf8_lossy(&body));
+            let text = String::from_utf8_lossy(&body);
+            // Whoever keeps the output in a file would not see it there.
+            if let Some(cut) = text
+                .lines()
+                .next_back()
+                .and_then(|line| line.strip_prefix("# "))
+            {
+                terminal::say(cut);
+            }
+            terminal::say_out(&text);
             Ok(Exit::Done)
         }
     }
@@ -49,6 +60,41 @@ fn url(arguments: &Arguments) -> Result<Exit, Failure> {
     } else {
         terminal::say_out(&url);
     }
+    Ok(Exit::Done)
+}
+
+fn remotes(arguments: &Arguments) -> Result<Exit, Failure> {
+    let answer = ask(&client(arguments)?, "GET", "/v1/remotes", &[])?;
+    let rows = &answer["data"];
+    if arguments.json {
+        terminal::json(rows);
+        return Ok(Exit::Done);
+    }
+    let rows = rows.as_array().cloned().unwrap_or_default();
+    if rows.is_empty() {
+        terminal::say_out("samples are sent nowhere: the file has no `signals: { remotes }`");
+        return Ok(Exit::Done);
+    }
+    let heads = [
+        "REMOTE",
+        "SENT UNTIL",
+        "SAMPLES",
+        "REFUSED",
+        "LEFT OUT",
+        "LOST",
+        "WHY",
+    ];
+    let mut table = Table::new(&heads);
+    for row in &rows {
+        let text = |name: &str| escaped(row[name].as_str().unwrap_or_default()).into_owned();
+        let number = |name: &str| row[name].as_u64().unwrap_or_default();
+        let mut cells = vec![text("name"), show::time::relative(number("sent_until_ms"))];
+        let counts = ["samples", "refused", "left_out", "lost"];
+        cells.extend(counts.iter().map(|name| number(name).to_string()));
+        cells.push(text("trouble"));
+        table.row(cells);
+    }
+    terminal::say_out(&table.text());
     Ok(Exit::Done)
 }
 

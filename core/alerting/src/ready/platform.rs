@@ -133,18 +133,40 @@ pub(super) const RULES: &[Ready] = &[
             "`mainstay targets` says what the target answered. While it is away, rules about it see nothing.",
         )
         .trial(10, &[("up{job=\"web\",instance=\"a:1\"}", "0x10")], &[("up{job=\"web\",instance=\"a:1\"}", "1x10")]),
-    Ready::new("series-capped", Need::Metrics, "increase(mainstay_signals_series_refused_total[10m]) > $limit", 0.0)
+    Ready::new("series-capped", Need::Metrics, "increase(signals_series_refused_total[10m]) > $limit", 0.0)
         .says(
-            "{{ $labels.service }} makes more series than it may",
-            "A label holds ids or addresses: `mainstay metrics top` names it. Take it away, or raise `limits.series`.",
+            "{{ $value | humanize }} series were refused within ten minutes: something makes more than it may",
+            "A label holds ids or addresses. `mainstay query 'topk(5, signals_service_series)'` names the service; take the label away.",
         )
-        .trial(5, &[("mainstay_signals_series_refused_total{service=\"web\"}", "0 0 9x10")], &[("mainstay_signals_series_refused_total{service=\"web\"}", "9x10")]),
-    Ready::new("rules-failing", Need::Always, "increase(mainstay_signals_rule_failures_total[10m]) > $limit", 0.0)
+        .trial(5, &[("signals_series_refused_total", "0 0 9x10")], &[("signals_series_refused_total", "9x10")]),
+    Ready::new("rules-failing", Need::Always, "increase(signals_rule_evaluation_failures_total[10m]) > $limit", 0.0)
         .minutes(5)
         .critical("")
         .says(
-            "rule {{ $labels.rule }} cannot be evaluated",
-            "While it fails it neither fires nor ends anything. `mainstay alerts rules` shows why.",
+            "rules cannot be evaluated",
+            "While one fails it neither fires nor ends anything. `mainstay alerts rules` shows which and why.",
         )
-        .trial(10, &[("mainstay_signals_rule_failures_total{rule=\"r\"}", "0+1x20")], &[("mainstay_signals_rule_failures_total{rule=\"r\"}", "0x20")]),
+        .trial(10, &[("signals_rule_evaluation_failures_total", "0+1x20")], &[("signals_rule_evaluation_failures_total", "0x20")]),
+    Ready::new("remote-behind", Need::Always, "signals_remote_behind_seconds > $limit", 900.0)
+        .minutes(5)
+        .says(
+            "remote {{ $labels.remote }} is {{ $value | humanizeDuration }} behind",
+            "Nothing is lost as long as samples are kept here (`signals: { keep, disk }`). `mainstay signals remotes` says what the other side answers.",
+        )
+        .trial(10, &[("signals_remote_behind_seconds{remote=\"far\"}", "1000x20")], &[("signals_remote_behind_seconds{remote=\"far\"}", "12x20")]),
+    Ready::new(
+        "remote-losing",
+        Need::Always,
+        "sum by (remote) (increase({__name__=~\"signals_remote_(lost|refused)_samples_total\"}[15m])) > $limit",
+        0.0,
+    )
+    .says(
+        "{{ $value | humanize }} samples for {{ $labels.remote }} were refused by it, or let go before it took them",
+        "`mainstay signals remotes` says which, and why. What is let go too early needs more room: `signals: { keep, disk }`.",
+    )
+    .trial(
+        5,
+        &[("signals_remote_lost_samples_total{remote=\"far\"}", "0 0 9x10"), ("signals_remote_refused_samples_total{remote=\"far\"}", "3x12")],
+        &[("signals_remote_lost_samples_total{remote=\"far\"}", "9x12"), ("signals_remote_refused_samples_total{remote=\"far\"}", "3x12")],
+    ),
 ];

@@ -2,10 +2,17 @@
 
 use super::Walk;
 use super::fields::{Field, Fields};
-use crate::node::{Content, Node};
-use crate::signals::{Attached, Metrics, Signals, Slo};
+use crate::node::{Content, Entry, Node};
+use crate::signals::{Attached, Metrics, Protocol, Remote, Signals, Slo};
+use mainstay_atoms::Bytes;
 use serde_json::Value;
 use std::time::Duration;
+
+/// Least memory of the process: what a small platform needs, and a query beside it.
+const MEMORY_MIN: Bytes = Bytes(128 << 20);
+
+/// Most remotes.
+const REMOTES_MAX: usize = 16;
 
 impl Walk<'_> {
     /// Where an instance tells its metrics; `port` says whether the service takes requests.
@@ -56,6 +63,10 @@ impl Walk<'_> {
         let enabled = self.optional(&inner, "enabled", Self::boolean);
         let keep = self.optional(&inner, "keep", Self::duration);
         let disk = self.optional(&inner, "disk", Self::bytes);
+        let memory = self.optional(&inner, "memory", Self::signals_memory);
+        let remotes = self.optional(&inner, "remotes", |walk, field| {
+            walk.all_of(field, Self::remote)
+        });
         let port = self.optional(&inner, "port", Self::port);
         let rules = self.optional(&inner, "rules", Self::attached);
         let alertmanager = self.optional(&inner, "alertmanager", Self::attached);
@@ -63,13 +74,79 @@ impl Walk<'_> {
             enabled: enabled.ok()?.unwrap_or(true),
             keep: keep.ok()?.unwrap_or(usual.keep),
             disk: disk.ok()?.unwrap_or(usual.disk),
+            memory: memory.ok()?.unwrap_or(usual.memory),
+            remotes: remotes.ok()?.unwrap_or_default(),
             port: port.ok()?,
             rules: rules.ok()?.unwrap_or_default(),
             alertmanager: alertmanager.ok()?.unwrap_or_default(),
             alerts: alerts.ok()?,
             checks: checks.ok()?,
         };
-        self.one_routing(&inner, &signals).then_some(signals)
+        let fits = self.few_remotes(&inner, &signals);
+        (self.one_routing(&inner, &signals) && fits).then_some(signals)
+    }
+
+    /// Each takes a thread and some memory while its other side is away.
+    fn few_remotes(&mut self, fields: &Fields<'_, '_>, signals: &Signals) -> bool {
+        let (count, Some(field)) = (signals.remotes.len(), fields.get("remotes")) else {
+            return true;
+        };
+        if count <= REMOTES_MAX {
+            return true;
+        }
+        let message = format!("samples are sent to {REMOTES_MAX} places at most, not {count}");
+        let at = field.entry.key.span;
+        self.add("out_of_range", at, &field.path, message, |fault| {
+            fault.hint("send to one that sends on, such as an OpenTelemetry collector")
+        });
+        false
+    }
+
+    /// Enough for the process to work.
+    fn signals_memory(&mut self, field: &Field<'_, '_>) -> Option<Bytes> {
+        let bytes = self.bytes(field)?;
+        if bytes >= MEMORY_MIN {
+            return Some(bytes);
+        }
+        let hint = format!("choose {MEMORY_MIN} or more; 50,000 series take about a tenth of 1Gi");
+        self.out_of_range(field, false, hint);
+        None
+    }
+
+    /// Where samples are sent to as well.
+    fn remote(&mut self, fields: &Fields<'_, '_>, _: &Entry) -> Option<Remote> {
+        self.missing(
+            fields,
+            "url",
+            "say where: `url: https://metrics.example/api/v1/write`",
+        );
+        let url = self.optional(fields, "url", Self::remote_url);
+        let protocol = self.optional(fields, "protocol", Self::word);
+        let token = self.optional(fields, "token", Self::secret_name);
+        Some(Remote {
+            url: url.ok()??,
+            protocol: match protocol.ok()?.as_deref() {
+                Some("otlp") => Protocol::Otlp,
+                _ => Protocol::RemoteWrite,
+            },
+            token: token.ok()?,
+        })
+    }
+
+    fn remote_url(&mut self, field: &Field<'_, '_>) -> Option<String> {
+        let url = self.scalar(field)?.text.clone();
+        let remote = Remote {
+            url,
+            protocol: Protocol::default(),
+            token: None,
+        };
+        if remote.parts().is_some() {
+            return Some(remote.url);
+        }
+        // A password may stand in it, so it is not shown.
+        let hint = "begin with `https://` or `http://`, then host, port and path; a token stands under `token`";
+        self.wrong_type(field, field.value(), Some(hint.into()));
+        None
     }
 
     /// Routes come from one place.

@@ -77,7 +77,7 @@ impl Walk<'_> {
     }
 
     /// A value beyond the ends of its range.
-    fn out_of_range(&mut self, field: &Field<'_, '_>, large: bool, hint: String) {
+    pub(super) fn out_of_range(&mut self, field: &Field<'_, '_>, large: bool, hint: String) {
         let node = field.value();
         let text = node.scalar().map_or("", |scalar| &scalar.text);
         let message = format!("`{}` takes {}", field.key.name, kind_of(field).phrase());

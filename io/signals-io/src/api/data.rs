@@ -1,11 +1,12 @@
 //! Questions about series: queries, labels, metadata, targets.
 
+use super::export::{Cut, put_series};
 use super::{Api, Asked, Ready};
 use crate::answer::{self, ApiFault};
 use crate::clock;
 use crate::form::{Form, duration_ms, time_ms};
 use crate::query;
-use mainstay_metrics::{Labels, MatchOp, Matcher, Select, SeriesView, Source as _};
+use mainstay_metrics::{Labels, MatchOp, Matcher, Select, Source as _};
 use mainstay_promql::{Kind, Options, Settings, When, parse};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -225,6 +226,7 @@ impl Api {
         let store = self.process.store.clone();
         let text = self.process.pool.run(move || {
             let mut text = String::new();
+            let mut cut = Cut::default();
             for matchers in &lists {
                 let select = Select {
                     matchers,
@@ -233,7 +235,7 @@ impl Api {
                 };
                 let view = store.view();
                 let walked = view.select(&select, &mut |one| {
-                    exported(&mut text, one);
+                    cut.add(put_series(&mut text, one));
                     text.len() <= EXPORT_MAX
                 });
                 walked.map_err(|fault| ApiFault::unavailable(fault.to_string()))?;
@@ -242,7 +244,10 @@ impl Api {
                 let why = format!("more than {EXPORT_MAX} bytes; ask for less time at once");
                 return Err(ApiFault::bad(why));
             }
-            Ok(Ready::text(200, text))
+            text.push_str(&cut.said());
+            let mut ready = Ready::text(200, text);
+            ready.fields = vec![("x-histograms-cut", cut.histograms)];
+            Ok(ready)
         });
         text.await
             .map_err(|busy| ApiFault::unavailable(busy.to_string()))?
@@ -346,31 +351,6 @@ impl Api {
         }
         out.push_str("],\"droppedTargets\":[],\"droppedTargetCounts\":{}}");
         Ready::json(answer::success(&out))
-    }
-}
-
-/// Writes the floats of a series in the text format; native histograms have no place in it.
-fn exported(out: &mut String, view: SeriesView<'_>) {
-    let rest = view.labels.without_name().to_string();
-    let metric = view.labels.metric();
-    let series = match (
-        mainstay_metrics::label::is_plain_metric(metric),
-        rest.as_str(),
-    ) {
-        (true, "{}") => metric.to_owned(),
-        (true, rest) => format!("{metric}{rest}"),
-        (false, rest) => {
-            let metric = mainstay_metrics::label::quoted(metric.as_bytes());
-            format!("{{{metric}, {}", &rest[1..]).replace(", }", "}")
-        }
-    };
-    for (at_ms, value) in view.at_ms.iter().zip(view.values) {
-        if mainstay_metrics::sample::is_stale(*value) {
-            continue;
-        }
-        let value = answer::number(*value);
-        // Writing to a text cannot fail.
-        writeln!(out, "{series} {value} {at_ms}").ok();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::file::{self, Bytes, Growing};
 use super::journal::{self, Journal};
+use super::mark::Gone;
 use super::{Frost, Live, Store, StoreFault, names, open, shelf};
 use crate::store::shelf::Volume;
 use mainstay_metrics::GroupId;
@@ -62,7 +63,9 @@ impl Store {
             }
         }
         if live.refusing.is_some() {
-            live.try_again();
+            let gone = live.try_again();
+            drop(live);
+            self.let_rest(gone);
         }
     }
 
@@ -113,9 +116,15 @@ impl Store {
         if too_old || live.size() > bounds.keep_bytes {
             let gone = live.drop_oldest();
             drop(live);
-            if let Some(volume) = gone {
-                self.0.shelf.close(&volume.path);
-            }
+            self.let_rest(gone);
+        }
+    }
+
+    /// Lets go of a block that was removed.
+    fn let_rest(&self, gone: Option<Gone>) {
+        if let Some(gone) = gone {
+            self.0.shelf.close(&gone.volume.path);
+            gone.mourn();
         }
     }
 
@@ -158,10 +167,12 @@ impl Live {
     }
 
     /// Tries to write after a failure: the oldest block makes room.
-    fn try_again(&mut self) {
-        if self.is_full() && self.drop_oldest().is_none() {
-            return;
-        }
+    fn try_again(&mut self) -> Option<Gone> {
+        let gone = if self.is_full() {
+            Some(self.drop_oldest()?)
+        } else {
+            None
+        };
         let probe = self.folder.join("room");
         let tried = std::fs::write(&probe, vec![0; 1 << 16]).and_then(|()| self.rename());
         drop(std::fs::remove_file(&probe));
@@ -169,22 +180,12 @@ impl Live {
             Ok(()) => self.refusing = None,
             Err(source) => self.refusing = Some(format!("the store cannot write: {source}")),
         }
+        gone
     }
 
     fn is_full(&self) -> bool {
         rustix::fs::statvfs(&self.folder)
             .is_ok_and(|found| found.f_bavail * found.f_frsize < 1 << 20)
-    }
-
-    fn drop_oldest(&mut self) -> Option<Volume> {
-        if self.volumes.is_empty() {
-            return None;
-        }
-        let volume = self.volumes.remove(0);
-        self.counts.dropped_blocks += 1;
-        // One that cannot be removed is found again at the next start.
-        drop(std::fs::remove_file(&volume.path));
-        Some(volume)
     }
 
     /// Ends the window: everything becomes pages, and the next window's names make it frozen.

@@ -99,6 +99,8 @@ fn live(folder: &Path, bounds: Bounds) -> io::Result<Live> {
         refusing: None,
         counts: Counts::default(),
         bounds,
+        marks: Vec::new(),
+        begun_ms: i64::MIN,
         closing: false,
         opened_ms: None,
         looked_ms: None,

@@ -2,12 +2,12 @@
 
 use super::file::Bytes;
 use super::shelf::{Open, Volume};
-use super::{Frost, Store};
+use super::{Frost, Live, Store};
 use mainstay_metrics::{
     BlockReader, Columns, Labels, Located, Matcher, PageReader, Select, SeriesId, SeriesView,
     Source, SourceFault, all_match,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub(crate) struct View {
     reader: RefCell<PageReader<Bytes>>,
     /// What could not be read, for the query's warnings.
     remarks: RefCell<BTreeSet<String>>,
+    is_torn: Cell<bool>,
 }
 
 /// A part beside the head, open for one walk.
@@ -44,20 +45,26 @@ enum Part<'a> {
 /// Where a series is: parts by number, oldest first, with its number there.
 type Places = Vec<(usize, u32)>;
 
+/// Series that are in parts. All labels of each are hashed several times, so their hasher is a fast one.
+type Others = HashMap<Labels, Places, foldhash::fast::RandomState>;
+
 impl View {
-    pub(crate) fn new(store: Store) -> Self {
-        let live = store.live();
-        let (epoch, volumes, frozen) = (live.epoch, live.volumes.clone(), live.frozen.clone());
-        let pages = live.pages_bytes();
-        drop(live);
+    /// What is stored now.
+    pub(crate) fn of(store: Store, live: &Live) -> Self {
         Self {
             store,
-            epoch,
-            volumes,
-            frozen,
-            reader: RefCell::new(PageReader::new(pages)),
+            epoch: live.epoch,
+            volumes: live.volumes.clone(),
+            frozen: live.frozen.clone(),
+            reader: RefCell::new(PageReader::new(live.pages_bytes())),
             remarks: RefCell::default(),
+            is_torn: Cell::new(false),
         }
+    }
+
+    /// Whether a block's time was over before it was read.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn.get()
     }
 
     /// What could not be read.
@@ -79,7 +86,7 @@ impl View {
                     self.remark(volume, &fault.to_string());
                 }
                 // Its time was over.
-                Err(_) => {}
+                Err(_) => self.is_torn.set(true),
             }
         }
         open
@@ -164,7 +171,7 @@ impl View {
         &self,
         select: &Select<'_>,
         parts: &mut [Option<Part<'_>>],
-        others: &mut HashMap<Labels, Places>,
+        others: &mut Others,
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Result<bool, SourceFault> {
         let mut columns = Columns::default();
@@ -279,9 +286,9 @@ impl Source for View {
     ) -> Result<(), SourceFault> {
         let blocks = self.blocks(select);
         let mut parts: Vec<Option<Part<'_>>> = Vec::new();
-        let mut others: HashMap<Labels, Places> = HashMap::new();
+        let mut others = Others::default();
         let mut order: Vec<Labels> = Vec::new();
-        let mut put = |labels: Labels, place: usize, number: u32| {
+        let mut put = |others: &mut Others, labels: Labels, place: usize, number: u32| {
             let places = others.entry(labels.clone()).or_default();
             if places.is_empty() {
                 order.push(labels);
@@ -289,8 +296,10 @@ impl Source for View {
             places.push((place, number));
         };
         for (volume, block) in &blocks {
-            for found in block.find(select.matchers) {
-                put(found.labels, parts.len(), found.number);
+            let found = block.find(select.matchers);
+            others.reserve(found.len());
+            for found in found {
+                put(&mut others, found.labels, parts.len(), found.number);
             }
             let reader = block.reader();
             parts.push(Some(Part::Block { volume, reader }));
@@ -298,7 +307,7 @@ impl Source for View {
         for frost in self.frosts(select) {
             let series = (0..).zip(&frost.frozen.series);
             for (number, one) in series.filter(|one| all_match(select.matchers, &one.1.labels)) {
-                put(one.labels.clone(), parts.len(), number);
+                put(&mut others, one.labels.clone(), parts.len(), number);
             }
             let reader = PageReader::new(frost.pages.clone());
             parts.push(Some(Part::Frozen { frost, reader }));
