@@ -28,13 +28,12 @@ impl Walk<'_> {
         per: Option<u64>,
         facts: &Facts<'_>,
     ) -> Option<Queue> {
-        let (store, waiting) = match field.value().scalar() {
-            Some(_) => self.queue_by_key(field, facts)?,
-            None => {
-                let at = field.entry.key.span;
-                let fields = self.fields(field.value(), at, field.key.shape, &field.path)?;
-                self.queue_of(&fields, facts)?
-            }
+        let (store, waiting) = if field.value().scalar().is_some() {
+            self.queue_by_key(field, facts)?
+        } else {
+            let at = field.entry.key.span;
+            let fields = self.fields(field.value(), at, field.key.shape, &field.path)?;
+            self.queue_of(&fields, facts)?
         };
         Some(Queue {
             store,
