@@ -208,7 +208,10 @@ impl Runner {
         let (orders, receiver) = channel();
         let shown = Arc::new(Mutex::new(Shown::default()));
         let report = Report(orders.clone());
-        let loop_of = Loop::new(folder, store, rules, shown.clone());
+        let mut loop_of = Loop::new(folder, store, rules, shown.clone());
+        // What fired before a restart is part of the first answer.
+        let now = loop_of.now();
+        loop_of.show(now);
         let thread = std::thread::Builder::new()
             .name("rules".into())
             .spawn(move || loop_of.run(&receiver, deliver, &report))?;
@@ -387,7 +390,6 @@ impl Loop {
 
     fn run(mut self, orders: &Receiver<Order>, mut deliver: Deliver, report: &Report) {
         let now = self.now();
-        self.show(now);
         deliver(Errand::Allow(self.allow.clone()), report);
         self.beaten(None, now);
         loop {
