@@ -1,6 +1,6 @@
 //! What the signals process is to collect: everything that runs, by what serves.
 
-use crate::herald::Hear;
+use crate::herald::{Hear, need};
 use crate::signals::{Known, KnownRelease};
 use crate::state::State;
 use mainstay_alerting::file::AlertsFile;
@@ -160,6 +160,7 @@ pub(crate) fn hearers(record: &ReleaseRecord, place: &str) -> Hear {
         place: place.to_owned(),
         names,
         allow,
+        need: need(record),
     }
 }
 

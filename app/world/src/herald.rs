@@ -44,6 +44,8 @@ pub(crate) struct Hear {
     pub(crate) names: BTreeMap<String, Vec<Channel>>,
     /// Addresses that channels may reach although they are link-local or those of metadata services.
     pub(crate) allow: Vec<IpAddr>,
+    /// How many people what serves wants to agree to the next release.
+    pub(crate) need: u32,
 }
 
 /// Tells those who are to hear of releases.
@@ -67,6 +69,7 @@ struct Ears {
     channels: Vec<Channel>,
     place: String,
     allow: Vec<IpAddr>,
+    need: u32,
     /// Entries of the ledger.
     size: u64,
     leaves: bool,
@@ -112,6 +115,7 @@ impl Herald {
             place,
             names,
             allow,
+            need,
         } = hear;
         self.hearers.retain(|name, hearer| {
             let stays = names.contains_key(name);
@@ -128,6 +132,7 @@ impl Herald {
             hearer.change(|ears| {
                 (ears.channels, ears.place) = (channels, place.clone());
                 ears.allow.clone_from(&allow);
+                ears.need = need;
             });
         }
     }
@@ -259,12 +264,17 @@ impl Hearer {
     fn news(&self, entry: &Entry) -> Option<News> {
         let event = Event::from_bytes(&entry.payload).ok()?;
         if let Event::ReleaseMade {
-            release, record, ..
+            release,
+            record,
+            of,
+            ..
         } = event
         {
             let bytes = Blobs::new(self.state.plans()).fetch(record).ok()?;
             let record: ReleaseRecord = serde_json::from_slice(&bytes).ok()?;
-            return News::of_made(release, &record);
+            // It passes the gates of what serves and its own.
+            let own = need(&record).max(self.ears().need);
+            return News::of_made(release, of, own);
         }
         News::of(&event, &entry.actor)
     }
@@ -320,6 +330,12 @@ impl Hearer {
         let text = format!("`{name}` was not told that {release} {standing}: {why}");
         self.change(|ears| ears.trouble = Some(text));
     }
+}
+
+/// How many people have to agree by this file.
+pub(crate) fn need(record: &ReleaseRecord) -> u32 {
+    let approvals = record.contents.platform.gates.approvals.as_ref();
+    approvals.map_or(0, |approvals| approvals.need)
 }
 
 /// A failure calls as an alert does, and the release that serves next ends it.

@@ -121,7 +121,7 @@ fn a_platform_runs_the_rules_of_what_it_contains() {
             Stand::Waiting(_)
         )
     });
-    assert_eq!(waiting.count(), 12);
+    assert_eq!(waiting.count(), 14);
 }
 
 #[test]

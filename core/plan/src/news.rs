@@ -1,6 +1,5 @@
 //! What people are told of releases: how one ended, and that it waits for a person.
 
-use crate::contents::ReleaseRecord;
 use crate::event::{Event, ReleaseEnd};
 use crate::step::Step;
 use mainstay_atoms::{Actor, ReleaseNumber};
@@ -87,15 +86,22 @@ impl News {
         }
     }
 
-    /// That a release which was just made waits for people to agree, if its file says so.
-    pub fn of_made(release: ReleaseNumber, record: &ReleaseRecord) -> Option<Self> {
-        let approvals = record.contents.platform.gates.approvals.as_ref()?;
-        let (need, people) = match approvals.need {
-            1 => (1, "person"),
-            many => (many, "people"),
+    /// That a release which was just made waits for so many people to agree. A way back passes: its contents
+    /// passed once.
+    pub fn of_made(
+        release: ReleaseNumber,
+        back_to: Option<ReleaseNumber>,
+        need: u32,
+    ) -> Option<Self> {
+        let people = match need {
+            0 => return None,
+            1 => "person",
+            _ => "people",
         };
         let words = format!("waits for {need} {people} to agree: `mainstay approve {release}`");
-        Some(Self::new(release, Standing::Waits, words))
+        back_to
+            .is_none()
+            .then(|| Self::new(release, Standing::Waits, words))
     }
 
     fn new(release: ReleaseNumber, standing: Standing, words: String) -> Self {
@@ -145,5 +151,20 @@ mod tests {
         );
         assert_eq!(told(&ended(ReleaseEnd::Superseded)), None);
         assert_eq!(told(&Event::DownAsked), None);
+    }
+
+    #[test]
+    fn only_what_has_to_be_approved_waits_for_people() {
+        let (five, three) = (ReleaseNumber(5), ReleaseNumber(3));
+        let waits = News::of_made(five, None, 2).expect("it waits");
+        assert_eq!(
+            (waits.standing, waits.words.as_str()),
+            (
+                Standing::Waits,
+                "waits for 2 people to agree: `mainstay approve v5`"
+            )
+        );
+        assert_eq!(News::of_made(five, None, 0), None);
+        assert_eq!(News::of_made(five, Some(three), 2), None);
     }
 }

@@ -44,7 +44,7 @@ macro_rules! later {
 later! {
     FILE "secrets" "secrets", "let the program read a file outside the platform and name it in `env`";
     FILE "backups" "backups", "back the data up with the database's own tool";
-    FILE "notify" "notifications", "take the key away";
+    FILE "notify" "channels at this place", "write them under `alerts: { channels }`, and who hears of releases under `alerts: { releases }`";
     FILE "machines" "second machine", "run one platform on each machine, with a file each";
     FILE "clusters" "clusters", "run one platform on each machine, with a file each";
     FILE "externals" "externals", "give the address of the third party in `env`";

@@ -119,15 +119,31 @@ fn what_could_not_be_told_is_told_after_a_kill_under_the_same_key() {
 fn a_release_that_waits_for_people_says_so() {
     let receiver = Receiver::answering("200 OK", "thanks");
     let platform = platform("waits", &receiver);
-    let text = platform.text();
-    platform.write(&format!("{text}gates: {{ approvals: {{ need: 1 }} }}\n"));
-    platform.edit("GREETING: hello", "GREETING: again");
+    let ungated = platform.text().replace("hello", "again");
+    platform.write(&format!("{ungated}gates: {{ approvals: {{ need: 1 }} }}\n"));
     let deploy = platform.begin(&["deploy"]);
-    hears(
-        &receiver,
-        "v2 waits for 1 person to agree: `mainstay approve v2`",
-    );
+    let asks = |release: &str| {
+        format!("{release} waits for 1 person to agree: `mainstay approve {release}`")
+    };
+    hears(&receiver, &asks("v2"));
+    let token = platform.run(&["token", "make", "ann"]).exits(0);
+    let as_ann = [("MAINSTAY_TOKEN", token.out.trim())];
+    platform.run_as(&["approve", "v2"], &as_ann).exits(0);
+    deploy.wait().exits(0);
+    hears(&receiver, "v2 serves");
+
+    // One that takes the gates away passes them first, and a way back passes.
+    platform.write(&ungated);
+    let deploy = platform.begin(&["deploy"]);
+    hears(&receiver, &asks("v3"));
     platform.run(&["abort"]).exits(0);
-    hears(&receiver, "v2 was aborted by");
-    deploy.wait();
+    hears(&receiver, "v3 was aborted by");
+    drop(deploy.wait());
+    platform.run(&["rollback", "v1"]).exits(0);
+    hears(&receiver, "v4 serves");
+    let heard = heard(&receiver);
+    assert!(
+        !heard.iter().any(|(title, _)| title.contains("v4 waits")),
+        "{heard:?}"
+    );
 }

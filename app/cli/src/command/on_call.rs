@@ -2,9 +2,8 @@
 
 use crate::argument::{Arguments, OnCallAction};
 use crate::command::alerts::done;
-use crate::command::signals::ask;
+use crate::command::signals::{self, ask};
 use crate::failure::Failure;
-use crate::show::table::Table;
 use crate::{show, terminal};
 use mainstay_atoms::span;
 use mainstay_faults::{Exit, escaped};
@@ -53,22 +52,10 @@ pub(crate) fn run(
 
 fn list(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure> {
     let duty = ask(client, "GET", "/v1/on-call", &[])?;
+    let nothing = "nobody takes turns: there is no rotation under `alerts.on_call`";
+    let heads = ["ROTATION", "ON DUTY", "UNTIL", "THEN"];
     let rotations = &duty["data"]["rotations"];
-    if arguments.json {
-        terminal::json(rotations);
-        return Ok(Exit::Done);
-    }
-    let rows = rotations.as_array().cloned().unwrap_or_default();
-    if rows.is_empty() {
-        terminal::say_out("nobody takes turns: there is no rotation under `alerts.on_call`");
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new(&["ROTATION", "ON DUTY", "UNTIL", "THEN"]);
-    for row in &rows {
-        table.row(cells(row));
-    }
-    terminal::say_out(&table.text());
-    Ok(Exit::Done)
+    Ok(signals::list(arguments, rotations, nothing, &heads, cells))
 }
 
 fn cells(row: &Value) -> Vec<String> {

@@ -65,16 +65,7 @@ fn url(arguments: &Arguments) -> Result<Exit, Failure> {
 
 fn remotes(arguments: &Arguments) -> Result<Exit, Failure> {
     let answer = ask(&client(arguments)?, "GET", "/v1/remotes", &[])?;
-    let rows = &answer["data"];
-    if arguments.json {
-        terminal::json(rows);
-        return Ok(Exit::Done);
-    }
-    let rows = rows.as_array().cloned().unwrap_or_default();
-    if rows.is_empty() {
-        terminal::say_out("samples are sent nowhere: the file has no `signals: { remotes }`");
-        return Ok(Exit::Done);
-    }
+    let nothing = "samples are sent nowhere: the file has no `signals: { remotes }`";
     let heads = [
         "REMOTE",
         "SENT UNTIL",
@@ -84,18 +75,41 @@ fn remotes(arguments: &Arguments) -> Result<Exit, Failure> {
         "LOST",
         "WHY",
     ];
-    let mut table = Table::new(&heads);
-    for row in &rows {
+    let cells = |row: &Value| {
         let text = |name: &str| escaped(row[name].as_str().unwrap_or_default()).into_owned();
         let number = |name: &str| row[name].as_u64().unwrap_or_default();
         let mut cells = vec![text("name"), show::time::relative(number("sent_until_ms"))];
         let counts = ["samples", "refused", "left_out", "lost"];
         cells.extend(counts.iter().map(|name| number(name).to_string()));
         cells.push(text("trouble"));
-        table.row(cells);
+        cells
+    };
+    Ok(list(arguments, &answer["data"], nothing, &heads, cells))
+}
+
+/// Prints what signals has a list of, a row each; or what to say where there is none.
+pub(super) fn list(
+    arguments: &Arguments,
+    rows: &Value,
+    nothing: &str,
+    heads: &[&str],
+    cells: impl Fn(&Value) -> Vec<String>,
+) -> Exit {
+    if arguments.json {
+        terminal::json(rows);
+        return Exit::Done;
+    }
+    let rows = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        terminal::say_out(nothing);
+        return Exit::Done;
+    }
+    let mut table = Table::new(heads);
+    for row in rows {
+        table.row(cells(row));
     }
     terminal::say_out(&table.text());
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// The way to the signals process of this place.

@@ -1,10 +1,9 @@
 //! `alerts checks`, and the objectives of `alerts rules`.
 
 use crate::argument::Arguments;
-use crate::command::signals::{ask, encoded};
+use crate::command::signals::{ask, encoded, list};
 use crate::failure::Failure;
-use crate::show::table::Table;
-use crate::{show, terminal};
+use crate::show;
 use mainstay_faults::{Exit, escaped};
 use mainstay_world::SignalsClient;
 use serde_json::{Value, json};
@@ -68,22 +67,9 @@ pub(crate) fn aims(client: &SignalsClient, config: &Value) -> Result<Vec<Aim>, F
 /// What is asked from outside, and what came of it.
 pub(crate) fn checks(arguments: &Arguments, client: &SignalsClient) -> Result<Exit, Failure> {
     let answer = ask(client, "GET", "/v1/checks", &[])?;
-    let rows = &answer["data"];
-    if arguments.json {
-        terminal::json(rows);
-        return Ok(Exit::Done);
-    }
-    let rows = rows.as_array().cloned().unwrap_or_default();
-    if rows.is_empty() {
-        terminal::say_out("nothing is asked from outside: the file has no `checks`");
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new(&["CHECK", "OF", "STANDS", "TOOK", "WHEN", "WHY"]);
-    for row in &rows {
-        table.row(cells(row));
-    }
-    terminal::say_out(&table.text());
-    Ok(Exit::Done)
+    let nothing = "nothing is asked from outside: the file has no `checks`";
+    let heads = ["CHECK", "OF", "STANDS", "TOOK", "WHEN", "WHY"];
+    Ok(list(arguments, &answer["data"], nothing, &heads, cells))
 }
 
 fn cells(row: &Value) -> Vec<String> {

@@ -160,6 +160,7 @@ pub(super) const RULES: &[Ready] = &[
             &[("node_filefd_allocated", "10x10"), ("node_filefd_maximum", "100x10")],
         ),
     Ready::new("clock-off", Need::Host, "abs(node_timex_offset_seconds) > $limit", 0.1)
+        .waits("the kernel's offset of the clock")
         .minutes(5)
         .says(
             "the clock of {{ $labels.instance }} is off by {{ $value | humanizeDuration }}",

@@ -121,6 +121,7 @@ pub(super) const RULES: &[Ready] = &[
         )
         .trial(70, &[("mainstay_backup_last_drill_timestamp_seconds{store=\"db\"}", "-9000000x80")], &[("mainstay_backup_last_drill_timestamp_seconds{store=\"db\"}", "-1000000x80")]),
     Ready::new("logins-failing", Need::Always, "sum by (door) (increase(mainstay_access_refused_total[10m])) > $limit", 20.0)
+        .waits("a count of refused logins")
         .says(
             "{{ $value | humanize }} logins at {{ $labels.door }} were refused within ten minutes",
             "Somebody guesses, or a token has run out: `mainstay log access --since 15m` names who and from where.",

@@ -12,7 +12,7 @@ struct Question {
     sql: &'static str,
 }
 
-const QUESTIONS: [Question; 13] = [
+const QUESTIONS: [Question; 15] = [
     Question {
         prefix: "pg_stat_database",
         labels: 2,
@@ -72,6 +72,23 @@ const QUESTIONS: [Question; 13] = [
         sql: "SELECT application_name, client_addr, state, pg_wal_lsn_diff(\
               CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, \
               replay_lsn) AS pg_wal_lsn_diff FROM pg_stat_replication",
+    },
+    Question {
+        prefix: "pg_replication_slot",
+        labels: 1,
+        kind: "gauge",
+        sql: "SELECT slot_name, pg_wal_lsn_diff(\
+              CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, \
+              '0/0') AS slot_current_wal_lsn, \
+              pg_wal_lsn_diff(coalesce(confirmed_flush_lsn, restart_lsn), '0/0') AS slot_confirmed_flush_lsn, \
+              active::int AS slot_is_active FROM pg_replication_slots",
+    },
+    Question {
+        prefix: "pg_database_wraparound",
+        labels: 1,
+        kind: "gauge",
+        sql: "SELECT datname, age(datfrozenxid) AS age_datfrozenxid_seconds, \
+              mxid_age(datminmxid) AS age_datminmxid_seconds FROM pg_database WHERE datallowconn",
     },
     Question {
         prefix: "pg_stat_archiver",
@@ -187,5 +204,39 @@ fn put(page: &mut Page, question: &Question, rows: &[SimpleQueryMessage]) {
                 .collect();
             page.put(&metric, &labels, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::QUESTIONS;
+    use mainstay_alerting::ready;
+
+    /// Whether a question answers with a metric of this name.
+    fn is_told(metric: &str) -> bool {
+        let tells = |question: &super::Question| {
+            let column = metric.strip_prefix(question.prefix)?.strip_prefix('_')?;
+            let mut words = question
+                .sql
+                .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            words.any(|word| word == column).then_some(())
+        };
+        QUESTIONS.iter().any(|question| tells(question).is_some())
+    }
+
+    #[test]
+    fn rules_that_come_with_mainstay_ask_for_what_is_told() {
+        let mut count = 0;
+        for rule in ready::all().filter(|rule| rule.waits_for.is_empty()) {
+            let words = rule
+                .expr
+                .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            for metric in words.filter(|word| word.starts_with("pg_") && *word != "pg_up") {
+                count += 1;
+                assert!(is_told(metric), "{}: nobody tells `{metric}`", rule.id);
+            }
+        }
+        assert!(count >= 8, "only {count} metrics were found");
+        assert!(!is_told("pg_database_nothing"));
     }
 }
