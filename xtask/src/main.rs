@@ -22,7 +22,7 @@ cargo xtask TASK
   conformance promql [DIR]   the scripts of the PromQL acceptance language: a line a file, `passed N of M`
   sim      lives of the simulator: --schedules N --seed S
   bench    a benchmark: gateway (beside nginx), gateway-trial, shift, deploys, control, ways,
-           upgrade, upgrade-control, footprint, fleet, ledger, signals (beside prometheus), spec, scale, promql,
+           upgrade, upgrade-control, footprint, fleet, ledger, signals (beside prometheus), signals-kills, spec, scale, promql,
            crash (KILLS SEED: kill -9 at random points)";
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use mainstay_alerting::file::AlertsFile;
 use mainstay_alerting::slo::SloFile;
 use mainstay_alerting::{Probe, ProbeKind, read_checks};
 use mainstay_atoms::histogram::SHOWN;
-use mainstay_atoms::{Server, ServiceName};
+use mainstay_atoms::{Server, ServiceName, Url};
 use mainstay_plan::{History, ReleaseRecord, ReleaseState};
 use mainstay_process_io::{InstanceFact, InstanceState};
 use mainstay_signals_io::{
@@ -105,13 +105,13 @@ pub(crate) fn acts(record: &ReleaseRecord) -> bool {
 
 /// Where samples are sent to as well; its address was judged with the file.
 fn remote((name, remote): (&String, &mainstay_spec::Remote), state: &State) -> Option<Remote> {
-    let (tls, address, path) = remote.parts()?;
+    let url = Url::parse(&remote.url).ok()?;
     let secrets = state.secrets();
     Some(Remote {
         name: name.clone(),
-        address,
-        tls,
-        path,
+        address: url.authority.to_string(),
+        tls: url.is_secure,
+        path: url.path,
         protocol: match remote.protocol {
             mainstay_spec::Protocol::RemoteWrite => Protocol::RemoteWrite,
             mainstay_spec::Protocol::Otlp => Protocol::Otlp,

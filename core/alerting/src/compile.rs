@@ -14,6 +14,7 @@ use crate::ready::{self, Preset, Presets};
 use crate::receiver::{Channel, Receiver, Secret};
 use crate::route::{GroupBy, Inhibition, Route, Routing};
 use crate::span;
+use mainstay_atoms::Url;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -176,14 +177,14 @@ impl Compiler<'_> {
             every_ms: every,
         };
         match (&file.url, &file.secret_url) {
-            (Some(url), None) if url.starts_with("http://") || url.starts_with("https://") => {
-                Some(beat(Secret::Inline(url.clone())))
-            }
-            (Some(_), None) => {
-                let why = "it begins with neither `https://` nor `http://`; the name of a secret stands under `secret_url`";
-                self.fault("heartbeat.url", why);
-                None
-            }
+            (Some(url), None) => match Url::parse(url) {
+                Ok(_) => Some(beat(Secret::Inline(url.clone()))),
+                Err(fault) => {
+                    let why = format!("{fault}; the name of a secret stands under `secret_url`");
+                    self.fault("heartbeat.url", why);
+                    None
+                }
+            },
             (None, Some(name)) => Some(beat(Secret::Named(name.clone()))),
             _ => {
                 self.fault("heartbeat", "either `url` or `secret_url` must be given");

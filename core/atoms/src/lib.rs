@@ -20,6 +20,7 @@ mod schedule;
 mod smoke;
 pub mod span;
 mod time;
+mod url;
 
 pub use chosen::Chosen;
 pub use digest::{Digest, DigestFault};
@@ -32,3 +33,4 @@ pub use schedule::{Schedule, ScheduleFault, civil};
 pub use smoke::{SMOKE_BYTES, Smoke};
 pub use span::SpanFault;
 pub use time::{Fact, Moment, Wall};
+pub use url::{Authority, Url, UrlFault};

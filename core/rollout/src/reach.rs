@@ -32,7 +32,7 @@ impl Reach {
 impl fmt::Display for Reach {
     #[expect(clippy::cast_precision_loss, reason = "requests a second")]
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = self.canary_milli_per_second as f64 / 1000.0;
+        let rate = rate(self.canary_milli_per_second as f64 / 1000.0);
         write!(out, "at {rate} requests/s to the canary ({}) ", self.weight)?;
         match self.need {
             Need::Within(time) => write!(out, "a verdict takes up to {}", span::format(time))?,
@@ -42,6 +42,20 @@ impl fmt::Display for Reach {
             return Ok(());
         }
         write!(out, ", and a step waits {}", span::format(self.patience))
+    }
+}
+
+/// A rate with about two digits that say something.
+fn rate(per_second: f64) -> String {
+    let digits = match per_second {
+        10.0.. => 0,
+        0.1.. => 1,
+        _ => 3,
+    };
+    let text = format!("{per_second:.digits$}");
+    match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        None => text,
     }
 }
 
@@ -123,6 +137,12 @@ mod tests {
         .unwrap()
     }
     use Rules as MetricRules;
+
+    #[test]
+    fn a_rate_is_read_at_a_glance() {
+        let rates = [5.001, 0.05, 0.025, 12.34, 100.0, 2.5, 0.0].map(rate);
+        assert_eq!(rates, ["5", "0.05", "0.025", "12", "100", "2.5", "0"]);
+    }
 
     #[test]
     fn thresholds_nobody_can_reach_at_this_traffic_are_said_with_numbers() {

@@ -88,49 +88,6 @@ pub enum Protocol {
     Otlp,
 }
 
-impl Remote {
-    /// Whether by TLS, `host:port`, and the path; nothing where the address cannot be taken apart.
-    pub fn parts(&self) -> Option<(bool, String, String)> {
-        let (secure, rest) = match self.url.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, self.url.strip_prefix("http://")?),
-        };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at(end);
-        let bare = match host.rsplit_once(':') {
-            // The colons of an address of version 6 stand in brackets.
-            Some((before, port)) if !port.contains(']') => {
-                port.parse::<std::num::NonZeroU16>().ok()?;
-                before
-            }
-            _ => host,
-        };
-        let is_host = if let Some(inner) = bare.strip_prefix('[') {
-            let inner = inner.strip_suffix(']')?;
-            inner.parse::<std::net::Ipv6Addr>().is_ok()
-        } else {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            !bare.is_empty() && bare.bytes().all(fits)
-        };
-        let is_path = !path.contains('#') && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-        if !is_host || !is_path {
-            return None;
-        }
-        let port = if secure { 443 } else { 80 };
-        let address = if bare == host {
-            format!("{host}:{port}")
-        } else {
-            host.to_owned()
-        };
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
-        Some((secure, address, path))
-    }
-}
-
 /// A file that is shipped with the platform as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
@@ -161,50 +118,5 @@ impl Signals {
     /// The file says nothing.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_apart_or_refused() {
-        for (url, parts) in [
-            (
-                "https://m.example/api/v1/write",
-                Some((true, "m.example:443", "/api/v1/write")),
-            ),
-            ("http://m.example", Some((false, "m.example:80", "/"))),
-            (
-                "http://10.0.0.7:9090/write?x=1",
-                Some((false, "10.0.0.7:9090", "/write?x=1")),
-            ),
-            (
-                "https://[::1]:4318/v1/metrics",
-                Some((true, "[::1]:4318", "/v1/metrics")),
-            ),
-            ("https://[::1]?a", Some((true, "[::1]:443", "/?a"))),
-            ("ftp://m.example/", None),
-            ("m.example/write", None),
-            ("https://", None),
-            ("https:///write", None),
-            ("https://user:word@m.example/", None),
-            ("https://m.example:0/", None),
-            ("https://m.example:70000/", None),
-            ("https://m.example:/", None),
-            ("https://[::1/", None),
-            ("https://m.example/a b", None),
-            ("https://m.example/\r\nX: y", None),
-            ("https://m.example/#part", None),
-        ] {
-            let remote = Remote {
-                url: url.into(),
-                protocol: Protocol::Otlp,
-                token: None,
-            };
-            let wanted = parts.map(|(secure, address, path)| (secure, address.into(), path.into()));
-            assert_eq!(remote.parts(), wanted, "{url}");
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::stream::Fault;
 use crate::text::{clipped, discord, link};
-use crate::url::Url;
 use crate::{Attempt, http, secret};
 use mainstay_alerting::{Line, Message, Secret};
+use mainstay_atoms::Url;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::Attempt;
 use crate::stream::{Fault, Stream, told};
-use crate::url::Url;
+use mainstay_atoms::Url;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) fn get(attempt: &Attempt<'_>, url: &Url) -> Result<Answer, Fault> {
     let head = format!(
         "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: mainstay\r\nconnection: close\r\n\r\n",
         url.path,
-        url.authority()
+        url.host_field()
     );
     exchange(attempt, url, head.as_bytes())
 }
@@ -40,7 +40,7 @@ pub(crate) fn post(
     let mut head = format!(
         "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: mainstay\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n",
         url.path,
-        url.authority(),
+        url.host_field(),
         body.len()
     );
     for (name, value) in headers {
@@ -56,9 +56,9 @@ pub(crate) fn post(
 }
 
 fn exchange(attempt: &Attempt<'_>, url: &Url, message: &[u8]) -> Result<Answer, Fault> {
-    let mut stream = Stream::connect(attempt, &url.host, url.port)?;
+    let mut stream = Stream::connect(attempt, &url.authority.host, url.authority.port)?;
     if url.is_secure {
-        stream = stream.secure(attempt, &url.host)?;
+        stream = stream.secure(attempt, &url.authority.host)?;
     }
     // A body cut short is not taken; but whether it was cut is not always known.
     let sent = stream.write_all(message).and_then(|()| stream.flush());
@@ -73,7 +73,7 @@ fn exchange(attempt: &Attempt<'_>, url: &Url, message: &[u8]) -> Result<Answer, 
 }
 
 fn failed(url: &Url, why: &str) -> Fault {
-    Fault::failed(format!("`{}`: {why}", url.authority()))
+    Fault::failed(format!("`{}`: {why}", url.host_field()))
 }
 
 /// Reads until the answer ends or is long enough.

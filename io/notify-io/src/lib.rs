@@ -23,12 +23,12 @@ mod stream;
 mod telegram;
 mod text;
 mod trust;
-mod url;
 mod webhook;
 
 pub use address::Allowed;
 use heard::Heard;
 use mainstay_alerting::{ChannelKind, Message, Notification, Outcome};
+use mainstay_atoms::Url;
 pub use secret::Vault;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -149,7 +149,7 @@ impl Notifier {
     pub fn beat(&self, url: &mainstay_alerting::Secret, get: bool) -> Outcome {
         let attempt = self.attempt();
         let beat = || {
-            let url = url::Url::parse(&secret::read(&attempt, url)?)?;
+            let url = Url::parse(&secret::read(&attempt, url)?)?;
             if get {
                 return http::get(&attempt, &url)?.accepted();
             }

@@ -2,9 +2,9 @@
 
 use crate::stream::Fault;
 use crate::text::{clipped, link};
-use crate::url::Url;
 use crate::{Attempt, http, secret};
 use mainstay_alerting::{Message, Secret};
+use mainstay_atoms::Url;
 use serde_json::{Value, json};
 
 /// Longest summary, in characters (documentation of Events v2).

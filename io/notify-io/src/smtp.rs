@@ -1,10 +1,11 @@
 //! SMTP (RFC 5321) with STARTTLS (RFC 3207) or TLS from the start, and AUTH (RFC 4954).
 
 use crate::stream::{Fault, Stream, told};
-use crate::{Attempt, mail, secret, url};
+use crate::{Attempt, mail, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mainstay_alerting::{Email, Message};
+use mainstay_atoms::Authority;
 use std::io::{Read as _, Write as _};
 
 /// Longest answer to one command, in bytes.
@@ -24,13 +25,18 @@ struct Dialogue {
     is_secure: bool,
 }
 
+/// Where mail is handed over; port 25 where none is said.
+fn server(email: &Email) -> Option<Authority> {
+    Authority::parse(&email.server, Some(25))
+}
+
 /// Sends a mail; a remark says which addresses were not taken while others were.
 pub(crate) fn send(
     attempt: &Attempt<'_>,
     email: &Email,
     message: &Message,
 ) -> Result<Option<String>, Fault> {
-    let (host, port) = url::split(&email.server, 25).ok_or_else(|| {
+    let server = server(email).ok_or_else(|| {
         Fault::Refused(format!(
             "`{}` is not a mail server such as `mail.example.org:587`",
             email.server
@@ -42,7 +48,7 @@ pub(crate) fn send(
             email.from.escape_debug()
         ))
     })?;
-    let mut dialogue = begin(attempt, email, &host, port)?;
+    let mut dialogue = begin(attempt, email, &server.host, server.port)?;
     authenticate(attempt, email, &mut dialogue)?;
     dialogue
         .say(&format!("MAIL FROM:<{from}>"))?
@@ -134,8 +140,8 @@ fn authenticate(
             email.user
         )));
     };
-    let is_local = url::split(&email.server, 25)
-        .is_some_and(|(host, _)| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]"));
+    let is_local = server(email)
+        .is_some_and(|server| matches!(&*server.host, "localhost" | "127.0.0.1" | "[::1]"));
     if !dialogue.is_secure && !is_local {
         return Err(Fault::Refused(format!(
             "`{}` would read the password in the clear",

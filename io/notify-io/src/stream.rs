@@ -2,6 +2,7 @@
 
 use crate::Attempt;
 use crate::address::look_up;
+use mainstay_atoms::UrlFault;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
@@ -21,6 +22,12 @@ pub(crate) enum Fault {
         maybe_accepted: bool,
         wait: Option<Duration>,
     },
+}
+
+impl From<UrlFault> for Fault {
+    fn from(fault: UrlFault) -> Self {
+        Self::Refused(format!("the channel's address is none: {fault}"))
+    }
 }
 
 impl Fault {

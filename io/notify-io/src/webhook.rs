@@ -4,10 +4,10 @@
 //! and the body. A receiver that checks it and refuses old seconds cannot be fooled or replayed.
 
 use crate::stream::Fault;
-use crate::url::Url;
 use crate::{Attempt, http, secret};
 use aws_lc_rs::hmac;
 use mainstay_alerting::{At, Message, Notification, Told, Webhook};
+use mainstay_atoms::Url;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 

@@ -2,6 +2,7 @@
 
 use crate::config::Place;
 use crate::fetch::{Connection, FetchFault, Request};
+use mainstay_atoms::{Url, UrlFault};
 use std::io;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum PageFault {
     /// The address does not read.
-    #[error("`{0}` is not an address that begins with `http://` or `https://`")]
-    Address(String),
+    #[error("its address is none: {0}")]
+    Address(#[from] UrlFault),
     /// There is no thread or socket for it.
     #[error("it cannot be asked: {0}")]
     Io(#[from] io::Error),
@@ -40,27 +41,17 @@ impl From<FetchFault> for PageFault {
 /// Asks for a page and waits for it, at most so long and for so many bytes. A redirect is an answer like any
 /// other, and no page.
 pub fn page(url: &str, patience: Duration, bytes_max: usize) -> Result<Vec<u8>, PageFault> {
-    let wrong = || PageFault::Address(url.to_owned());
-    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
-    let secure = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err(wrong()),
-    };
-    let authority = uri.authority().ok_or_else(wrong)?;
-    let port = authority
-        .port_u16()
-        .unwrap_or(if secure { 443 } else { 80 });
-    let address = format!("{}:{port}", authority.host());
-    let place = if secure {
+    let url = Url::parse(url)?;
+    let address = url.authority.to_string();
+    let place = if url.is_secure {
         Place::Tls(address)
     } else {
         Place::Tcp(address)
     };
     let request = Request {
         method: "GET",
-        host: authority.as_str(),
-        path: uri.path_and_query().map_or("/", |path| path.as_str()),
+        host: &url.host_field(),
+        path: &url.path,
         fields: "User-Agent: mainstay\r\nConnection: close\r\n",
         body: &[],
         bytes_max,

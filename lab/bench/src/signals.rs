@@ -5,6 +5,8 @@
 //! change from scrape to scrape. Each is asked for what it counted itself.
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 
+pub mod kills;
+
 use anyhow::{Context as _, Result, ensure};
 use mainstay_metrics::{Labels, SeriesView, write_block};
 use mainstay_signals_io::{Client, Config, Place, Target};

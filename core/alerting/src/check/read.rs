@@ -4,6 +4,7 @@ use super::{CheckFile, Probe, ProbeKind, Step, StepFile, is_word, words};
 use crate::compile::AlertsFault;
 use crate::near;
 use crate::span;
+use mainstay_atoms::{Authority, Url};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,12 +276,12 @@ impl Reader {
         }
         let at = format!("{path}.{key}");
         self.text(&at, url, secrets);
-        let (secure, address, host, path) = self.url(&at, url, known)?;
+        let url = self.url(&at, url, known)?;
         Some(Step {
-            secure,
-            address,
-            host,
-            path,
+            secure: url.is_secure,
+            address: url.authority.to_string(),
+            host: url.host_field(),
+            path: url.path,
             body,
             headers: file.headers.clone(),
             expect: file.expect,
@@ -316,40 +317,16 @@ impl Reader {
         }
     }
 
-    /// Scheme, `host:port`, what `Host` says, and the path.
-    fn url(
-        &mut self,
-        path: &str,
-        url: &str,
-        known: &BTreeSet<String>,
-    ) -> Option<(bool, String, String, String)> {
-        let (secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) => {
-                let why = format!(
-                    "`{}` begins with neither `https://` nor `http://`",
-                    cut(url)
-                );
-                self.fault(path, why);
+    /// An address, whose path may hold what steps before extract.
+    fn url(&mut self, path: &str, text: &str, known: &BTreeSet<String>) -> Option<Url> {
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(fault) => {
+                self.fault(path, format!("this is no address: {fault}"));
                 return None;
             }
         };
-        if rest.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
-            self.fault(
-                path,
-                "an address holds no blanks, and other letters escaped",
-            );
-            return None;
-        }
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, target) = rest.split_at(end);
-        if host.contains('@') {
-            self.fault(path, "a user stands in `headers: { Authorization: … }`");
-            return None;
-        }
-        for word in words(target) {
+        for word in words(&url.path) {
             if !word.starts_with("secret.") && !known.contains(word) {
                 let hint = near::hint(word, known.iter());
                 self.fault(
@@ -358,42 +335,20 @@ impl Reader {
                 );
             }
         }
-        let usual = if secure { 443 } else { 80 };
-        let address = self.address(path, host, Some(usual))?;
-        let target = if target.starts_with('/') {
-            target.to_owned()
-        } else {
-            format!("/{target}")
-        };
-        Some((secure, address, host.to_owned(), target))
+        Some(url)
     }
 
-    /// `host:port`; an address of version 6 stands in brackets.
+    /// `host:port`.
     fn address(&mut self, path: &str, text: &str, usual: Option<u16>) -> Option<String> {
-        let (host, port) = match text.rfind(':') {
-            Some(colon) if !text[colon..].contains(']') => {
-                (&text[..colon], text[colon + 1..].parse().ok())
-            }
-            _ => (text, usual),
-        };
-        let inner = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let is_host = if let Some(inner) = inner {
-            inner.parse::<std::net::Ipv6Addr>().is_ok()
-        } else {
-            let good = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '.' | '_');
-            !host.is_empty() && host.len() <= 253 && host.chars().all(good)
-        };
-        let port = port.filter(|port| *port > 0 && is_host);
-        if port.is_none() {
+        let address = Authority::parse(text, usual);
+        if address.is_none() {
             let why = format!(
                 "`{}` is no `host:port` such as `mail.example.org:25`",
                 cut(text)
             );
             self.fault(path, why);
         }
-        port.map(|port| format!("{host}:{port}"))
+        address.map(|address| address.to_string())
     }
 }
 

@@ -61,13 +61,13 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"{"url": "http://u:p@a/"}"#,
         "checks.a.url",
-        "a user stands",
+        "names a user",
     ),
-    (r#"{"url": "http://a b/"}"#, "checks.a.url", "no blanks"),
+    (r#"{"url": "http://a b/"}"#, "checks.a.url", "holds blanks"),
     (
         r#"{"url": "http://a:x/"}"#,
         "checks.a.url",
-        "no `host:port`",
+        "a port that is none",
     ),
     (
         r#"{"url": "http://a/{token}"}"#,

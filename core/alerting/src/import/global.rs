@@ -3,6 +3,7 @@
 use super::Import;
 use crate::reader::{Fields, Value};
 use crate::receiver::Secret;
+use mainstay_atoms::Url;
 
 const KNOWN: &[&str] = &[
     "smtp_from",
@@ -159,14 +160,11 @@ impl Import {
             return;
         };
         let text = self.reader.text(&value);
-        let rest = text
-            .strip_prefix("http://")
-            .or_else(|| text.strip_prefix("https://"));
-        let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
         // What is a template becomes an address only later.
-        if !has_host && !text.contains("{{") {
-            let message =
-                format!("`{key}` must be an address that begins with `http://` or `https://`");
+        if !text.contains("{{")
+            && let Err(fault) = Url::parse(&text)
+        {
+            let message = format!("`{key}` must be an address: {fault}");
             self.reader.fault(value.place(), &value.path, message);
         }
     }

@@ -3,7 +3,7 @@
 use super::metric::{Argument, Level, Metric, NAMES, Unit};
 use super::token::{Kind, LONGEST, Token, tokens};
 use super::{Comparison, Condition, Limit, Ratio};
-use mainstay_atoms::{Bytes, ServiceName, Share, span};
+use mainstay_atoms::{Bytes, ServiceName, Share, Url, span};
 use mainstay_faults::{Fault, Move, Place, escaped, nearest};
 use std::ops::Range;
 use std::time::Duration;
@@ -188,13 +188,16 @@ impl Reader<'_> {
     fn http(&mut self) -> Result<Metric, Box<Fault>> {
         let at = self.tokens.get(self.next).map(|token| token.at.clone());
         let url = self.quoted()?;
-        if !(url.starts_with("http://") || url.starts_with("https://") || url.starts_with('/')) {
-            let message = "the address begins neither with `http://`, `https://` nor `/`".into();
-            return Err(Box::new(self.fault(
+        let fault = (!url.starts_with('/')).then(|| Url::parse(&url).err());
+        if let Some(why) = fault.flatten() {
+            let fault = self.fault(
                 "bad_address",
                 &at.unwrap_or_default(),
-                message,
-            )));
+                format!("this is no address: {why}"),
+            );
+            return Err(Box::new(
+                fault.hint("a path of the service itself begins with `/`"),
+            ));
         }
         if self.take_if(Kind::Comma).is_none() {
             let path = "$".into();

@@ -4,7 +4,7 @@ use super::Walk;
 use super::fields::{Field, Fields};
 use crate::node::{Content, Entry, Node};
 use crate::signals::{Attached, Metrics, Protocol, Remote, Signals, Slo};
-use mainstay_atoms::Bytes;
+use mainstay_atoms::{Bytes, Url};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -135,17 +135,14 @@ impl Walk<'_> {
 
     fn remote_url(&mut self, field: &Field<'_, '_>) -> Option<String> {
         let url = self.scalar(field)?.text.clone();
-        let remote = Remote {
-            url,
-            protocol: Protocol::default(),
-            token: None,
+        let Err(fault) = Url::parse(&url) else {
+            return Some(url);
         };
-        if remote.parts().is_some() {
-            return Some(remote.url);
-        }
         // A password may stand in it, so it is not shown.
-        let hint = "begin with `https://` or `http://`, then host, port and path; a token stands under `token`";
-        self.wrong_type(field, field.value(), Some(hint.into()));
+        let hint = format!(
+            "{fault}; begin with `https://` or `http://`, then host, port and path; a token stands under `token`"
+        );
+        self.wrong_type(field, field.value(), Some(hint));
         None
     }
 

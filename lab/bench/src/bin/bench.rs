@@ -9,7 +9,7 @@ use mainstay_bench::{
 use mainstay_gateway_io::Config;
 use mainstay_signals_io::Settings;
 
-const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | ways [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | spec [ROUNDS]";
+const USAGE: &str = "usage: bench gateway [PAIRS [SECONDS [CONNECTIONS]]] | gateway-trial [PAIRS [SECONDS [CONNECTIONS]]] | shift [TABLES [WORKERS [CLIENTS]]] | crash [KILLS [SEED [RATE]]] | deploys [COUNT [RATE]] | control [COUNT [RATE]] | ways [COUNT [RATE]] | upgrade [COUNT [RATE [SOCKETS]]] | upgrade-control [COUNT [RATE [SOCKETS]]] | footprint | fleet [SERVICES [REPLICAS [SECONDS]]] | ledger [SECONDS [FOLDER]] | signals [TARGETS [EVERY_MS [SECONDS [PEER]]]] | signals-kills [KILLS [SEED [TARGETS [EVERY_MS]]]] | spec [ROUNDS]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -100,6 +100,7 @@ fn main() -> Result<()> {
         }
         Some("spec") => spec_rounds(number(1, 40)?)?,
         Some("signals") => signals_beside_prometheus(&number)?,
+        Some("signals-kills") => signals_killed(&number)?,
         // What `gateway`, `shift` and `signals` start.
         Some("signals-process") => signals_process(&arguments)?,
         Some("upstream") => {
@@ -131,11 +132,31 @@ fn signals_beside_prometheus(number: &impl Fn(usize, u64) -> Result<u64>) -> Res
         seconds: number(3, 120)?,
         peer: number(4, 1)? == 1,
     };
-    let own = std::env::current_exe()?;
-    let own = own.to_str().context("the path is not UTF-8")?;
-    let report = signals::measure(plan, &[own, "signals-process"])?;
+    let report = signals::measure(plan, &[&own()?, "signals-process"])?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+fn signals_killed(number: &impl Fn(usize, u64) -> Result<u64>) -> Result<()> {
+    let plan = signals::kills::Plan {
+        kills: u32::try_from(number(1, 200)?)?,
+        seed: number(2, 1)?,
+        targets: usize::try_from(number(3, 50)?)?,
+        every_ms: number(4, 5000)?,
+    };
+    let report = signals::kills::measure(plan, &[&own()?, "signals-process"])?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    anyhow::ensure!(
+        report.pushed_lost + report.scraped_lost == 0,
+        "something was lost"
+    );
+    Ok(())
+}
+
+/// The path of this program, which is each process that it starts.
+fn own() -> Result<String> {
+    let own = std::env::current_exe()?.into_os_string();
+    own.into_string().ok().context("the path is not UTF-8")
 }
 
 fn spec_rounds(rounds: u64) -> Result<()> {
