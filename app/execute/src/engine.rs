@@ -420,7 +420,8 @@ impl Engine {
         world: &mut impl World,
     ) -> String {
         let observed = self.observed(world);
-        let notes = check(plan, record.filter(|_| plan.release.is_some()), &observed);
+        let record = record.filter(|_| plan.release.is_some());
+        let notes = check(plan, record, self.serving.as_ref(), &observed);
         notes
             .iter()
             .map(ToString::to_string)

@@ -1,13 +1,13 @@
 //! What a request brings: body, path and query, whose faults are problems too.
 
 use crate::refused::{Answer, problem};
-use axum::Json;
 use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use std::time::Duration;
 
 /// Most bytes of a request: a platform of several thousand services.
@@ -49,10 +49,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let message = "the body is a list; an object is expected";
             return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, message));
         }
-        match Json::from_bytes(&bytes) {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(fault) => Err(refused(fault.status(), &fault.body_text())),
-        }
+        serde_json::from_slice(&bytes).map(Self).map_err(|fault| {
+            let status = match fault.classify() {
+                Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
+                Category::Syntax | Category::Eof | Category::Io => StatusCode::BAD_REQUEST,
+            };
+            refused(status, &format!("the body cannot be read: {fault}"))
+        })
     }
 }
 

@@ -480,24 +480,28 @@ pub(crate) fn why(
             ));
         }
         format!(
-            "{} runs {} with {} of {} ready",
+            "{} runs {} with {} ready of {} wanted",
             service.name, service.release, service.ready, service.desired
         )
     };
     if let Some(wait) = waits.first() {
         facts.push(("since".into(), ago(Duration::from_millis(wait.for_ms))));
     }
-    if let (Some(moving), Some(_)) = (engine.history().moving, waits.first()) {
+    if let (Some(moving), Some(wait)) = (engine.history().moving, waits.first()) {
         let back = engine
             .history()
             .serving
             .map_or("nothing serves".into(), |serving| {
                 format!("{serving} serves meanwhile")
             });
-        facts.push((
-            "then".into(),
-            format!("{moving} fails and goes back; {back}"),
-        ));
+        let ends = match wait.wait {
+            Wait::Trial { .. } | Wait::Gate { .. } => {
+                "goes on when that is so, back if it is worse"
+            }
+            Wait::Frozen { .. } => "stays as it is until somebody decides",
+            _ => "fails in the end and goes back",
+        };
+        facts.push(("then".into(), format!("{moving} {ends}; {back}")));
     }
     Some(Why {
         subject: subject.to_owned(),

@@ -59,6 +59,7 @@ struct Known {
 struct Model<'a> {
     plan: &'a Plan,
     record: Option<&'a ReleaseRecord>,
+    stable: Option<&'a ReleaseRecord>,
     counts: &'a BTreeMap<ServiceName, u32>,
     runs: BTreeMap<Run, Known>,
     table: BTreeMap<ServiceName, BTreeSet<Run>>,
@@ -83,9 +84,14 @@ struct Model<'a> {
 }
 
 /// Every invariant that the plan would break if it were executed on what is observed; none for a
-/// sound plan. `record` is the release that the plan is for.
-pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -> Vec<Note> {
-    let mut model = Model::new(plan, record, observed);
+/// sound plan. `record` is the release that the plan is for, `stable` the one that serves.
+pub fn check(
+    plan: &Plan,
+    record: Option<&ReleaseRecord>,
+    stable: Option<&ReleaseRecord>,
+    observed: &Observed,
+) -> Vec<Note> {
+    let mut model = Model::new(plan, (record, stable), observed);
     if plan.parent.generation != observed.generation {
         model.note(
             "parent",
@@ -102,7 +108,11 @@ pub fn check(plan: &Plan, record: Option<&ReleaseRecord>, observed: &Observed) -
 }
 
 impl<'a> Model<'a> {
-    fn new(plan: &'a Plan, record: Option<&'a ReleaseRecord>, observed: &'a Observed) -> Self {
+    fn new(
+        plan: &'a Plan,
+        (record, stable): (Option<&'a ReleaseRecord>, Option<&'a ReleaseRecord>),
+        observed: &'a Observed,
+    ) -> Self {
         let mut table: BTreeMap<ServiceName, BTreeSet<Run>> = BTreeMap::new();
         for (service, pool) in &observed.serving.pools {
             let runs = pool
@@ -131,6 +141,7 @@ impl<'a> Model<'a> {
         let mut model = Self {
             plan,
             record,
+            stable,
             counts: &observed.counts,
             runs,
             table,

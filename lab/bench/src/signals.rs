@@ -8,8 +8,9 @@
 pub mod kills;
 
 use anyhow::{Context as _, Result, ensure};
+use hdrhistogram::Histogram;
 use mainstay_metrics::{Labels, SeriesView, write_block};
-use mainstay_signals_io::{Client, Config, Place, Target};
+use mainstay_signals_io::{Client, Config, Place, Reading, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,7 +62,16 @@ pub struct Report {
     pub block_bytes_per_sample: f64,
     /// From a start after a kill until it answers, in milliseconds.
     pub ready_after_kill_ms: u128,
+    /// What a verdict asks, over the socket, while targets are scraped: median, 95th percentile and longest of
+    /// [`QUERIES`], in microseconds.
+    pub query_us: [u64; 3],
 }
+
+/// How often it is asked.
+const QUERIES: usize = 500;
+/// What a verdict asks: a rate over one series a target.
+const QUERY: &str =
+    "sum(rate(http_request_duration_seconds_count{handler=\"/api/v1/resource/2\"}[1m]))";
 
 /// A number that looks random and is the same for the same place and scrape.
 fn noise(place: u64, scrape: u64) -> u64 {
@@ -212,6 +222,7 @@ pub fn measure(plan: Plan, process: &[&str]) -> Result<Report> {
         (Some(peer), Some(before)) => Some(side(peer.0.id(), before, theirs()?)?),
         _ => None,
     };
+    let query_us = queries(&client)?;
     ours.0.kill()?;
     ours.0.wait()?;
     let begun = Instant::now();
@@ -224,7 +235,28 @@ pub fn measure(plan: Plan, process: &[&str]) -> Result<Report> {
         prometheus,
         block_bytes_per_sample: block()?,
         ready_after_kill_ms,
+        query_us,
     })
+}
+
+/// How long questions take, over several scrapes.
+fn queries(client: &Client) -> Result<[u64; 3]> {
+    let mut times = Histogram::<u64>::new(3)?;
+    for _ in 0..QUERIES {
+        let begun = Instant::now();
+        let reading = client.query(QUERY);
+        times.record(u64::try_from(begun.elapsed().as_micros())?)?;
+        ensure!(
+            matches!(&reading, Reading::Values(values) if values.len() == 1),
+            "`{QUERY}`: {reading:?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok([
+        times.value_at_quantile(0.5),
+        times.value_at_quantile(0.95),
+        times.max(),
+    ])
 }
 
 fn start(process: &[&str], state: &Path, socket: &Path) -> Result<Running> {

@@ -91,7 +91,7 @@ fn planned(record: &ReleaseRecord) -> Result<()> {
         steps: decision.steps,
         report: decision.report,
     };
-    let notes = check(&plan, Some(record), &observed);
+    let notes = check(&plan, Some(record), None, &observed);
     ensure!(notes.is_empty(), "the second mind objects: {notes:?}");
     Ok(())
 }

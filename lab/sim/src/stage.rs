@@ -91,7 +91,7 @@ pub fn numbered(id: InstanceId, record: &ReleaseRecord) -> InstanceId {
 /// What the second mind says of a plan that is made for the world as it is.
 pub fn notes(plan: &Plan, record: &ReleaseRecord, world: &mut World) -> Vec<Note> {
     let history = world.history();
-    mainstay_plan::check(plan, Some(record), &observed(world, &history))
+    mainstay_plan::check(plan, Some(record), None, &observed(world, &history))
 }
 
 /// Does the plan step by step. What goes wrong is added to the broken promises.

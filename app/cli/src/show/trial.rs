@@ -110,8 +110,7 @@ fn spark(points: &[f64]) -> String {
 
 fn next(trial: &TrialStatus) -> String {
     let step = match (trial.step, trial.steps) {
-        (Some(at), Some(of)) if at == of => "all of the traffic".into(),
-        (Some(at), Some(of)) => format!("step {at} of {}", of - 1),
+        (Some(at), Some(of)) => format!("step {at} of {of}"),
         _ => String::new(),
     };
     let held = match (trial.held_ms, trial.hold_ms) {

@@ -32,28 +32,40 @@ impl Model<'_> {
             .filter(|_| self.plan.purpose == Purpose::Trial)?;
         let wanted = record.contents.platform.services.get(service)?;
         let way = wanted.canary.is_some() || wanted.blue_green.is_some();
-        let tried = way || self.shares_out(service).is_some();
+        let tried = way || self.shares_out(service);
         let release = record.since.get(service).filter(|_| tried)?;
         Some((self.wanted(service, wanted) as usize, *release))
     }
 
-    /// How the plan shares out the requests of a service.
-    fn shares_out(&self, service: &ServiceName) -> Option<&Split> {
-        self.plan.steps.iter().find_map(|step| match step {
-            Step::Publish(publish) => publish.pools.get(service)?.as_ref()?.split.as_ref(),
-            _ => None,
+    /// Whether the plan shares out the requests of a service.
+    fn shares_out(&self, service: &ServiceName) -> bool {
+        self.plan.steps.iter().any(|step| match step {
+            Step::Publish(publish) => {
+                let pool = publish.pools.get(service);
+                pool.is_some_and(|pool| pool.as_ref().is_some_and(|pool| pool.split.is_some()))
+            }
+            _ => false,
         })
     }
 
     /// How many instances serve beside a release on trial: as many as the release before has, whatever this one
     /// and those that it overtook want.
     pub(super) fn beside(&self, service: &ServiceName) -> Option<usize> {
-        let split = self.shares_out(service)?;
-        Some(split.fresh_above as usize)
+        let stable = self.stable.filter(|_| self.shares_out(service))?;
+        let before = stable.contents.platform.services.get(service)?;
+        Some(self.wanted(service, before) as usize)
     }
 
-    /// Shares are parts of one whole, and whoever gets one is there.
+    /// Shares are parts of one whole, whoever gets one is there, and only those beyond what the release before has
+    /// are taken for fresh.
     pub(super) fn split(&mut self, service: &ServiceName, pool: &Pool, split: &Split) {
+        let own = self.beside(service);
+        if let Some(own) = own.filter(|own| *own != split.fresh_above as usize) {
+            let fresh = split.fresh_above;
+            let message =
+                format!("{service} takes instances above {fresh} for fresh, and {own} are not");
+            self.note("shares", message);
+        }
         if split.canary.0 + split.baseline.0 > 10_000 {
             let message = format!("{service} shares out more than all of its requests");
             self.note("shares", message);

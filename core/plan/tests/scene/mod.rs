@@ -82,7 +82,8 @@ impl Scene {
 
     /// What the second mind says.
     pub(crate) fn notes(&self, plan: &Plan) -> Vec<mainstay_plan::check::Note> {
-        mainstay_plan::check(plan, self.record.as_ref(), &self.observed)
+        let stable = self.stable.as_ref().map(|(_, record)| record);
+        mainstay_plan::check(plan, self.record.as_ref(), stable, &self.observed)
     }
 
     /// Reads the lines of a scene; the first word of each says what it is about.

@@ -302,11 +302,7 @@ impl fmt::Display for Wait {
                 ready,
                 needed,
                 left,
-            } => write!(
-                out,
-                "{ready} of {needed} ready, {} left",
-                span::format(*left)
-            ),
+            } => write!(out, "{ready} of {needed} ready, {} left", rounded(*left)),
             Self::Gateway {
                 wanted,
                 seen: Ok(seen),
@@ -316,14 +312,19 @@ impl fmt::Display for Wait {
                 seen: Err(why),
             } => write!(out, "the gateway to serve {wanted}; {why}"),
             Self::Hold { left, so_far } => {
-                write!(out, "{} of the hold; {so_far}", span::format(*left))
+                write!(out, "{} of the hold; {so_far}", rounded(*left))
             }
             Self::Verdict { left, so_far } => {
-                write!(out, "a verdict, for {} more; {so_far}", span::format(*left))
+                write!(out, "a verdict, for {} more; {so_far}", rounded(*left))
             }
             Self::Promotion => out.write_str("a promotion"),
             Self::Paused(why) => write!(out, "a person: {why}"),
             Self::Gone(release) => write!(out, "{release} to be gone"),
         }
     }
+}
+
+/// What is left, in whole seconds: nobody counts thousandths while waiting.
+fn rounded(left: Duration) -> String {
+    span::format(Duration::from_secs(left.as_millis().div_ceil(1000) as u64))
 }

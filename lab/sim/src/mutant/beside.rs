@@ -182,7 +182,7 @@ fn down_life(seed: u64, wrong: bool, caught: &mut Caught) {
     });
     let history = schedule.world.history();
     let seen = observed(&mut schedule.world, &history);
-    let found = mainstay_plan::check(&plan, None, &seen);
+    let found = mainstay_plan::check(&plan, None, None, &seen);
     caught.check.extend(found.iter().map(|note| note.rule));
     let stop = plan
         .steps
