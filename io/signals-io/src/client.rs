@@ -1,7 +1,10 @@
 //! The control plane's side: pushes the configuration, asks for values; "no data" and "away" are told apart.
 
+mod parcels;
+
 use crate::config::Config;
 use crate::place;
+pub use parcels::Parcels;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
@@ -216,7 +219,7 @@ fn read(answer: &[u8]) -> Option<Reading> {
 }
 
 /// With the escapes of URLs.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() {

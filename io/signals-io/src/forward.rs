@@ -4,7 +4,6 @@
 //! an outage everything from that time on follows, as far back as samples are kept. A piece may come twice. What
 //! was kept for too short a time to be sent, what the receiver refuses and what its protocol cannot say is counted.
 
-mod run;
 mod verdict;
 mod walk;
 
@@ -15,7 +14,6 @@ use crate::metadata::Metadata;
 use crate::place;
 use crate::store::{Mark, Store};
 use mainstay_metrics::Labels;
-pub(crate) use run::Run;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -22,7 +22,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Where a process keeps its things.
@@ -118,6 +118,8 @@ pub(crate) struct Process {
     pub(crate) store: Store,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) pool: Pool,
+    /// Room for those who take everything away.
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) rules: Runner,
     pub(crate) tokens: Mutex<Tokens>,
     config: Mutex<Arc<Config>>,
@@ -153,6 +155,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
         store: store.clone(),
         metadata: Arc::default(),
         pool: Pool::start().map_err(start)?,
+        exports: Arc::new(Semaphore::new(crate::api::EXPORTS)),
         rules: runner,
         tokens: Mutex::default(),
         config: Mutex::new(Arc::new(config)),

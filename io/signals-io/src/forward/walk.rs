@@ -3,7 +3,6 @@
 //! One request is in memory at a time, and of classic histograms and summaries, whose series lie apart in the store,
 //! a part that fits a budget: where they are more, they are walked through part by part.
 
-use super::run::{Run, runs};
 use crate::config::Protocol;
 use crate::metadata::Metadata;
 use crate::otlp::{self, Families, Kinds, Origin, Ready, Role, Shape, Sheet, Targets, Writer};
@@ -12,7 +11,7 @@ use crate::store::View;
 use flate2::write::GzEncoder;
 use mainstay_metrics::sample::is_stale;
 use mainstay_metrics::{
-    Label, Labels, MatchOp, Matcher, ResetHint, Select, SeriesView, Source as _,
+    Label, Labels, MatchOp, Matcher, ResetHint, Run, Select, SeriesView, Source as _, runs,
 };
 use std::io::Write as _;
 use std::sync::Arc;
@@ -246,7 +245,7 @@ impl Walk {
 fn sendable<'a>(run: Run<'a>, out: &mut Out<'_>) -> Vec<Run<'a>> {
     let mut parts = Vec::new();
     let mut push = |mut run: Run<'a>| {
-        while run.len() > 0 {
+        while !run.is_empty() {
             // Histograms are large: a few of them make a request.
             let most = if matches!(run, Run::Histograms(_)) {
                 64

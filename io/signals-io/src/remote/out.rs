@@ -1,8 +1,7 @@
 //! Remote-write outward: series of floats and native histograms as `prometheus.TimeSeries` of version 1.0.
 
-use crate::forward::Run;
 use crate::wire;
-use mainstay_metrics::{FloatHistogram, HistogramSample, Label, ResetHint};
+use mainstay_metrics::{FloatHistogram, HistogramSample, Label, ResetHint, Run};
 
 /// Largest count that a float holds exactly with all its neighbours.
 const EXACT: f64 = 9_007_199_254_740_992.0;
