@@ -3,6 +3,7 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::float_cmp,
     reason = "numbers of samples are floats, and small"
 )]
 
@@ -304,7 +305,7 @@ fn results(answer: &str) -> BTreeMap<String, Value> {
 fn blocks(signals: &Signals, wanted: &Export) -> Result<Vec<ExportedBlock>, ExportFault> {
     let mut blocks = Vec::new();
     let remarks = export(&signals.client(), wanted, &mut |one| {
-        blocks.push(one.clone())
+        blocks.push(one.clone());
     })?;
     assert_eq!(remarks, [""; 0]);
     Ok(blocks)
@@ -524,7 +525,8 @@ fn chain(fault: &dyn std::error::Error) -> String {
     let mut text = fault.to_string();
     let mut source = fault.source();
     while let Some(one) = source {
-        text += &format!(": {one}");
+        // Writing to a text cannot fail.
+        write!(text, ": {one}").ok();
         source = one.source();
     }
     text

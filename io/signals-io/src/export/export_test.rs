@@ -70,7 +70,7 @@ fn a_block_has_its_name_once_it_is_whole() {
     assert!(names(&folder)[0].ends_with(".mainstay-half"));
     let block = half.finish().unwrap().unwrap();
     assert_eq!((block.stats.series, block.stats.floats), (1, 2));
-    assert_eq!(names(&folder), [block.ulid.clone()]);
+    assert_eq!(names(&folder), std::slice::from_ref(&block.ulid));
     let files = ["chunks", "index", "meta.json", "tombstones"];
     assert_eq!(names(&folder.join(&block.ulid)), files);
     // Nothing of that time is written twice; what only touches it is written.

@@ -3,6 +3,7 @@
 //! One request is in memory at a time, and of classic histograms and summaries, whose series lie apart in the store,
 //! a part that fits a budget: where they are more, they are walked through part by part.
 
+use super::part::Part;
 use crate::config::Protocol;
 use crate::metadata::Metadata;
 use crate::otlp::{self, Families, Kinds, Origin, Ready, Role, Shape, Sheet, Targets, Writer};
@@ -11,7 +12,7 @@ use crate::store::View;
 use flate2::write::GzEncoder;
 use mainstay_metrics::sample::is_stale;
 use mainstay_metrics::{
-    Label, Labels, MatchOp, Matcher, ResetHint, Run, Select, SeriesView, Source as _, runs,
+    Label, Labels, Matcher, ResetHint, Run, Select, SeriesView, Source as _, runs,
 };
 use std::io::Write as _;
 use std::sync::Arc;
@@ -48,12 +49,15 @@ pub(super) struct Walked {
     pub(super) left_out: u64,
     /// Whether some of it went away while it was read.
     pub(super) is_torn: bool,
+    /// Samples that were read.
+    pub(super) samples: u64,
 }
 
 /// A stretch of time, and how it is sent.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) view: View,
+    pub(super) part: Part,
     pub(super) external: Labels,
     pub(super) protocol: Protocol,
     pub(super) metadata: Arc<Metadata>,
@@ -68,6 +72,8 @@ struct Out<'a> {
     sender: &'a mpsc::Sender<Piece>,
     is_open: bool,
     unsaid: u64,
+    /// Samples that were read.
+    read: u64,
 }
 
 impl Out<'_> {
@@ -91,6 +97,7 @@ impl Walk {
             sender,
             is_open: true,
             unsaid: 0,
+            read: 0,
         };
         let walked = match self.protocol {
             Protocol::RemoteWrite => self.as_series(&mut out),
@@ -100,18 +107,18 @@ impl Walk {
             is_whole: walked.is_some() && out.is_open,
             left_out: out.unsaid,
             is_torn: self.view.is_torn(),
+            samples: out.read,
         }
     }
 
-    /// Shows every series; nothing where the store cannot be read to its end.
+    /// Shows every series of a metric; nothing where the store cannot be read to its end.
     fn each(
         &self,
-        op: MatchOp,
         metric: &str,
         after_ms: i64,
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Option<()> {
-        let matchers = [Matcher::new("__name__", op, metric).ok()?];
+        let matchers = [Matcher::equal("__name__", metric)];
         let select = Select {
             matchers: &matchers,
             after_ms,
@@ -120,8 +127,10 @@ impl Walk {
         self.view.select(&select, visit).ok()
     }
 
+    /// Shows every series that is sent.
     fn all(&self, visit: &mut dyn FnMut(SeriesView<'_>) -> bool) -> Option<()> {
-        self.each(MatchOp::NotEqual, "", self.after_ms, visit)
+        let range = (self.after_ms, self.until_ms);
+        self.part.each(&self.view, range, visit).ok()
     }
 
     /// Labels with those of this installation, where a series does not have them itself.
@@ -141,6 +150,7 @@ impl Walk {
         let mut body = Vec::new();
         let mut samples = 0;
         self.all(&mut |view| {
+            out.read += (view.at_ms.len() + view.histograms.len()) as u64;
             let labels = self.dressed(view.labels);
             let labels: Vec<&Label> = labels.iter().collect();
             for run in runs(view) {
@@ -169,7 +179,7 @@ impl Walk {
         let kinds = Kinds::new(self.metadata.clone(), names);
         let mut targets = Targets::new();
         if kinds.has("target_info") {
-            self.each(MatchOp::Equal, "target_info", after_ms, &mut |view| {
+            self.each("target_info", after_ms, &mut |view| {
                 let is_last = view.values.last().is_some_and(|value| !is_stale(*value));
                 if is_last && targets.len() < TARGETS {
                     let rest = view.labels.without_name();
@@ -211,6 +221,9 @@ impl Walk {
         out: &mut Out<'_>,
     ) -> Option<()> {
         self.all(&mut |view| {
+            if plain {
+                out.read += (view.at_ms.len() + view.histograms.len()) as u64;
+            }
             let labels = self.dressed(view.labels);
             match kinds.role(view.labels) {
                 Role::Without if plain => out.unsaid += view.at_ms.len() as u64,

@@ -54,8 +54,10 @@ fn walk_within(
             kind,
         });
     }
+    let mark = store.mark(std::path::Path::new("/nowhere"), || 1000);
     let walk = Walk {
         view: store.view(),
+        part: Part::All(mark),
         external: Labels::default(),
         protocol,
         metadata,
