@@ -246,6 +246,15 @@ impl Forward {
                     });
                     return;
                 }
+                Verdict::Partly { written, why } => {
+                    let taken = written.min(samples);
+                    self.note(|progress| {
+                        progress.samples += taken;
+                        progress.refused += samples - taken;
+                        progress.trouble = why;
+                    });
+                    return;
+                }
                 Verdict::Refused { why } => {
                     self.note(|progress| {
                         progress.refused += samples;
@@ -288,6 +297,7 @@ impl Forward {
                 self.remote.protocol,
                 answer.status,
                 &answer.retry_after,
+                answer.written,
                 &answer.body,
                 SystemTime::now(),
             ),
@@ -311,6 +321,11 @@ impl Forward {
             Protocol::RemoteWrite => {
                 "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
                  X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: mainstay-signals\r\n"
+            }
+            Protocol::RemoteWrite2 => {
+                "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
+                 Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n\
+                 User-Agent: mainstay-signals\r\n"
             }
             Protocol::Otlp => {
                 "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n\

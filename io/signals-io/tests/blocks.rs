@@ -13,32 +13,15 @@ use mainstay_signals_io::{Export, ExportFault, ExportedBlock, export};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Signals, until};
+use support::Signals;
+use support::prometheus::{Prometheus, encoded, program};
 
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 const HOUR: i64 = 3_600_000;
 const STEP: i64 = 15_000;
-
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        skipped(name);
-    }
-    found
-}
-
-#[expect(clippy::print_stderr, reason = "a test says what it does not do")]
-fn skipped(name: &str) {
-    eprintln!("skipped: `{name}` is not installed (Debian's `prometheus` brings it)");
-}
 
 // Messages of remote-write, as far as they are needed here.
 
@@ -216,62 +199,6 @@ fn push(signals: &Signals, all: &[Series]) {
     assert_eq!(status, 204, "{}", String::from_utf8_lossy(&text));
 }
 
-fn encoded(text: &str) -> String {
-    let byte = |mut out: String, byte| {
-        // Writing to a text cannot fail.
-        write!(out, "%{byte:02X}").ok();
-        out
-    };
-    text.bytes().fold(String::new(), byte)
-}
-
-/// A Prometheus that runs on a folder, and ends with its test.
-struct Prometheus {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Prometheus {
-    fn start(program: &Path, data: &Path) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let config = data.with_extension("yml");
-        std::fs::write(&config, "scrape_configs: []\n").unwrap();
-        let child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--enable-feature=native-histograms")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = child.unwrap();
-        let prometheus = Self { child, port };
-        until("prometheus is ready", || {
-            prometheus.get("/-/ready").is_some_and(|one| one.0 == 200)
-        });
-        prometheus
-    }
-
-    fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some((status, body.to_owned()))
-    }
-}
-
 /// A number of an answer, to fourteen digits: bounds of buckets are powers, whose last digit is each program's own. All
 /// that are none are the same.
 fn canonical(value: &Value) -> Value {
@@ -360,7 +287,7 @@ fn prometheus_answers_as_we_do() {
     let pushed: usize = all.iter().map(|one| one.1.len()).sum();
     assert_eq!((floats + natives) as usize, pushed);
     assert_eq!(natives, 1199);
-    let prometheus = Prometheus::start(&program, &folder);
+    let prometheus = Prometheus::start(&program, &folder, &["--enable-feature=native-histograms"]);
     let (start, end) = (begin_ms / 1000, (begin_ms + 5 * HOUR) / 1000 + 600);
     for query in [
         "requests_total",

@@ -6,7 +6,11 @@ use mainstay_metrics::{Appended, FloatHistogram, GroupId, Value, gap};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::RemoteWrite, Protocol::Otlp];
+const PROTOCOLS: [Protocol; 3] = [
+    Protocol::RemoteWrite,
+    Protocol::RemoteWrite2,
+    Protocol::Otlp,
+];
 
 impl Side {
     fn now_ms(&self) -> i64 {

@@ -1,9 +1,15 @@
 //! Outages of the other side, a day long by a clock that the test moves: what was stored meanwhile arrives once the
 //! receiver is back, in order, once, and what is lost is counted.
 
-use super::side::{HOUR, MINUTE, Mode, Receiver, Side, all_arrive, until};
+use super::side::{HOUR, MINUTE, Mode, Receiver, Side, WRITTEN, all_arrive, until};
 use super::*;
 use std::sync::atomic::Ordering;
+
+const ALL: [Protocol; 3] = [
+    Protocol::RemoteWrite,
+    Protocol::RemoteWrite2,
+    Protocol::Otlp,
+];
 
 /// A day without the other side, which does this meanwhile.
 fn a_day_without(protocol: Protocol, mode: Mode) {
@@ -39,26 +45,31 @@ fn says(status: u16) -> Mode {
 #[test]
 fn a_day_away_is_made_up_for() {
     a_day_without(Protocol::RemoteWrite, Mode::Away);
+    a_day_without(Protocol::RemoteWrite2, Mode::Away);
     a_day_without(Protocol::Otlp, Mode::Away);
 }
 
 #[test]
 fn a_day_of_silence_is_made_up_for() {
     a_day_without(Protocol::RemoteWrite, Mode::Hang);
+    a_day_without(Protocol::RemoteWrite2, Mode::Hang);
     a_day_without(Protocol::Otlp, Mode::Hang);
 }
 
 #[test]
 fn a_day_of_failures_is_made_up_for() {
     a_day_without(Protocol::RemoteWrite, says(500));
+    a_day_without(Protocol::RemoteWrite2, says(500));
     a_day_without(Protocol::Otlp, says(503));
     let later = Mode::Say(429, "Retry-After: 0\r\n".into(), Vec::new());
     a_day_without(Protocol::Otlp, later);
+    let field = format!("Retry-After: 0\r\n{WRITTEN}: 1\r\n");
+    a_day_without(Protocol::RemoteWrite2, Mode::Say(503, field, Vec::new()));
 }
 
 #[test]
 fn a_redirect_is_not_followed() {
-    for protocol in [Protocol::RemoteWrite, Protocol::Otlp] {
+    for protocol in ALL {
         let trap = Receiver::start(protocol);
         let field = format!("Location: http://{}/write\r\n", trap.address);
         a_day_without(protocol, Mode::Say(307, field, Vec::new()));
@@ -88,6 +99,7 @@ fn nobody_sends_where_clouds_keep_their_secrets() {
 fn what_is_refused_is_counted_and_the_rest_goes_on() {
     for (protocol, status) in [
         (Protocol::RemoteWrite, 400),
+        (Protocol::RemoteWrite2, 400),
         (Protocol::Otlp, 400),
         (Protocol::Otlp, 500),
     ] {
@@ -107,7 +119,7 @@ fn what_is_refused_is_counted_and_the_rest_goes_on() {
         assert_eq!(progress.refused, refused);
         let taken = receiver.count();
         assert_eq!(taken, side.count() / 4);
-        if protocol == Protocol::RemoteWrite {
+        if protocol != Protocol::Otlp {
             assert_eq!(refused as usize + taken, side.count());
             assert_eq!(progress.samples as usize, taken);
         }
@@ -116,7 +128,7 @@ fn what_is_refused_is_counted_and_the_rest_goes_on() {
 
 #[test]
 fn what_was_kept_for_too_short_a_time_is_counted() {
-    for protocol in [Protocol::RemoteWrite, Protocol::Otlp] {
+    for protocol in ALL {
         let receiver = Receiver::start(protocol);
         let mut side = Side::start(&receiver.address.to_string(), protocol);
         side.live(2 * HOUR + 10 * MINUTE);
@@ -157,5 +169,46 @@ fn what_is_taken_in_part_is_counted() {
     assert_eq!(progress.refused % 2, 0);
     // Each minute: two numbers, a classic histogram and a native one.
     assert_eq!(progress.samples + progress.refused, 40);
+    assert_eq!(progress.failures, 0);
+}
+
+#[test]
+fn a_receiver_of_the_first_version_is_named_and_loses_nothing() {
+    // It says so, or takes nothing from what it does not know and says that all is well.
+    let refuses = Mode::Say(415, String::new(), b"unsupported".to_vec());
+    let knows_nothing = Mode::Say(204, String::new(), Vec::new());
+    for mode in [refuses, knows_nothing] {
+        let receiver = Receiver::start(Protocol::RemoteWrite2);
+        let address = receiver.address.to_string();
+        let mut side = Side::start(&address, Protocol::RemoteWrite2);
+        receiver.turn(mode.clone());
+        side.live(HOUR);
+        until("it says why", || {
+            let trouble = side.progress().trouble;
+            trouble.contains("does not speak remote-write 2.0")
+                && trouble.contains("`protocol: remote_write`")
+        });
+        let progress = side.progress();
+        assert_eq!((progress.samples, progress.refused), (0, 0), "{mode:?}");
+        receiver.turn(Mode::Take);
+        all_arrive(&side, &receiver);
+    }
+}
+
+#[test]
+fn what_the_second_version_takes_in_part_is_counted() {
+    let receiver = Receiver::start(Protocol::RemoteWrite2);
+    let mut side = Side::start(&receiver.address.to_string(), Protocol::RemoteWrite2);
+    let histograms = "x-prometheus-remote-write-histograms-written";
+    let fields = format!("{WRITTEN}: 3\r\n{histograms}: 2\r\n");
+    receiver.turn(Mode::Say(400, fields, b"out of order".to_vec()));
+    side.live(10 * MINUTE);
+    let end_ms = side.now.load(Ordering::SeqCst) - LATE_MS;
+    until("it is over", || side.progress().sent_ms >= end_ms);
+    let progress = side.progress();
+    assert!(progress.trouble.contains("out of order"), "{progress:?}");
+    // Five of each request.
+    assert_eq!(progress.samples, 5 * receiver.asked() as u64);
+    assert_eq!(progress.samples + progress.refused, side.count() as u64);
     assert_eq!(progress.failures, 0);
 }

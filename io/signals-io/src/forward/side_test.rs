@@ -15,6 +15,9 @@ pub(super) const MINUTE: i64 = 60_000;
 pub(super) const HOUR: i64 = 3_600_000;
 pub(super) const BEGIN: i64 = 1_700_000_000_000 - 1_700_000_000_000 % (2 * HOUR);
 
+/// What a receiver of version 2.0 says.
+pub(super) const WRITTEN: &str = "X-Prometheus-Remote-Write-Samples-Written";
+
 /// How long anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -91,8 +94,13 @@ impl Receiver {
                     return;
                 }
                 Mode::Take => {
-                    self.take(&body);
-                    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()
+                    let written = self.take(&body);
+                    let fields = match self.protocol {
+                        Protocol::RemoteWrite2 => format!("{WRITTEN}: {written}\r\n"),
+                        _ => String::new(),
+                    };
+                    let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+                    answer.into_bytes()
                 }
                 Mode::Say(status, fields, said) => {
                     let length = said.len();
@@ -107,10 +115,15 @@ impl Receiver {
         }
     }
 
-    fn take(&self, body: &[u8]) {
+    /// Stores what it was sent; how much that was.
+    fn take(&self, body: &[u8]) -> usize {
         let series = match self.protocol {
             Protocol::RemoteWrite => {
                 remote::read_first(&remote::inflate(body, 1 << 24).unwrap()).unwrap()
+            }
+            Protocol::RemoteWrite2 => {
+                let body = remote::inflate(body, 1 << 24).unwrap();
+                remote::read_second(&body).unwrap().0
             }
             Protocol::Otlp => {
                 let body = crate::fetch::inflate(body, 1 << 24).unwrap();
@@ -120,6 +133,7 @@ impl Receiver {
             }
         };
         let mut stored = self.stored.lock().unwrap();
+        let written = series.iter().map(|one| one.samples.len()).sum();
         for one in series {
             let known = stored.entry(one.labels.clone()).or_default();
             for sample in one.samples {
@@ -133,6 +147,7 @@ impl Receiver {
                 known.push(sample);
             }
         }
+        written
     }
 
     pub(super) fn count(&self) -> usize {

@@ -5,9 +5,9 @@
 
 use super::part::Part;
 use crate::config::Protocol;
-use crate::metadata::Metadata;
+use crate::metadata::{Meta, Metadata};
 use crate::otlp::{self, Families, Kinds, Origin, Ready, Role, Shape, Sheet, Targets, Writer};
-use crate::remote;
+use crate::remote::{self, Request};
 use crate::store::View;
 use flate2::write::GzEncoder;
 use mainstay_metrics::sample::is_stale;
@@ -101,6 +101,7 @@ impl Walk {
         };
         let walked = match self.protocol {
             Protocol::RemoteWrite => self.as_series(&mut out),
+            Protocol::RemoteWrite2 => self.as_requests(&mut out),
             Protocol::Otlp => self.as_metrics(&mut out),
         };
         Walked {
@@ -154,7 +155,7 @@ impl Walk {
             let labels = self.dressed(view.labels);
             let labels: Vec<&Label> = labels.iter().collect();
             for run in runs(view) {
-                for part in sendable(run, out) {
+                for part in sendable(run, false, out) {
                     remote::put_series(&mut body, &labels, part);
                     samples += part.len();
                     if samples >= SAMPLES || body.len() >= BYTES {
@@ -171,6 +172,51 @@ impl Walk {
             hand_series(&mut body, &mut samples, out);
         }
         Some(())
+    }
+
+    fn as_requests(&self, out: &mut Out<'_>) -> Option<()> {
+        let mut request = Request::default();
+        let mut samples = 0;
+        // Series of one metric often lie together.
+        let mut known: (String, Option<Meta>) = Default::default();
+        self.all(&mut |view| {
+            out.read += (view.at_ms.len() + view.histograms.len()) as u64;
+            let metric = view.labels.metric();
+            if known.0 != metric {
+                known = (metric.to_owned(), self.meta(metric));
+            }
+            let labels = self.dressed(view.labels);
+            let labels: Vec<&Label> = labels.iter().collect();
+            for run in runs(view) {
+                for part in sendable(run, true, out) {
+                    request.put(&labels, part, known.1.as_ref());
+                    samples += part.len();
+                    if samples >= SAMPLES || request.bytes() >= BYTES {
+                        hand_series(&mut request.take(), &mut samples, out);
+                    }
+                    if !out.is_open {
+                        return false;
+                    }
+                }
+            }
+            true
+        })?;
+        if samples > 0 && out.is_open {
+            hand_series(&mut request.take(), &mut samples, out);
+        }
+        Some(())
+    }
+
+    /// What is known of the metric that a series belongs to.
+    fn meta(&self, metric: &str) -> Option<Meta> {
+        otlp::meta(&self.metadata, metric).or_else(|| {
+            let kinds = ["histogram", "gaugehistogram", "summary"];
+            kinds.iter().find_map(|kind| {
+                let family = remote::family(metric, kind);
+                let meta = self.metadata.find(family).filter(|_| family != metric);
+                meta.filter(|meta| meta.kind == *kind)
+            })
+        })
     }
 
     fn as_metrics(&self, out: &mut Out<'_>) -> Option<()> {
@@ -254,8 +300,8 @@ impl Walk {
     }
 }
 
-/// What version 1.0 of remote-write can say of a run; the rest is counted.
-fn sendable<'a>(run: Run<'a>, out: &mut Out<'_>) -> Vec<Run<'a>> {
+/// What remote-write can say of a run, in parts; the rest, histograms with bounds of their own in version 1.0, is counted.
+fn sendable<'a>(run: Run<'a>, says_custom: bool, out: &mut Out<'_>) -> Vec<Run<'a>> {
     let mut parts = Vec::new();
     let mut push = |mut run: Run<'a>| {
         while !run.is_empty() {
@@ -271,6 +317,7 @@ fn sendable<'a>(run: Run<'a>, out: &mut Out<'_>) -> Vec<Run<'a>> {
         }
     };
     match run {
+        Run::Histograms(..) if says_custom => push(run),
         Run::Floats(..) => push(run),
         Run::Histograms(some) => {
             let is_custom = |one: &mainstay_metrics::HistogramSample| one.histogram.is_custom();
