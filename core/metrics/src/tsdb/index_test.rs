@@ -1,3 +1,5 @@
+//! Blocks as their bytes say they are: chunks in their files, every section of the index, and what is refused.
+
 use super::*;
 use std::convert::Infallible;
 

@@ -1,3 +1,5 @@
+//! Ranges, and files that are whole or not there.
+
 use super::*;
 use mainstay_metrics::Labels;
 use mainstay_metrics::tsdb::{Chunk, Encoding};

@@ -99,7 +99,8 @@ pub(super) fn read_meta<'a>(
             1 => {
                 let kind = usize::try_from(field.number()?).ok()?;
                 // A kind of a later version is none that we know.
-                meta.kind = KINDS.get(kind).copied().unwrap_or_default().to_owned();
+                let kind = KINDS.get(kind).copied().unwrap_or_default();
+                kind.clone_into(&mut meta.kind);
             }
             3 => text(field.number()?)?.clone_into(&mut meta.help),
             4 => text(field.number()?)?.clone_into(&mut meta.unit),
