@@ -155,8 +155,12 @@ impl Client {
         let mut piece = vec![0; 16 << 10];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || answer.len() as u64 > ANSWER_MAX {
+            if left.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
+            }
+            if answer.len() as u64 > ANSWER_MAX {
+                let why = format!("the answer has more than {ANSWER_MAX} bytes; ask for less at once");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
             }
             stream.set_read_timeout(Some(left))?;
             match stream.read(&mut piece)? {

@@ -99,6 +99,18 @@ fn away_and_no_data_are_told_apart() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let silent = Client::new(&socket, Duration::from_millis(50));
     assert!(matches!(silent.query("2"), Reading::Away { .. }));
+    // One that never ends is told from one that is late.
+    let socket = folder.path().join("t.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+    });
+    let endless = Client::new(&socket, Duration::from_secs(30));
+    let Reading::Away { why } = endless.query("2") else {
+        panic!("it was read");
+    };
+    assert!(why.contains("ask for less"), "{why}");
 }
 
 #[test]
