@@ -159,7 +159,8 @@ impl Client {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if answer.len() as u64 > ANSWER_MAX {
-                let why = format!("the answer has more than {ANSWER_MAX} bytes; ask for less at once");
+                let why =
+                    format!("the answer has more than {ANSWER_MAX} bytes; ask for less at once");
                 return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
             }
             stream.set_read_timeout(Some(left))?;

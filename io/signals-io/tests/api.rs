@@ -104,7 +104,8 @@ fn away_and_no_data_are_told_apart() {
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+        let some = vec![b'x'; 1 << 16];
+        while stream.write_all(&some).is_ok() {}
     });
     let endless = Client::new(&socket, Duration::from_secs(30));
     let Reading::Away { why } = endless.query("2") else {

@@ -280,6 +280,38 @@ mod tests {
     }
 
     #[test]
+    fn bounds_of_its_own_stand_behind_the_spans() {
+        let one = HistogramSample {
+            at_ms: 5,
+            histogram: Arc::new(FloatHistogram {
+                schema: crate::histogram::CUSTOM,
+                count: 6.0,
+                sum: 9.5,
+                positive: vec![(0, 1.0), (2, 5.0)],
+                bounds: [0.5, 2.0].into(),
+                ..FloatHistogram::default()
+            }),
+        };
+        let mut other = one.clone();
+        Arc::make_mut(&mut other.histogram).bounds = [0.5, 3.0].into();
+        assert_eq!(count(&[one.clone(), other], 120), 1, "other bounds");
+        let bytes = encode(&[one]);
+        let mut reader = Reader {
+            bytes: &bytes,
+            at: 0,
+        };
+        assert_eq!((reader.bits(16), reader.bits(8)), (1, 0));
+        assert_eq!((reader.bits(8), reader.varbit()), (0, -53));
+        assert_eq!(spans(&mut reader), [0, 2]);
+        assert_eq!(spans(&mut reader), [0; 0]);
+        let bounds: Vec<u64> = (0..3).map(|_| reader.varbit_unsigned()).collect();
+        assert_eq!(bounds, [2, 501, 2001], "two, in thousandths and one more");
+        assert_eq!(reader.varbit(), 5);
+        let values = [6.0, 0.0, 9.5, 1.0, 5.0];
+        assert_eq!(values.map(|_| f64::from_bits(reader.bits(64))), values);
+    }
+
+    #[test]
     fn thresholds_and_bounds_are_short_where_they_can_be() {
         let threshold = |value| {
             let mut bits = Bits::default();
