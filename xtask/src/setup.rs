@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("cc", "build-essential"),
     ("nginx", "nginx"),
     ("wrk", "wrk"),
@@ -14,6 +14,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("faketime", "faketime"),
     ("pg_ctlcluster", "postgresql"),
     ("redis-server", "redis-server"),
+    ("prometheus", "prometheus"),
 ];
 
 /// Tells Debian's packages of database servers to bring programs alone: no cluster is made, and where

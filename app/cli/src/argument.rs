@@ -360,11 +360,20 @@ pub(crate) enum SignalsAction {
     Url,
     /// Where samples are sent to as well: how far that has come, and what the other side says
     Remotes,
-    /// All samples in the text format
+    /// Samples in the text format, or all of them as blocks of Prometheus' database
     Export {
-        /// Which series
+        /// Write blocks into this folder, to be put into Prometheus' data folder
+        #[arg(long, value_name = "FOLDER")]
+        blocks: Option<PathBuf>,
+        /// Not what is earlier: `2026-03-02T09:00:00Z`, or seconds since 1970
+        #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+        from: Option<String>,
+        /// Not what is later
+        #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+        to: Option<String>,
+        /// Which series, such as `up{job="web"}`; of several selectors one has to fit
         #[arg(default_value = "{__name__=~\".+\"}")]
-        matcher: String,
+        matchers: Vec<String>,
     },
     /// Run the process (started by the control plane)
     #[command(hide = true)]

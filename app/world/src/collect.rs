@@ -114,6 +114,7 @@ fn remote((name, remote): (&String, &mainstay_spec::Remote), state: &State) -> O
         path: url.path,
         protocol: match remote.protocol {
             mainstay_spec::Protocol::RemoteWrite => Protocol::RemoteWrite,
+            mainstay_spec::Protocol::RemoteWrite2 => Protocol::RemoteWrite2,
             mainstay_spec::Protocol::Otlp => Protocol::Otlp,
         },
         token_file: remote.token.as_ref().map(|token| secrets.join(token)),

@@ -45,7 +45,10 @@ pub use mainstay_ledger_io::{
 pub use mainstay_process_io::{
     Artifacts, Holder, Isolation, Kernel, KillBy, Reach, RunsAs, StoreFault,
 };
-pub use mainstay_signals_io::Client as SignalsClient;
+pub use mainstay_signals_io::{
+    Client as SignalsClient, Export as SignalsExport, ExportFault as SignalsExportFault,
+    ExportedBlock, export as export_signals,
+};
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
 pub use objective::{Aim, aims, standings};
 pub use open::{Halted, OpenedWorld, WorldFault, check, open, resume};

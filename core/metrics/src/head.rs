@@ -414,6 +414,22 @@ impl Head {
         Some(&stored.labels)
     }
 
+    /// The labels of whoever stands at a place of a group.
+    pub fn labels_at(&self, group: GroupId, slot: u32) -> Option<&Labels> {
+        let number = self.group(group.0)?.members.get(slot as usize)?;
+        self.labels(SeriesId(*number))
+    }
+
+    /// A time that no later sample of a series is before; nothing where none is known.
+    pub fn newest_of(&self, labels: &Labels) -> Option<i64> {
+        let number = *self.by_labels.get(labels)?;
+        let stored = self.series.get(number as usize)?.as_ref()?;
+        match &stored.own {
+            Some(own) => own.newest_ms,
+            None => self.newest_ms(GroupId(stored.group)),
+        }
+    }
+
     /// A series with its samples in a range that are in no page.
     pub fn locate(&self, series: SeriesId, select: &Select<'_>) -> Option<Located> {
         let stored = self.series.get(series.0 as usize)?.as_ref()?;

@@ -5,6 +5,7 @@
 //! - [`exposition::Reader`] reads what targets expose, without copying it.
 //! - [`Head`] holds the newest samples, row by row; they become [`Page`]s after some minutes and a [`Block`] after
 //!   hours. What it tells as [`Record`]s makes another head of the same content.
+//! - [`tsdb`] writes blocks of Prometheus, for whoever leaves.
 //! - [`Source`] is what a query reads from: a block, [`Memory`] for small results, [`Union`] for several.
 //!
 //! Units: times are milliseconds since 1970-01-01 UTC, as in the field's formats.
@@ -33,10 +34,12 @@ mod page;
 mod pattern;
 mod postings;
 mod record;
+mod run;
 pub mod sample;
 mod series;
 mod source;
 mod storage;
+pub mod tsdb;
 mod union;
 
 pub use block::{Block, BlockFault, BlockReader, Found};
@@ -52,6 +55,7 @@ pub use memory::Memory;
 pub use page::{Page, PageReader, PageRef};
 pub use pattern::{Pattern, PatternFault, compile};
 pub use record::{Record, put_row, put_sample};
+pub use run::{Run, runs};
 pub use sample::{HistogramSample, Sample, Value};
 pub use series::SeriesFault;
 pub use source::{Select, SeriesView, Source, SourceFault};

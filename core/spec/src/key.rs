@@ -82,7 +82,7 @@ value! {
     BaselineWord = Kind::Word(&["same_age", "stable"]);
     StoreWord = Kind::Word(&["sqlite", "volume"]);
     OverlapWord = Kind::Word(&["forbid", "queue", "replace"]);
-    ProtocolWord = Kind::Word(&["remote_write", "otlp"]);
+    ProtocolWord = Kind::Word(&["remote_write", "remote_write_2", "otlp"]);
     MissedWord = Kind::Word(&["run", "skip"]);
     EvictWord = Kind::Word(&EVICT);
 }
@@ -541,8 +541,8 @@ keys! {
     RemoteKeys = "a remote" {
         /// Where it takes them. Redirects are not followed, and link-local addresses are refused.
         url: Url, default "", example "https://metrics.example/api/v1/write";
-        /// How they are written: `remote_write`, version 1.0 of Prometheus, or `otlp`, metrics of OpenTelemetry over
-        /// HTTP.
+        /// How they are written: `remote_write`, version 1.0 of Prometheus, `remote_write_2`, its version 2.0, or `otlp`,
+        /// metrics of OpenTelemetry over HTTP.
         protocol: Option<ProtocolWord>, default "remote_write", example "otlp";
         /// The secret with the token that `Authorization: Bearer` says.
         token: Option<Secret>, default "(none)", example "ARCHIVE_TOKEN";

@@ -84,6 +84,9 @@ pub enum Protocol {
     /// Remote-write 1.0 of Prometheus.
     #[default]
     RemoteWrite,
+    /// Remote-write 2.0 of Prometheus.
+    #[serde(rename = "remote_write_2")]
+    RemoteWrite2,
     /// Metrics of `OpenTelemetry` over HTTP.
     Otlp,
 }

@@ -1,9 +1,11 @@
 //! The API: connections, who may do what, and which answer belongs to which path.
 
 mod alert;
+mod content;
 mod data;
 mod duty;
 mod export;
+mod parcel;
 mod push;
 mod token;
 
@@ -12,11 +14,13 @@ use crate::config::Config;
 use crate::form::Form;
 use crate::process::Process;
 use base64::Engine as _;
-use http_body_util::{BodyExt as _, Full, Limited};
+use content::Content;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+pub(crate) use parcel::AT_A_TIME as EXPORTS;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +54,7 @@ pub(crate) enum Right {
 pub(crate) struct Ready {
     status: u16,
     content_type: &'static str,
-    body: Vec<u8>,
+    body: Content,
     /// Fields of the head with numbers.
     fields: Vec<(&'static str, usize)>,
 }
@@ -60,7 +64,7 @@ impl Ready {
         Self {
             status: 200,
             content_type: "application/json",
-            body,
+            body: body.into(),
             fields: Vec::new(),
         }
     }
@@ -69,7 +73,7 @@ impl Ready {
         Self {
             status,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: body.into(),
+            body: body.into().into(),
             fields: Vec::new(),
         }
     }
@@ -78,7 +82,7 @@ impl Ready {
         Self {
             status: 200,
             content_type: "application/x-protobuf",
-            body,
+            body: body.into(),
             fields: Vec::new(),
         }
     }
@@ -93,7 +97,7 @@ impl From<ApiFault> for Ready {
         Self {
             status: fault.status,
             content_type: "application/json",
-            body: fault.json(),
+            body: fault.json().into(),
             fields: Vec::new(),
         }
     }
@@ -186,18 +190,10 @@ impl Api {
         }));
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        right: Option<Right>,
-    ) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, right: Option<Right>) -> Response<Content> {
         let head = request.method() == Method::HEAD;
         let ready = self.ready(request, right).await;
-        let mut response = Response::new(Full::new(if head {
-            Bytes::new()
-        } else {
-            ready.body.into()
-        }));
+        let mut response = Response::new(if head { Content::default() } else { ready.body });
         *response.status_mut() =
             StatusCode::from_u16(ready.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = hyper::header::HeaderValue::from_static(ready.content_type);
@@ -318,6 +314,8 @@ impl Api {
             "/api/v1/otlp/v1/metrics" if asked.method == Method::POST => self.otlp(asked).await,
             "/metrics" if get => Ok(Ready::text(200, self.own_metrics())),
             "/v1/export" if get => self.export(asked).await,
+            "/v1/parcels" if get => self.parcels(&asked),
+            "/v1/span" if get => Ok(self.span()),
             "/v1/config" if get => self.shown_config(),
             "/v1/remotes" if get => Ok(self.remotes()),
             "/v1/config" if asked.method == Method::PUT => self.configure(&asked),

@@ -1,7 +1,10 @@
 //! The control plane's side: pushes the configuration, asks for values; "no data" and "away" are told apart.
 
+mod parcels;
+
 use crate::config::Config;
 use crate::place;
+pub use parcels::Parcels;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
@@ -152,8 +155,13 @@ impl Client {
         let mut piece = vec![0; 16 << 10];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || answer.len() as u64 > ANSWER_MAX {
+            if left.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
+            }
+            if answer.len() as u64 > ANSWER_MAX {
+                let why =
+                    format!("the answer has more than {ANSWER_MAX} bytes; ask for less at once");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
             }
             stream.set_read_timeout(Some(left))?;
             match stream.read(&mut piece)? {
@@ -216,7 +224,7 @@ fn read(answer: &[u8]) -> Option<Reading> {
 }
 
 /// With the escapes of URLs.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() {

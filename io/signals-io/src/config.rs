@@ -405,6 +405,9 @@ pub enum Protocol {
     /// Prometheus remote-write 1.0.
     #[default]
     RemoteWrite,
+    /// Prometheus remote-write 2.0.
+    #[serde(rename = "remote_write_2")]
+    RemoteWrite2,
     /// Metrics of `OpenTelemetry` over HTTP, as protocol buffers.
     Otlp,
 }

@@ -1,10 +1,11 @@
 //! Forwarding: samples go outward from the store itself, so that what the other side misses waits on our disk.
 //!
 //! What was sent is remembered as a time. A window of time is read, sent in pieces, and only then remembered: after
-//! an outage everything from that time on follows, as far back as samples are kept. A piece may come twice. What
-//! was kept for too short a time to be sent, what the receiver refuses and what its protocol cannot say is counted.
+//! an outage everything from that time on follows, as far back as samples are kept. What comes when its time was sent
+//! already is remembered by series, and sent before the next window. A piece may come twice. What was kept for too
+//! short a time to be sent, what the receiver refuses and what its protocol cannot say is counted.
 
-mod run;
+mod part;
 mod verdict;
 mod walk;
 
@@ -13,16 +14,16 @@ use crate::config::{Place, Protocol, Remote};
 use crate::fetch::{Answer, Connection, FetchFault, Request, fetch};
 use crate::metadata::Metadata;
 use crate::place;
-use crate::store::{Mark, Store};
+use crate::store::{Mark, Store, Stretch, View};
 use mainstay_metrics::Labels;
-pub(crate) use run::Run;
+use part::{Part, Picks};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use verdict::{Verdict, judge};
-use walk::{FAMILY_BYTES, Piece, Walk};
+use walk::{FAMILY_BYTES, Piece, Walk, Walked};
 
 /// How long samples are waited for before their time is read, in milliseconds: others may send them late.
 const LATE_MS: i64 = 10_000;
@@ -113,24 +114,42 @@ pub(crate) struct Forward {
     pub(crate) pace: Pace,
 }
 
+/// A file that says something of a remote.
+fn file(folder: &Path, what: &str, name: &str) -> PathBuf {
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(plain).collect();
+    folder.join(format!("{what}-{name}"))
+}
+
+/// Where it is written down what came late for a remote.
+pub(crate) fn late_path(folder: &Path, name: &str) -> PathBuf {
+    file(folder, "late", name)
+}
+
 impl Forward {
-    fn path(&self) -> PathBuf {
-        let plain = |letter: char| {
-            if letter.is_ascii_alphanumeric() {
-                letter
-            } else {
-                '_'
-            }
-        };
-        let name: String = self.remote.name.chars().map(plain).collect();
-        self.folder.join(format!("sent-{name}"))
+    /// Begins to take note of what comes late, before anything comes.
+    pub(crate) fn mark(&self) -> Arc<Mark> {
+        let path = late_path(&self.folder, &self.remote.name);
+        let sent_ms = || known(&self.sent_path()).unwrap_or_else(|| self.now.ms() - LATE_MS);
+        self.store.mark(&path, sent_ms)
+    }
+
+    fn sent_path(&self) -> PathBuf {
+        file(&self.folder, "sent", &self.remote.name)
     }
 
     /// Sends until it is told to stop.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let path = self.path();
-        let mut sent_ms = known(&path).unwrap_or_else(|| self.now.ms() - LATE_MS);
-        let mark = self.store.mark(sent_ms);
+        let path = self.sent_path();
+        let mark = self.mark();
+        mark.resume();
+        let mut sent_ms = mark.read_ms();
         self.note(|progress| {
             progress.sent_ms = sent_ms;
             progress.mark = Some(mark.clone());
@@ -167,11 +186,32 @@ impl Forward {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Sends what is between two times; says whether it was read to its end.
-    async fn window(&self, mark: &Mark, after_ms: i64, until_ms: i64) -> bool {
+    /// Sends what came late of what was sent before, then what is between two times; says whether it was read to its
+    /// end.
+    async fn window(&self, mark: &Arc<Mark>, after_ms: i64, until_ms: i64) -> bool {
+        let Stretch { view, late, picks } = self.store.stretch(mark, until_ms);
+        if !picks.is_empty() {
+            let some = Picks::new(&picks);
+            let span = some.span();
+            let walked = self.walk(late, Part::Late(some), span).await;
+            mark.caught_up(&picks, walked.samples, walked.is_whole, walked.is_torn);
+            if !walked.is_whole {
+                mark.done(false, walked.is_torn);
+                return false;
+            }
+        }
+        let part = Part::All(mark.clone());
+        let walked = self.walk(view, part, (after_ms, until_ms)).await;
+        mark.done(walked.is_whole, walked.is_torn);
+        walked.is_whole
+    }
+
+    /// Reads a part and sends it, piece by piece.
+    async fn walk(&self, view: View, part: Part, (after_ms, until_ms): (i64, i64)) -> Walked {
         let (sender, mut pieces) = mpsc::channel::<Piece>(1);
         let walk = Walk {
-            view: self.store.stretch(mark, until_ms),
+            view,
+            part,
             external: self.external.clone(),
             protocol: self.remote.protocol,
             metadata: self.metadata.clone(),
@@ -185,11 +225,10 @@ impl Forward {
             self.send(&mut connection, &piece).await;
         }
         let walked = reading.await.unwrap_or_default();
-        mark.done(walked.is_whole, walked.is_torn);
         if walked.is_whole {
             self.note(|progress| progress.left_out += walked.left_out);
         }
-        walked.is_whole
+        walked
     }
 
     /// Sends one piece until it is taken, or refused for good.
@@ -203,6 +242,15 @@ impl Forward {
                     self.note(|progress| {
                         progress.samples += samples - refused;
                         progress.refused += refused;
+                        progress.trouble = why;
+                    });
+                    return;
+                }
+                Verdict::Partly { written, why } => {
+                    let taken = written.min(samples);
+                    self.note(|progress| {
+                        progress.samples += taken;
+                        progress.refused += samples - taken;
                         progress.trouble = why;
                     });
                     return;
@@ -249,6 +297,7 @@ impl Forward {
                 self.remote.protocol,
                 answer.status,
                 &answer.retry_after,
+                answer.written,
                 &answer.body,
                 SystemTime::now(),
             ),
@@ -272,6 +321,11 @@ impl Forward {
             Protocol::RemoteWrite => {
                 "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
                  X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: mainstay-signals\r\n"
+            }
+            Protocol::RemoteWrite2 => {
+                "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
+                 Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n\
+                 User-Agent: mainstay-signals\r\n"
             }
             Protocol::Otlp => {
                 "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n\
@@ -317,5 +371,13 @@ fn known(path: &Path) -> Option<i64> {
 }
 
 #[cfg(test)]
+#[path = "forward/side_test.rs"]
+mod side;
+
+#[cfg(test)]
 #[path = "forward/outage_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "forward/late_test.rs"]
+mod late_tests;

@@ -16,6 +16,7 @@ mod clock;
 mod collect;
 mod config;
 mod errand;
+mod export;
 mod fetch;
 mod filled;
 mod form;
@@ -36,12 +37,13 @@ mod store;
 mod tls;
 mod wire;
 
-pub use client::{Client, ClientFault, Reading};
+pub use client::{Client, ClientFault, Parcels, Reading};
 pub use config::{
     Check, CheckKind, Collector, CollectorKind, Config, File, Limits, Part, Place, Process,
     Protocol, Remote, Retention, Target, Token,
 };
 pub use errand::{Deliver, Errand, Report, Trial, Tried};
+pub use export::{Export, ExportFault, ExportedBlock, export};
 pub use filled::Filled;
 pub use page::{PageFault, page};
 pub use process::{Settings, SignalsFault, run};

@@ -51,6 +51,16 @@ impl Metadata {
         }
     }
 
+    /// Takes what somebody who sends samples says of a metric.
+    pub(crate) fn learn(&self, metric: &str, meta: Meta) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.contains_key(metric) || all.len() >= METRICS_MAX {
+            return;
+        }
+        let help = meta.help.chars().take(HELP_MAX).collect();
+        all.insert(metric.to_owned(), Meta { help, ..meta });
+    }
+
     /// What is known of a metric.
     pub(crate) fn find(&self, metric: &str) -> Option<Meta> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

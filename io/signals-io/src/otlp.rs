@@ -19,7 +19,7 @@ pub(crate) use family::{Families, Kinds, Ready, Role, kin, share};
 pub(crate) use json::read as read_json;
 pub(crate) use point::Writer;
 pub(crate) use proto::read as read_proto;
-pub(crate) use sheet::{Origin, Shape, Sheet, Targets};
+pub(crate) use sheet::{Origin, Shape, Sheet, Targets, meta};
 
 /// Attributes by name.
 pub(crate) type Attributes = BTreeMap<String, String>;

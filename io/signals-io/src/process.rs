@@ -5,7 +5,7 @@ use crate::check::Verdict;
 use crate::clock::{self, Trust};
 use crate::config::{Check, Collector, Config, Remote, Target};
 use crate::errand::Deliver;
-use crate::forward::{Forward, Now, Pace, Progress};
+use crate::forward::{Forward, Now, Pace, Progress, late_path};
 use crate::memory;
 use crate::metadata::Metadata;
 use crate::place;
@@ -22,7 +22,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Where a process keeps its things.
@@ -118,6 +118,8 @@ pub(crate) struct Process {
     pub(crate) store: Store,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) pool: Pool,
+    /// Room for those who take everything away.
+    pub(crate) exports: Arc<Semaphore>,
     pub(crate) rules: Runner,
     pub(crate) tokens: Mutex<Tokens>,
     config: Mutex<Arc<Config>>,
@@ -153,6 +155,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
         store: store.clone(),
         metadata: Arc::default(),
         pool: Pool::start().map_err(start)?,
+        exports: Arc::new(Semaphore::new(crate::api::EXPORTS)),
         rules: runner,
         tokens: Mutex::default(),
         config: Mutex::new(Arc::new(config)),
@@ -364,6 +367,9 @@ impl Process {
             }
             stays
         });
+        let remotes = config.remotes.iter();
+        let marks = remotes.map(|remote| late_path(&self.folder, &remote.name));
+        self.store.retain_marks(&marks.collect::<Vec<PathBuf>>());
         let leaving: Leaving = Arc::new(tokio::sync::Mutex::new(leaving));
         for work in wanted {
             if others.iter().any(|other| other.work == work) {
@@ -375,6 +381,22 @@ impl Process {
             let (known, folder) = (progress.clone(), self.folder.clone());
             let verdict = Arc::<Mutex<Verdict>>::default();
             let judged = verdict.clone();
+            let forward = |remote: Remote, external: &BTreeMap<String, String>| Forward {
+                remote,
+                external: Labels::new(external),
+                store: ground.store.clone(),
+                metadata: ground.metadata.clone(),
+                folder,
+                progress: known,
+                now: Now::Wall,
+                pace: Pace::default(),
+            };
+            let forward = match &work {
+                Work::Forward(remote, external) => Some(forward(remote.clone(), external)),
+                _ => None,
+            };
+            // Before anything comes that could come late.
+            drop(forward.as_ref().map(Forward::mark));
             let handle = tokio::spawn(async move {
                 for one in leaving.lock().await.drain(..) {
                     drop(one.await);
@@ -384,18 +406,10 @@ impl Process {
                     Work::Check(one) => {
                         crate::check::run(one, ground, judged, stopping).await;
                     }
-                    Work::Forward(remote, external) => {
-                        let forward = Forward {
-                            remote,
-                            external: Labels::new(&external),
-                            store: ground.store,
-                            metadata: ground.metadata,
-                            folder,
-                            progress: known,
-                            now: Now::Wall,
-                            pace: Pace::default(),
-                        };
-                        forward.run(stopping).await;
+                    Work::Forward(..) => {
+                        if let Some(forward) = forward {
+                            forward.run(stopping).await;
+                        }
                     }
                 }
             });

@@ -1,11 +1,14 @@
-//! Remote-write: what others send in versions 1.0 and 2.0, and what is sent in version 1.0.
+//! Remote-write in versions 1.0 and 2.0: what others send, and what is sent.
 
 mod out;
+mod request;
 
+use crate::metadata::Meta;
 use crate::wire::{self, Field};
 use mainstay_metrics::histogram::CUSTOM;
 use mainstay_metrics::{FloatHistogram, Labels, LabelsBuilder, ResetHint, Value};
 pub(crate) use out::put_series;
+pub(crate) use request::{Request, family};
 use std::sync::Arc;
 
 /// A series with its samples.
@@ -69,8 +72,11 @@ pub(crate) fn read_first(body: &[u8]) -> Result<Vec<Series>, RemoteFault> {
     read.map(|()| all).ok_or(RemoteFault::Message)
 }
 
+/// What a request of version 2.0 holds: series, and what is said of their metrics.
+pub(crate) type Second = (Vec<Series>, Vec<(String, Meta)>);
+
 /// Reads `io.prometheus.write.v2.Request`.
-pub(crate) fn read_second(body: &[u8]) -> Result<Vec<Series>, RemoteFault> {
+pub(crate) fn read_second(body: &[u8]) -> Result<Second, RemoteFault> {
     let mut symbols: Vec<&str> = Vec::new();
     let read = wire::each(body, |number, field| {
         if number == 4 {
@@ -79,12 +85,17 @@ pub(crate) fn read_second(body: &[u8]) -> Result<Vec<Series>, RemoteFault> {
         Some(())
     });
     read.ok_or(RemoteFault::Message)?;
-    let mut all = Vec::new();
+    let text = |symbol: u64| symbols.get(usize::try_from(symbol).ok()?).copied();
+    let (mut all, mut metas) = (Vec::new(), Vec::new());
     let read = wire::each(body, |number, field| {
         if number == 5 {
-            all.push(series(
+            let mut meta = None;
+            let one = series(
                 field.bytes()?,
                 |number, field, builder| {
+                    if number == 5 {
+                        meta = Some(request::read_meta(field.bytes()?, &text)?);
+                    }
                     if number != 1 {
                         return Some(());
                     }
@@ -92,24 +103,26 @@ pub(crate) fn read_second(body: &[u8]) -> Result<Vec<Series>, RemoteFault> {
                         let [name, value] = pair else {
                             return None;
                         };
-                        let text =
-                            |symbol: u64| symbols.get(usize::try_from(symbol).ok()?).copied();
                         builder.set(text(*name)?, text(*value)?);
                     }
                     Some(())
                 },
                 (2, 3),
-            )?);
+            )?;
+            if let Some(meta) = meta.filter(|meta| *meta != Meta::default()) {
+                metas.push((family(one.labels.metric(), &meta.kind).to_owned(), meta));
+            }
+            all.push(one);
         }
         Some(())
     });
-    read.map(|()| all).ok_or(RemoteFault::Message)
+    read.map(|()| (all, metas)).ok_or(RemoteFault::Message)
 }
 
 /// Reads a series; the fields of samples and histograms have the numbers `kinds`.
 fn series<'a>(
     bytes: &'a [u8],
-    label: impl Fn(u64, Field<'a>, &mut LabelsBuilder) -> Option<()>,
+    mut label: impl FnMut(u64, Field<'a>, &mut LabelsBuilder) -> Option<()>,
     kinds: (u64, u64),
 ) -> Option<Series> {
     let mut builder = Labels::default().edit();

@@ -19,6 +19,7 @@ mod file;
 mod frame;
 mod journal;
 mod keep;
+mod late;
 mod mark;
 mod open;
 mod shelf;
@@ -27,15 +28,16 @@ mod view;
 pub(crate) use file::replace;
 use file::{Bytes, Growing};
 use journal::Journal;
+pub(crate) use late::Pick;
 use mainstay_metrics::{
     Appended, Frozen, Full, GroupId, Head, Labels, Record, Seat, TargetId, Value, WriteFault,
 };
-pub(crate) use mark::Mark;
+pub(crate) use mark::{Mark, Stretch};
 use shelf::{Shelf, Volume};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use view::{MOVED, View};
 
 /// Samples of a group that become a page: enough to compress well, few enough to hold in memory.
@@ -139,7 +141,7 @@ pub(crate) struct Live {
     pub(crate) counts: Counts,
     pub(crate) bounds: Bounds,
     /// Who reads along.
-    marks: Vec<Weak<Mark>>,
+    marks: Vec<Arc<Mark>>,
     /// The latest time that one of them has begun to read up to.
     begun_ms: i64,
     closing: bool,
@@ -221,6 +223,7 @@ impl Live {
                 self.counts.stored += (after - before) as u64;
                 if at_ms <= self.begun_ms {
                     self.counts.late += (after - before) as u64;
+                    self.note_row(group, at_ms, row);
                 }
                 self.journal
                     .put(|out| mainstay_metrics::put_row(out, group.0, at_ms, row));
@@ -240,7 +243,12 @@ impl Live {
         match appended {
             Appended::Stored => {
                 self.counts.stored += 1;
-                self.counts.late += u64::from(at_ms <= self.begun_ms);
+                if at_ms <= self.begun_ms {
+                    self.counts.late += 1;
+                    if let Some(labels) = self.head.labels(seat.series) {
+                        self.note_late(labels, at_ms);
+                    }
+                }
                 let number = seat.series.0;
                 self.journal
                     .put(|out| mainstay_metrics::put_sample(out, number, at_ms, &copy));
@@ -267,6 +275,7 @@ impl Live {
             self.refuse("write the journal", &source);
             return self.ready();
         }
+        self.write_late();
         Ok(())
     }
 

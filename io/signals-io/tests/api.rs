@@ -99,16 +99,30 @@ fn away_and_no_data_are_told_apart() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let silent = Client::new(&socket, Duration::from_millis(50));
     assert!(matches!(silent.query("2"), Reading::Away { .. }));
+    // One that never ends is told from one that is late.
+    let socket = folder.path().join("t.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let some = vec![b'x'; 1 << 16];
+        while stream.write_all(&some).is_ok() {}
+    });
+    let endless = Client::new(&socket, Duration::from_secs(30));
+    let Reading::Away { why } = endless.query("2") else {
+        panic!("it was read");
+    };
+    assert!(why.contains("ask for less"), "{why}");
 }
 
 #[test]
 fn what_is_sent_outward_arrives_after_an_outage_too() {
     sent_outward(Protocol::RemoteWrite, "/api/v1/write");
+    sent_outward(Protocol::RemoteWrite2, "/api/v1/write");
     sent_outward(Protocol::Otlp, "/api/v1/otlp/v1/metrics");
 }
 
 fn sent_outward(protocol: Protocol, path: &str) {
-    let exposer = Exposer::text("a 7\n");
+    let exposer = Exposer::text("# HELP a What it is.\n# TYPE a gauge\na 7\n");
     let (near, far) = (Signals::start(), Signals::start());
     let address = free();
     let remote = Remote {
@@ -142,6 +156,13 @@ fn sent_outward(protocol: Protocol, path: &str) {
         ..config(1, Vec::new())
     });
     far.sees("last_over_time(a{job=\"api\",site=\"near\"}[1h])", 7.0);
+    if protocol == Protocol::RemoteWrite2 {
+        let (_, text) = far.get("/api/v1/metadata?metric=a");
+        assert!(
+            text.contains("\"type\":\"gauge\",\"help\":\"What it is.\""),
+            "{text}"
+        );
+    }
     let (status, text) = near.get("/v1/remotes");
     assert!(status == 200 && text.contains("\"name\":\"far\""), "{text}");
     assert!(

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod clock;
 pub mod condition;
+pub mod mount;
 pub mod platform;
 pub mod process;
 pub mod receiver;
@@ -14,6 +15,7 @@ pub mod story;
 pub mod traffic;
 
 pub use condition::until;
+pub use mount::Mount;
 pub use platform::{Outcome, Platform, is_steady, pids};
 pub use process::Process;
 pub use receiver::Receiver;

@@ -11,6 +11,7 @@ pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod explain;
+mod export;
 pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod hold;

@@ -1,4 +1,4 @@
-//! `signals url`, `signals remotes`, `signals export`, and the process itself.
+//! `signals url`, `signals remotes`, and the process itself.
 
 use crate::argument::{Arguments, SignalsAction};
 use crate::failure::Failure;
@@ -22,25 +22,7 @@ pub(crate) fn run(arguments: &Arguments, action: &SignalsAction) -> Result<Exit,
         }
         SignalsAction::Url => url(arguments),
         SignalsAction::Remotes => remotes(arguments),
-        SignalsAction::Export { matcher } => {
-            let client = client(arguments)?;
-            let path = format!("/v1/export?match[]={}", encoded(matcher));
-            let (status, body) = asked(&client, "GET", &path, &[])?;
-            if status != 200 {
-                return Err(refused(&body));
-            }
-            let text = String::from_utf8_lossy(&body);
-            // Whoever keeps the output in a file would not see it there.
-            if let Some(cut) = text
-                .lines()
-                .next_back()
-                .and_then(|line| line.strip_prefix("# "))
-            {
-                terminal::say(cut);
-            }
-            terminal::say_out(&text);
-            Ok(Exit::Done)
-        }
+        SignalsAction::Export { .. } => super::export::run(arguments, action),
     }
 }
 
@@ -121,7 +103,7 @@ pub(crate) fn client(arguments: &Arguments) -> Result<SignalsClient, Failure> {
     ))
 }
 
-fn asked(
+pub(super) fn asked(
     client: &SignalsClient,
     method: &str,
     path: &str,
@@ -135,7 +117,7 @@ fn asked(
     })
 }
 
-fn refused(body: &[u8]) -> Failure {
+pub(super) fn refused(body: &[u8]) -> Failure {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let why = answer["error"]
         .as_str()

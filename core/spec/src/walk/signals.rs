@@ -127,6 +127,7 @@ impl Walk<'_> {
             url: url.ok()??,
             protocol: match protocol.ok()?.as_deref() {
                 Some("otlp") => Protocol::Otlp,
+                Some("remote_write_2") => Protocol::RemoteWrite2,
                 _ => Protocol::RemoteWrite,
             },
             token: token.ok()?,

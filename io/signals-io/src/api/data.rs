@@ -1,12 +1,11 @@
 //! Questions about series: queries, labels, metadata, targets.
 
-use super::export::{Cut, put_series};
 use super::{Api, Asked, Ready};
 use crate::answer::{self, ApiFault};
 use crate::clock;
 use crate::form::{Form, duration_ms, time_ms};
 use crate::query;
-use mainstay_metrics::{Labels, MatchOp, Matcher, Select, Source as _};
+use mainstay_metrics::{Labels, MatchOp, Matcher};
 use mainstay_promql::{Kind, Options, Settings, When, parse};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,9 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Most points of a series in one answer, as in the field.
 const POINTS_MAX: i64 = 11_000;
-
-/// Bytes of one answer with samples as text.
-const EXPORT_MAX: usize = 32 << 20;
 
 /// What the parameters of a query say.
 struct Question {
@@ -62,7 +58,7 @@ fn limit_of(form: &Form) -> Result<Option<usize>, ApiFault> {
 }
 
 /// The range of a question about labels; all time where it names none.
-fn range_of(form: &Form) -> Result<(i64, i64), ApiFault> {
+pub(super) fn range_of(form: &Form) -> Result<(i64, i64), ApiFault> {
     let start = time_of(form, "start")?.unwrap_or(i64::MIN + 1);
     let end = time_of(form, "end")?.unwrap_or(i64::MAX);
     if end < start {
@@ -85,6 +81,16 @@ fn matches_of(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiFault> {
             }
         })
         .collect()
+}
+
+/// Lists of conditions of who asks for samples themselves; where it names none, everything is meant.
+pub(super) fn wanted(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiFault> {
+    let mut lists = matches_of(form)?;
+    if lists.is_empty() {
+        let any = Matcher::new("__name__", MatchOp::NotEqual, "");
+        lists.push(vec![any.map_err(|fault| ApiFault::bad(fault.to_string()))?]);
+    }
+    Ok(lists)
 }
 
 impl Api {
@@ -213,44 +219,6 @@ impl Api {
         }
         out.push(']');
         Ok(Ready::json(answer::success(&out)))
-    }
-
-    /// Samples as text with their times, for whoever leaves; a range at a time.
-    pub(super) async fn export(&self, asked: Asked) -> Result<Ready, ApiFault> {
-        let mut lists = matches_of(&asked.form)?;
-        if lists.is_empty() {
-            let any = Matcher::new("__name__", MatchOp::NotEqual, "");
-            lists.push(vec![any.map_err(|fault| ApiFault::bad(fault.to_string()))?]);
-        }
-        let (after_ms, until_ms) = range_of(&asked.form)?;
-        let store = self.process.store.clone();
-        let text = self.process.pool.run(move || {
-            let mut text = String::new();
-            let mut cut = Cut::default();
-            for matchers in &lists {
-                let select = Select {
-                    matchers,
-                    after_ms,
-                    until_ms,
-                };
-                let view = store.view();
-                let walked = view.select(&select, &mut |one| {
-                    cut.add(put_series(&mut text, one));
-                    text.len() <= EXPORT_MAX
-                });
-                walked.map_err(|fault| ApiFault::unavailable(fault.to_string()))?;
-            }
-            if text.len() > EXPORT_MAX {
-                let why = format!("more than {EXPORT_MAX} bytes; ask for less time at once");
-                return Err(ApiFault::bad(why));
-            }
-            text.push_str(&cut.said());
-            let mut ready = Ready::text(200, text);
-            ready.fields = vec![("x-histograms-cut", cut.histograms)];
-            Ok(ready)
-        });
-        text.await
-            .map_err(|busy| ApiFault::unavailable(busy.to_string()))?
     }
 
     fn listed(found: &BTreeSet<String>, limit: Option<usize>) -> Ready {

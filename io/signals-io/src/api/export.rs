@@ -4,10 +4,72 @@
 //! and the bucket that holds everything. With bounds of its own it has buckets like a classic one, and keeps them.
 //! How many were cut is said at the end.
 
-use crate::answer;
+use super::data::{range_of, wanted};
+use super::{Api, Asked, Ready};
+use crate::answer::{self, ApiFault};
+use crate::store::View;
 use mainstay_metrics::sample::is_stale;
-use mainstay_metrics::{FloatHistogram, Labels, SeriesView};
+use mainstay_metrics::{
+    FloatHistogram, Labels, Matcher, Select, SeriesView, Source as _, SourceFault, all_match,
+};
 use std::fmt::Write as _;
+
+/// Bytes of one answer with samples as text.
+const EXPORT_MAX: usize = 32 << 20;
+
+impl Api {
+    /// Samples as text with their times; a range at a time.
+    pub(super) async fn export(&self, asked: Asked) -> Result<Ready, ApiFault> {
+        let (lists, range) = (wanted(&asked.form)?, range_of(&asked.form)?);
+        let store = self.process.store.clone();
+        let text = self.process.pool.run(move || {
+            let (mut text, mut cut) = (String::new(), Cut::default());
+            let walked = each(&store.view(), &lists, range, &mut |one| {
+                cut.add(put_series(&mut text, one));
+                text.len() <= EXPORT_MAX
+            });
+            walked.map_err(|fault| ApiFault::unavailable(fault.to_string()))?;
+            if text.len() > EXPORT_MAX {
+                let why = format!("more than {EXPORT_MAX} bytes; ask for less time at once");
+                return Err(ApiFault::bad(why));
+            }
+            text.push_str(&cut.said());
+            let mut ready = Ready::text(200, text);
+            ready.fields = vec![("x-histograms-cut", cut.histograms)];
+            Ok(ready)
+        });
+        text.await
+            .map_err(|busy| ApiFault::unavailable(busy.to_string()))?
+    }
+}
+
+/// Shows every series that fulfils one of the lists of conditions, each once.
+pub(super) fn each(
+    view: &View,
+    lists: &[Vec<Matcher>],
+    (after_ms, until_ms): (i64, i64),
+    visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
+) -> Result<(), SourceFault> {
+    let mut goes_on = true;
+    for (place, matchers) in lists.iter().enumerate() {
+        let select = Select {
+            matchers,
+            after_ms,
+            until_ms,
+        };
+        view.select(&select, &mut |one| {
+            let mut before = lists[..place].iter();
+            if !before.any(|matchers| all_match(matchers, one.labels)) {
+                goes_on = visit(one);
+            }
+            goes_on
+        })?;
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// Native histograms whose buckets were cut off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

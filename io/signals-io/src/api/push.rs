@@ -50,12 +50,14 @@ impl Api {
         let taken = self.process.pool.run(move || {
             let bad = |fault: remote::RemoteFault| ApiFault::bad(fault.to_string());
             let body = remote::inflate(&asked.body, limit).map_err(bad)?;
-            let series = if second {
-                remote::read_second(&body)
-            } else {
-                remote::read_first(&body)
-            };
-            api.take(&series.map_err(bad)?)
+            if !second {
+                return api.take(&remote::read_first(&body).map_err(bad)?);
+            }
+            let (series, metas) = remote::read_second(&body).map_err(bad)?;
+            for (metric, meta) in metas {
+                api.process.metadata.learn(&metric, meta);
+            }
+            api.take(&series)
         });
         let taken = taken
             .await
@@ -185,10 +187,9 @@ fn take_one(
         }
         let is_float = matches!(value, mainstay_metrics::Value::Float(_));
         match live.sample(seat, *at_ms, value.clone()) {
-            Appended::Stored if is_float => taken.samples += 1,
-            Appended::Stored => taken.histograms += 1,
-            // Sent again after an answer that was lost.
-            Appended::Duplicate => {}
+            // One that is there was sent again after an answer that was lost: it is written.
+            Appended::Stored | Appended::Duplicate if is_float => taken.samples += 1,
+            Appended::Stored | Appended::Duplicate => taken.histograms += 1,
             Appended::OutOfOrder => {
                 taken.refuse(|| format!("out of order sample of {}", series.labels));
             }

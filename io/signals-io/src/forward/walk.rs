@@ -3,16 +3,16 @@
 //! One request is in memory at a time, and of classic histograms and summaries, whose series lie apart in the store,
 //! a part that fits a budget: where they are more, they are walked through part by part.
 
-use super::run::{Run, runs};
+use super::part::Part;
 use crate::config::Protocol;
-use crate::metadata::Metadata;
+use crate::metadata::{Meta, Metadata};
 use crate::otlp::{self, Families, Kinds, Origin, Ready, Role, Shape, Sheet, Targets, Writer};
-use crate::remote;
+use crate::remote::{self, Request};
 use crate::store::View;
 use flate2::write::GzEncoder;
 use mainstay_metrics::sample::is_stale;
 use mainstay_metrics::{
-    Label, Labels, MatchOp, Matcher, ResetHint, Select, SeriesView, Source as _,
+    Label, Labels, Matcher, ResetHint, Run, Select, SeriesView, Source as _, runs,
 };
 use std::io::Write as _;
 use std::sync::Arc;
@@ -49,12 +49,15 @@ pub(super) struct Walked {
     pub(super) left_out: u64,
     /// Whether some of it went away while it was read.
     pub(super) is_torn: bool,
+    /// Samples that were read.
+    pub(super) samples: u64,
 }
 
 /// A stretch of time, and how it is sent.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) view: View,
+    pub(super) part: Part,
     pub(super) external: Labels,
     pub(super) protocol: Protocol,
     pub(super) metadata: Arc<Metadata>,
@@ -69,6 +72,8 @@ struct Out<'a> {
     sender: &'a mpsc::Sender<Piece>,
     is_open: bool,
     unsaid: u64,
+    /// Samples that were read.
+    read: u64,
 }
 
 impl Out<'_> {
@@ -92,27 +97,29 @@ impl Walk {
             sender,
             is_open: true,
             unsaid: 0,
+            read: 0,
         };
         let walked = match self.protocol {
             Protocol::RemoteWrite => self.as_series(&mut out),
+            Protocol::RemoteWrite2 => self.as_requests(&mut out),
             Protocol::Otlp => self.as_metrics(&mut out),
         };
         Walked {
             is_whole: walked.is_some() && out.is_open,
             left_out: out.unsaid,
             is_torn: self.view.is_torn(),
+            samples: out.read,
         }
     }
 
-    /// Shows every series; nothing where the store cannot be read to its end.
+    /// Shows every series of a metric; nothing where the store cannot be read to its end.
     fn each(
         &self,
-        op: MatchOp,
         metric: &str,
         after_ms: i64,
         visit: &mut dyn FnMut(SeriesView<'_>) -> bool,
     ) -> Option<()> {
-        let matchers = [Matcher::new("__name__", op, metric).ok()?];
+        let matchers = [Matcher::equal("__name__", metric)];
         let select = Select {
             matchers: &matchers,
             after_ms,
@@ -121,8 +128,10 @@ impl Walk {
         self.view.select(&select, visit).ok()
     }
 
+    /// Shows every series that is sent.
     fn all(&self, visit: &mut dyn FnMut(SeriesView<'_>) -> bool) -> Option<()> {
-        self.each(MatchOp::NotEqual, "", self.after_ms, visit)
+        let range = (self.after_ms, self.until_ms);
+        self.part.each(&self.view, range, visit).ok()
     }
 
     /// Labels with those of this installation, where a series does not have them itself.
@@ -142,10 +151,11 @@ impl Walk {
         let mut body = Vec::new();
         let mut samples = 0;
         self.all(&mut |view| {
+            out.read += (view.at_ms.len() + view.histograms.len()) as u64;
             let labels = self.dressed(view.labels);
             let labels: Vec<&Label> = labels.iter().collect();
             for run in runs(view) {
-                for part in sendable(run, out) {
+                for part in sendable(run, false, out) {
                     remote::put_series(&mut body, &labels, part);
                     samples += part.len();
                     if samples >= SAMPLES || body.len() >= BYTES {
@@ -164,13 +174,58 @@ impl Walk {
         Some(())
     }
 
+    fn as_requests(&self, out: &mut Out<'_>) -> Option<()> {
+        let mut request = Request::default();
+        let mut samples = 0;
+        // Series of one metric often lie together.
+        let mut known: (String, Option<Meta>) = Default::default();
+        self.all(&mut |view| {
+            out.read += (view.at_ms.len() + view.histograms.len()) as u64;
+            let metric = view.labels.metric();
+            if known.0 != metric {
+                known = (metric.to_owned(), self.meta(metric));
+            }
+            let labels = self.dressed(view.labels);
+            let labels: Vec<&Label> = labels.iter().collect();
+            for run in runs(view) {
+                for part in sendable(run, true, out) {
+                    request.put(&labels, part, known.1.as_ref());
+                    samples += part.len();
+                    if samples >= SAMPLES || request.bytes() >= BYTES {
+                        hand_series(&mut request.take(), &mut samples, out);
+                    }
+                    if !out.is_open {
+                        return false;
+                    }
+                }
+            }
+            true
+        })?;
+        if samples > 0 && out.is_open {
+            hand_series(&mut request.take(), &mut samples, out);
+        }
+        Some(())
+    }
+
+    /// What is known of the metric that a series belongs to.
+    fn meta(&self, metric: &str) -> Option<Meta> {
+        otlp::meta(&self.metadata, metric).or_else(|| {
+            let kinds = ["histogram", "gaugehistogram", "summary"];
+            kinds.iter().find_map(|kind| {
+                let family = remote::family(metric, kind);
+                let meta = self.metadata.find(family).filter(|_| family != metric);
+                meta.filter(|meta| meta.kind == *kind)
+            })
+        })
+    }
+
     fn as_metrics(&self, out: &mut Out<'_>) -> Option<()> {
         let after_ms = self.after_ms.saturating_sub(TARGET_MS);
         let names = self.view.label_values("__name__", after_ms, self.until_ms);
         let kinds = Kinds::new(self.metadata.clone(), names);
         let mut targets = Targets::new();
         if kinds.has("target_info") {
-            self.each(MatchOp::Equal, "target_info", after_ms, &mut |view| {
+            self.each("target_info", after_ms, &mut |view| {
                 let is_last = view.values.last().is_some_and(|value| !is_stale(*value));
                 if is_last && targets.len() < TARGETS {
                     let rest = view.labels.without_name();
@@ -212,6 +267,9 @@ impl Walk {
         out: &mut Out<'_>,
     ) -> Option<()> {
         self.all(&mut |view| {
+            if plain {
+                out.read += (view.at_ms.len() + view.histograms.len()) as u64;
+            }
             let labels = self.dressed(view.labels);
             match kinds.role(view.labels) {
                 Role::Without if plain => out.unsaid += view.at_ms.len() as u64,
@@ -242,11 +300,11 @@ impl Walk {
     }
 }
 
-/// What version 1.0 of remote-write can say of a run; the rest is counted.
-fn sendable<'a>(run: Run<'a>, out: &mut Out<'_>) -> Vec<Run<'a>> {
+/// What remote-write can say of a run, in parts; the rest, histograms with bounds of their own in version 1.0, is counted.
+fn sendable<'a>(run: Run<'a>, says_custom: bool, out: &mut Out<'_>) -> Vec<Run<'a>> {
     let mut parts = Vec::new();
     let mut push = |mut run: Run<'a>| {
-        while run.len() > 0 {
+        while !run.is_empty() {
             // Histograms are large: a few of them make a request.
             let most = if matches!(run, Run::Histograms(_)) {
                 64
@@ -259,6 +317,7 @@ fn sendable<'a>(run: Run<'a>, out: &mut Out<'_>) -> Vec<Run<'a>> {
         }
     };
     match run {
+        Run::Histograms(..) if says_custom => push(run),
         Run::Floats(..) => push(run),
         Run::Histograms(some) => {
             let is_custom = |one: &mainstay_metrics::HistogramSample| one.histogram.is_custom();

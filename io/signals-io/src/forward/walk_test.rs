@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::otlp::read_proto;
-use crate::remote::{inflate, read_first};
+use crate::remote::{inflate, read_first, read_second};
 use crate::store::{Bounds, Store};
 use mainstay_metrics::exposition::Entry;
 use mainstay_metrics::histogram::CUSTOM;
@@ -54,8 +54,10 @@ fn walk_within(
             kind,
         });
     }
+    let mark = store.mark(std::path::Path::new("/nowhere"), || 1000);
     let walk = Walk {
         view: store.view(),
+        part: Part::All(mark),
         external: Labels::default(),
         protocol,
         metadata,
@@ -69,7 +71,9 @@ fn walk_within(
     let mut bodies = Vec::new();
     while let Some(piece) = pieces.blocking_recv() {
         bodies.push(match protocol {
-            Protocol::RemoteWrite => inflate(&piece.body, 1 << 24).unwrap(),
+            Protocol::RemoteWrite | Protocol::RemoteWrite2 => {
+                inflate(&piece.body, 1 << 24).unwrap()
+            }
             Protocol::Otlp => crate::fetch::inflate(&piece.body, 1 << 24).unwrap(),
         });
     }
@@ -238,6 +242,62 @@ fn histograms_go_as_each_protocol_has_them() {
         .collect();
     assert_eq!(counts, [("n", 1), ("n", 1), ("g", 1)]);
     assert_eq!(walked.left_out, 1, "one with bounds of its own");
+    let kinds = [("n", "histogram"), ("g", "gaugehistogram")];
+    let (bodies, walked) = walk(&store, Protocol::RemoteWrite2, &kinds);
+    let (series, metas) = read_second(&bodies[0]).unwrap();
+    let counts: Vec<(&str, usize)> = series
+        .iter()
+        .map(|one| (one.labels.metric(), one.samples.len()))
+        .collect();
+    assert_eq!(counts, [("n", 1), ("n", 1), ("c", 1), ("g", 1)]);
+    let said: Vec<(&str, &str)> = metas
+        .iter()
+        .map(|(metric, meta)| (metric.as_str(), meta.kind.as_str()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("n", "histogram"),
+            ("n", "histogram"),
+            ("g", "gaugehistogram")
+        ]
+    );
+    assert_eq!(walked.left_out, 0);
+}
+
+#[test]
+fn members_of_families_are_sent_with_what_is_known_of_those() {
+    let labels = [
+        [("__name__", "took_seconds_bucket"), ("le", "+Inf")],
+        [("__name__", "took_seconds_sum"), ("x", "y")],
+        [("__name__", "requests_total"), ("x", "y")],
+        [("__name__", "load_sum"), ("x", "y")],
+    ];
+    let rows: Vec<Row<'_>> = labels
+        .iter()
+        .map(|one| (&one[..], &[(1, 2.0)][..]))
+        .collect();
+    let (_folder, store) = store(&rows, &[]);
+    let kinds = [
+        ("took_seconds", "histogram"),
+        ("requests", "counter"),
+        ("load", "gauge"),
+    ];
+    let (bodies, _) = walk(&store, Protocol::RemoteWrite2, &kinds);
+    let (_, metas) = read_second(&bodies[0]).unwrap();
+    let mut said: Vec<(&str, &str)> = metas
+        .iter()
+        .map(|(metric, meta)| (metric.as_str(), meta.kind.as_str()))
+        .collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            ("requests_total", "counter"),
+            ("took_seconds", "histogram"),
+            ("took_seconds", "histogram"),
+        ]
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Remote-write outward: series of floats and native histograms as `prometheus.TimeSeries` of version 1.0.
+//! Remote-write outward: series of floats and native histograms as `prometheus.TimeSeries` of version 1.0, and what both
+//! versions write in the same way.
 
-use crate::forward::Run;
 use crate::wire;
-use mainstay_metrics::{FloatHistogram, HistogramSample, Label, ResetHint};
+use mainstay_metrics::{FloatHistogram, HistogramSample, Label, ResetHint, Run};
 
 /// Largest count that a float holds exactly with all its neighbours.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -17,24 +17,30 @@ pub(crate) fn put_series(out: &mut Vec<u8>, labels: &[&Label], run: Run<'_>) {
         wire::put_bytes(&mut part, 2, label.value.as_bytes());
         wire::put_bytes(&mut series, 1, &part);
     }
+    put_samples(&mut series, run, 4);
+    wire::put_bytes(out, 1, &series);
+}
+
+/// Writes the samples of a series; histograms have a field of their own.
+pub(super) fn put_samples(out: &mut Vec<u8>, run: Run<'_>, histograms: u64) {
+    let mut part = Vec::new();
     match run {
         Run::Floats(at_ms, values) => {
             for (at_ms, value) in at_ms.iter().zip(values) {
                 part.clear();
                 wire::put_float(&mut part, 1, *value);
                 wire::put_number(&mut part, 2, at_ms.cast_unsigned());
-                wire::put_bytes(&mut series, 2, &part);
+                wire::put_bytes(out, 2, &part);
             }
         }
         Run::Histograms(some) => {
             for one in some {
                 part.clear();
                 put_histogram(&mut part, one);
-                wire::put_bytes(&mut series, 4, &part);
+                wire::put_bytes(out, histograms, &part);
             }
         }
     }
-    wire::put_bytes(out, 1, &series);
 }
 
 /// Writes `prometheus.Histogram`: with whole counts as the field's own, else with floats.
@@ -64,6 +70,7 @@ fn put_histogram(out: &mut Vec<u8>, sample: &HistogramSample) {
     };
     wire::put_number(out, 14, hint);
     wire::put_number(out, 15, sample.at_ms.cast_unsigned());
+    wire::put_fixeds(out, 16, one.bounds.iter().map(|bound| bound.to_bits()));
 }
 
 /// Whether all counts can be written as whole numbers without changing.

@@ -221,6 +221,16 @@ impl View {
         found
     }
 
+    /// The times of the first and the last sample that is stored.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        let volumes = self.volumes.iter().map(|one| (one.first_ms, one.last_ms));
+        let frozen = self.frozen.iter().map(|one| &one.frozen);
+        let frozen = frozen.map(|one| (one.first_ms, one.last_ms));
+        let head = self.store.live().head.span();
+        let all = volumes.chain(frozen).chain(head);
+        all.reduce(|one, two| (one.0.min(two.0), one.1.max(two.1)))
+    }
+
     fn covers_head(&self, select: &Select<'_>) -> bool {
         let span = self.store.live().head.span();
         span.is_some_and(|(first, last)| last > select.after_ms && first <= select.until_ms)

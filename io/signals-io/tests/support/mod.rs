@@ -1,6 +1,8 @@
 //! A process of its own, targets that answer what they are told, and questions over its socket.
 #![expect(dead_code, reason = "each test uses some of it")]
 
+pub(crate) mod prometheus;
+
 use mainstay_signals_io::{Client, Config, Place, Reading, Target};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

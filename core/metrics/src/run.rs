@@ -1,25 +1,34 @@
 //! Runs: the samples of a series in the order of time, cut where floats and native histograms take turns.
 
-use mainstay_metrics::{HistogramSample, SeriesView};
+use crate::sample::HistogramSample;
+use crate::source::SeriesView;
 
 /// Samples of one series that follow each other and are of one kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Run<'a> {
+pub enum Run<'a> {
     /// When, in milliseconds since 1970, and what.
     Floats(&'a [i64], &'a [f64]),
+    /// Native histograms.
     Histograms(&'a [HistogramSample]),
 }
 
 impl Run<'_> {
-    pub(crate) fn len(self) -> usize {
+    /// How many samples there are.
+    pub fn len(self) -> usize {
         match self {
             Self::Floats(at_ms, _) => at_ms.len(),
             Self::Histograms(some) => some.len(),
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// The first so many, and the rest.
-    pub(crate) fn split(self, count: usize) -> (Self, Self) {
+    #[must_use]
+    pub fn split(self, count: usize) -> (Self, Self) {
         let count = count.min(self.len());
         match self {
             Self::Floats(at_ms, values) => {
@@ -39,7 +48,7 @@ impl Run<'_> {
 
 /// The runs of a series, oldest first. Receivers refuse what is older than what they have, so a marker that ends a
 /// series of histograms must not come before them.
-pub(crate) fn runs(view: SeriesView<'_>) -> Vec<Run<'_>> {
+pub fn runs(view: SeriesView<'_>) -> Vec<Run<'_>> {
     let mut runs = Vec::new();
     let (mut at_ms, mut values, mut histograms) = (view.at_ms, view.values, view.histograms);
     loop {
@@ -66,7 +75,7 @@ pub(crate) fn runs(view: SeriesView<'_>) -> Vec<Run<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay_metrics::{FloatHistogram, Labels};
+    use crate::{FloatHistogram, Labels};
     use std::sync::Arc;
 
     #[test]
