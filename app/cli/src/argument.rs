@@ -105,15 +105,20 @@ pub(crate) enum Command {
     },
     /// How many instances run of services that are scaled, and why; set a count for a time
     Scale(ScaleWish),
+    /// Routes of the gateway; pause one, which the gateway then answers itself, or resume it
+    Routes {
+        #[command(subcommand)]
+        action: Option<RouteAction>,
+    },
     /// How the platform stands
     Status {
         /// Go on looking: redrawn on a terminal, a line a change in a pipe, until Ctrl-C
         #[arg(short, long)]
         watch: bool,
     },
-    /// Why a service or an instance is as it is
+    /// Why a service, an instance or a route is as it is
     Why {
-        /// A service or an instance, such as `web` or `web.v42.1`; else the whole
+        /// A service, an instance or a route, such as `web` or `web.v42.1`; else the whole
         subject: Option<String>,
     },
     /// Every release
@@ -239,6 +244,25 @@ pub(crate) struct ScaleWish {
     /// Leave the count to what is measured again
     #[arg(long, requires = "service")]
     pub(crate) auto: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum RouteAction {
+    /// Answer 503 for it, for a time
+    Pause {
+        /// Host and path, such as `shop.example/api`
+        route: String,
+        /// How long, such as `10m`; at most a day
+        lasts: String,
+        /// Why, for those who look
+        #[arg(long)]
+        why: String,
+    },
+    /// End the pause before its time
+    Resume {
+        /// Host and path, such as `shop.example/api`
+        route: String,
+    },
 }
 
 #[derive(Debug, Clone, Subcommand)]

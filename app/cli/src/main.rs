@@ -83,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Token { action } => command::token::run(arguments, &action),
         Command::Retry => command::steer::retry(arguments),
         Command::Hold { action } => command::hold::run(arguments, &action),
+        Command::Routes { action } => command::routes::run(arguments, action.as_ref()),
         Command::Scale(wish) => command::scale::run(arguments, &wish),
         Command::Status { watch: true } => command::status::watch(arguments),
         Command::Status { watch: false } => command::status::run(arguments),

@@ -10,7 +10,7 @@ use mainstay_alerting::action::{Action, Decision, Deed, Deeds, Present};
 use mainstay_alerting::file::AlertsFile;
 use mainstay_alerting::then::{Subjects, read};
 use mainstay_alerting::{At, Clocks, Timeline};
-use mainstay_atoms::{Actor, Moment, ReleaseNumber, ServiceName, Wall, span};
+use mainstay_atoms::{Actor, Moment, ReleaseNumber, RouteName, ServiceName, Wall, span};
 use mainstay_plan::{Act, Event, ReleaseRecord, Runs};
 use mainstay_spec::Platform;
 use std::fmt;
@@ -82,14 +82,14 @@ impl fmt::Display for Stand {
             }
             Self::Exhausted => out.write_str("was done as often as it may be within a day"),
             Self::AtBound(count) => write!(out, "its bound is reached with {count}"),
-            Self::Needless => out.write_str("runs already"),
+            Self::Needless => out.write_str("is so already"),
             Self::Held(why) => write!(out, "is not done: {why}"),
         }
     }
 }
 
 impl Acting {
-    fn at(&mut self, (now, wall): (Moment, Wall), last: Option<&Act>) -> At {
+    pub(crate) fn at(&mut self, (now, wall): (Moment, Wall), last: Option<&Act>) -> At {
         let wall_ms = i64::try_from(wall.0).unwrap_or(i64::MAX);
         let line = self.line.get_or_insert_with(|| begin(wall_ms, now, last));
         line.at(wall_ms, now.0)
@@ -120,9 +120,13 @@ pub fn subjects(platform: &Platform) -> Subjects {
         let bounds = bounds.map(|scale| (i64::from(scale.min), i64::from(scale.max)));
         (name.to_string(), bounds)
     });
+    let hosts = platform.domains.iter();
     Subjects {
         services: services.collect(),
         jobs: platform.jobs.keys().map(ToString::to_string).collect(),
+        routes: hosts
+            .flat_map(|(host, routes)| routes.keys().map(move |prefix| format!("{host}{prefix}")))
+            .collect(),
         alerts: None,
     }
 }
@@ -191,7 +195,7 @@ impl Engine {
         at: At,
         world: &mut impl World,
     ) -> Result<Stand, RecordFault> {
-        let present = match self.present(&action.deed, world.now().1) {
+        let present = match self.present(action, (at, world.now().1)) {
             Ok(present) => present,
             Err(why) => return Ok(Stand::Held(why)),
         };
@@ -228,8 +232,8 @@ impl Engine {
     }
 
     /// What is known of what a deed changes, or why it is not to be changed now.
-    fn present(&self, deed: &Deed, wall: Wall) -> Result<Present, String> {
-        match deed {
+    fn present(&self, action: &Action, (at, wall): (At, Wall)) -> Result<Present, String> {
+        match &action.deed {
             Deed::Scale { service, by, .. } => self.count_of(service, *by, wall),
             Deed::Run { job } => {
                 let name = named(job)?;
@@ -237,7 +241,8 @@ impl Engine {
                 let busy = |runs: &Runs| !runs.asked.is_empty() || runs.running().next().is_some();
                 Ok(Present::Done(runs.is_some_and(busy)))
             }
-            Deed::Pause { .. } | Deed::RaisePool { .. } | Deed::HaltLedger { .. } => {
+            Deed::Pause { route, .. } => self.pause_of(route, action.cool_down_ms, (at, wall)),
+            Deed::RaisePool { .. } | Deed::HaltLedger { .. } => {
                 Err("this program cannot do that yet".into())
             }
         }
@@ -272,13 +277,10 @@ impl Engine {
         world: &mut impl World,
     ) -> Result<(), Refusal> {
         let by = Actor::alert(&action.alert);
-        let Ok(subject) = ServiceName::new(action.deed.subject()) else {
-            return Ok(());
-        };
         let acted = vec![Event::AlertActed {
             alert: action.alert.clone(),
             deed: action.deed.to_string(),
-            subject: subject.clone(),
+            subject: action.deed.subject().to_owned(),
             reaches,
             dry_run,
             steady_ms: at.steady_ms,
@@ -286,13 +288,23 @@ impl Engine {
         if dry_run {
             return self.record(world, &by, acted).map_err(Refusal::Record);
         }
-        match (&action.deed, reaches) {
-            (Deed::Scale { lasts_ms, .. }, Some(count)) => {
-                let lasts = Duration::from_millis(lasts_ms.unsigned_abs());
-                let wish = (&subject, (count, lasts));
+        let lasts = |ms: &i64| Duration::from_millis(ms.unsigned_abs());
+        let name = ServiceName::new(action.deed.subject()).ok();
+        match (&action.deed, name, reaches) {
+            (Deed::Scale { lasts_ms, .. }, Some(service), Some(count)) => {
+                let wish = (&service, (count, lasts(lasts_ms)));
                 self.set_scale_with(acted, wish, &by, world).map(drop)
             }
-            (Deed::Run { .. }, _) => self.ask_run_with(acted, &subject, &by, world).map(drop),
+            (Deed::Run { .. }, Some(job), _) => {
+                self.ask_run_with(acted, &job, &by, world).map(drop)
+            }
+            (Deed::Pause { route, lasts_ms }, ..) => {
+                let Ok(route) = RouteName::new(route) else {
+                    return Ok(());
+                };
+                let wish = (&route, (lasts(lasts_ms), format!("{} fires", action.alert)));
+                self.pause_route_with(acted, wish, &by, world).map(drop)
+            }
             _ => Ok(()),
         }
     }

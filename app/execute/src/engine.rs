@@ -188,6 +188,7 @@ impl Engine {
             };
         }
         self.look(world);
+        self.tell_pauses(world);
         if let Some(serves) = &self.serving {
             self.traffics.take(now, serves, world);
         }

@@ -1,6 +1,7 @@
 //! What people ask of the engine, and why it may refuse.
 
 use crate::engine::Engine;
+use crate::pause::RouteRefusal;
 use crate::scale::ScaleRefusal;
 use crate::world::{RecordFault, World};
 use mainstay_atoms::{Actor, Digest, Generation, PlanId, ReleaseNumber, ServiceName};
@@ -168,6 +169,9 @@ pub enum Refusal {
     /// A count is not set.
     #[error(transparent)]
     Scale(ScaleRefusal),
+    /// A route is not paused or resumed.
+    #[error(transparent)]
+    Route(RouteRefusal),
     /// Nothing is under way.
     #[error("nothing is under way")]
     Idle,

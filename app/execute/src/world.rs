@@ -59,6 +59,10 @@ pub trait World {
     /// generation than one already obeyed is refused.
     fn apply(&mut self, order: &Order<'_>) -> Result<(), EffectFault>;
 
+    /// Hands the gateway its own table with other pauses. Doing it twice is doing it once; one of an earlier epoch, or
+    /// with pauses of a lower number, is refused.
+    fn pause(&mut self, table: &Table) -> Result<(), EffectFault>;
+
     /// Makes entries durable, all or none, in this order.
     fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault>;
 

@@ -33,7 +33,7 @@ fn act_row(act: &Act) -> ActRow {
         at_ms: act.at.0,
         alert: act.alert.clone(),
         deed: act.deed.clone(),
-        subject: act.subject.to_string(),
+        subject: act.subject.clone(),
         reached: act.reaches,
         dry_run: act.dry_run,
     }
@@ -71,7 +71,7 @@ pub(crate) fn facts(
             count.unwrap_or_default()
         )
     };
-    let done = done.filter(|act| about(act.subject.as_str()));
+    let done = done.filter(|act| about(&act.subject));
     let lines = held.chain(done.take(TOLD).map(told));
     lines.map(|text| ("alert".to_owned(), text)).collect()
 }

@@ -40,7 +40,7 @@ pub struct ActRow {
     pub alert: String,
     /// What: `scale web by 2`.
     pub deed: String,
-    /// The service or job that it is about.
+    /// The service, job or route that it is about.
     pub subject: String,
     /// The count that it reached, where there is one.
     pub reached: Option<u32>,

@@ -3,6 +3,7 @@
 pub use crate::action_api::{ActRow, ActionRow, Actions};
 pub use crate::gate_api::{ApproveAsked, GateItem, GateView, TickAsked, TokenAsked, TokenMade};
 pub use crate::objective_api::{BurnStatus, ObjectiveStatus};
+pub use crate::pause_api::{PauseAsked, RoutePause, RouteRow};
 pub use crate::scale_api::{ScaleAsked, ScaleChange, ScaleFigure, ScaleHand, ScaleRow};
 use crate::shape;
 pub use crate::trial_api::{TrialMetric, TrialStatus};
@@ -93,6 +94,9 @@ pub struct Status {
     /// Services of the release that moves that are on trial.
     #[serde(default)]
     pub trials: Vec<TrialStatus>,
+    /// Routes that are paused.
+    #[serde(default)]
+    pub paused: Vec<RouteRow>,
     /// What services of the serving release aim at, and how that stands.
     #[serde(default)]
     pub objectives: Vec<ObjectiveStatus>,

@@ -26,6 +26,8 @@ mod metrics;
 mod objective;
 mod objective_api;
 mod openapi;
+mod pause;
+mod pause_api;
 mod refused;
 mod route;
 mod scale;

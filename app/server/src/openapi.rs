@@ -140,6 +140,8 @@ fn parameters(path: &str) -> Vec<Value> {
             "job" => (SUBJECT, "digest"),
             "item" => (NAME, "backup"),
             "service" => (NAME, "web"),
+            "route" => (ROUTE, "localhost/"),
+            "subject" if path.starts_with("/v1/why/") => (EXPLAINED, "web"),
             "name" => ("^[A-Za-z_][A-Za-z0-9_.@-]{0,63}$", "ann"),
             _ => (SUBJECT, "web"),
         };
@@ -155,6 +157,11 @@ const RELEASE: &str = "^v?[1-9][0-9]{0,18}$";
 const NAME: &str = "^[a-z][a-z0-9-]{0,38}$";
 /// One of these, an instance or a run: `web`, `web.v42.1`.
 const SUBJECT: &str = "^[a-z][a-z0-9-]{0,38}(\\.v[0-9]{1,19}\\.[0-9]{1,10})?$";
+/// Host and path prefix.
+const ROUTE: &str = "^[a-z0-9.-]+/[!-~]*$";
+/// A subject or a route.
+const EXPLAINED: &str =
+    "^([a-z][a-z0-9-]{0,38}(\\.v[0-9]{1,19}\\.[0-9]{1,10})?|[a-z0-9.-]+/[!-~]*)$";
 
 fn queries(path: &str) -> Vec<Value> {
     let number = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
@@ -237,7 +244,7 @@ fn looking(generator: &mut SchemaGenerator) -> Vec<Operation> {
         get("/v1/why", "Why the whole is as it is", why.clone()),
         get(
             "/v1/why/{subject}",
-            "Why a service or an instance is as it is",
+            "Why a service, an instance or a route is as it is",
             why,
         ),
         get(
@@ -322,10 +329,29 @@ fn gating(generator: &mut SchemaGenerator) -> Vec<Operation> {
     ]
 }
 
-/// Counts that follow what is measured, and what alerts do.
+/// Counts that follow what is measured, routes, and what alerts do.
 fn scaling(generator: &mut SchemaGenerator) -> Vec<Operation> {
     let row = of::<api::ScaleRow>(generator);
+    let route = of::<api::RouteRow>(generator);
     vec![
+        operation(
+            ("get", "/v1/routes"),
+            "Routes of the gateway, and which of them are paused",
+            None,
+            rows(&route),
+        ),
+        operation(
+            ("post", "/v1/pauses/{route}"),
+            "Have the gateway answer for a route itself, for a time",
+            Some(of::<api::PauseAsked>(generator)),
+            route.clone(),
+        ),
+        operation(
+            ("delete", "/v1/pauses/{route}"),
+            "End the pause of a route before its time",
+            None,
+            route,
+        ),
         operation(
             ("get", "/v1/actions"),
             "What alerts may do by themselves, and what they did",

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainstay_atoms::ServiceName;
-use mainstay_execute::{Refusal, ScaleRefusal};
+use mainstay_execute::{Refusal, RouteRefusal, ScaleRefusal};
+use mainstay_faults::nearest;
 
 /// A refusal on its way out.
 pub(crate) struct Answer(pub(crate) StatusCode, pub(crate) Problem);
@@ -97,6 +98,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
             (StatusCode::NOT_FOUND, "unknown_job", Some(hint), 1)
         }
         Refusal::Scale(refusal) => scaled(refusal),
+        Refusal::Route(refusal) => routed(refusal),
         Refusal::TooMany { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "too_many",
@@ -171,6 +173,25 @@ fn scaled(refusal: &ScaleRefusal) -> (StatusCode, &'static str, Option<String>, 
         ScaleRefusal::Free { .. } => {
             let hint = "`mainstay scale` shows who set what".into();
             (StatusCode::CONFLICT, "free", Some(hint), 1)
+        }
+    }
+}
+
+/// The same of routes that are paused and resumed.
+fn routed(refusal: &RouteRefusal) -> (StatusCode, &'static str, Option<String>, u8) {
+    match refusal {
+        RouteRefusal::Unknown { route, known } => {
+            let near = nearest(route.as_str(), known.iter().map(String::as_str));
+            let hint = match (near, known.as_slice()) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, []) => "it has none; `domains` in the file does that".into(),
+                (None, _) => "`mainstay routes` lists them".into(),
+            };
+            (StatusCode::NOT_FOUND, "unknown_route", Some(hint), 1)
+        }
+        RouteRefusal::Open { .. } => {
+            let hint = "`mainstay routes` shows which are".into();
+            (StatusCode::CONFLICT, "open", Some(hint), 1)
         }
     }
 }

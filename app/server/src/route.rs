@@ -9,7 +9,7 @@ use crate::brought::{Asked, At, BODY_LIMIT, Body};
 use crate::desk::{Desk, Office, Standing};
 use crate::limit::{Buckets, limit};
 use crate::refused::{Answer, problem, refused};
-use crate::{action, gate, ledger, objective, scale};
+use crate::{action, gate, ledger, objective, pause, scale};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -59,6 +59,8 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
         .route("/v1/scale", get(scale::scales))
         .route("/v1/scale/{service}", post(scale::set).delete(scale::free))
         .route("/v1/actions", get(action::actions))
+        .route("/v1/routes", get(pause::routes))
+        .route("/v1/pauses/{route}", post(pause::set).delete(pause::end))
         .route("/v1/leases", post(lease))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job))

@@ -62,6 +62,7 @@ impl Office {
                     waits: vec![],
                     since_ms: serving.map(|made| made.at.0),
                     trials: vec![],
+                    paused: vec![],
                     objectives: vec![],
                 }
             }
@@ -184,6 +185,7 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
             .and_then(|number| history.releases.get(&number))
             .map(|made| made.at.0),
         trials: engine.trials().into_iter().map(trial).collect(),
+        paused: crate::pause::paused(engine, world.now().1),
         objectives: vec![],
     };
     if let Some(record) = record {
@@ -432,9 +434,17 @@ pub(crate) fn why(
         instance_facts(&mut facts, one);
         format!("{id} is {}", one.state.replace('_', " "))
     } else if subject.is_empty() {
+        facts.extend(crate::pause::facts(engine, world.now().1, subject));
         facts.extend(crate::action::facts(engine, world.now(), subject));
         let release = status.release.unwrap_or_else(|| "nothing".into());
         format!("{release} serves; the platform is {}", status.phase)
+    } else if let Some(row) = crate::pause::find(engine, world.now().1, subject) {
+        facts.extend(crate::pause::facts(engine, world.now().1, subject));
+        facts.extend(crate::action::facts(engine, world.now(), subject));
+        match row.paused {
+            Some(_) => format!("{subject} is answered by the gateway alone"),
+            None => format!("{subject} is answered by {}", row.service),
+        }
     } else if let Some(store) = status.stores.iter().find(|store| store.name == subject) {
         store_facts(&mut facts, store);
         format!(
@@ -459,6 +469,7 @@ pub(crate) fn why(
                 format!("{}{detail}", one.state.replace('_', " ")),
             ));
         }
+        facts.extend(crate::pause::facts(engine, world.now().1, subject));
         facts.extend(crate::scale::facts(engine, world.now().1, subject));
         facts.extend(crate::action::facts(engine, world.now(), subject));
         if let Some(one) = service.instances.first() {
@@ -468,17 +479,7 @@ pub(crate) fn why(
             fact("runs", one.user.as_ref());
             fact("limits", one.isolation.as_ref());
         }
-        let made = service
-            .release
-            .parse()
-            .ok()
-            .and_then(|number| engine.history().releases.get(&number));
-        if let Some(made) = made {
-            facts.push((
-                "changed".into(),
-                format!("{} by {}: {}", service.release, made.by, made.reason),
-            ));
-        }
+        facts.extend(changed(engine, service));
         format!(
             "{} runs {} with {} ready of {} wanted",
             service.name, service.release, service.ready, service.desired
@@ -509,6 +510,14 @@ pub(crate) fn why(
         waits,
         facts,
     })
+}
+
+/// The release that last changed a service, who made it, and what changed.
+fn changed(engine: &Engine, service: &ServiceStatus) -> Option<(String, String)> {
+    let number = service.release.parse().ok()?;
+    let made = engine.history().releases.get(&number)?;
+    let text = format!("{} by {}: {}", service.release, made.by, made.reason);
+    Some(("changed".into(), text))
 }
 
 fn store_facts(facts: &mut Vec<(String, String)>, store: &StoreStatus) {

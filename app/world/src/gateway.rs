@@ -328,6 +328,8 @@ fn account(status: &Status, others: &[Status]) -> GatewaySeen {
     let mut seen = GatewaySeen::default();
     if let Some(serving) = status.serving {
         seen.generation = serving.generation;
+        // Those that retire are told too, and nobody waits for them: they may be of a program that knows no pauses.
+        seen.pauses = serving.pauses;
     }
     let behind = others.iter().filter_map(|other| other.serving);
     if let Some(last) = behind.map(|serving| serving.generation).min() {
@@ -510,6 +512,7 @@ mod tests {
             serving: Some(Serving {
                 epoch: Epoch(1),
                 generation: Generation(generation),
+                pauses: 0,
             }),
             workers: 1,
             connections: 0,

@@ -22,6 +22,7 @@ use mainstay_process_io::{
     Smoker, StartFault, StopFault, Watched,
 };
 use mainstay_rollout::{Board, Metric, Reading};
+use mainstay_routing::Table;
 use mainstay_spec::Waiting;
 use mainstay_store_io::{FileSecrets, Secrets, Stores};
 use mainstay_workload::{Exit, Instance, Readiness, Running};
@@ -410,6 +411,15 @@ impl World for RealWorld {
             self.failpoints.pass(order.step, Point::BeforeOutcome);
         }
         applied
+    }
+
+    fn pause(&mut self, table: &Table) -> Result<(), EffectFault> {
+        self.failpoints.pass_word("pause", Point::BeforeEffect);
+        let told = self.gateway.publish(table);
+        if told.is_ok() {
+            self.failpoints.pass_word("pause", Point::BeforeOutcome);
+        }
+        told
     }
 
     fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {

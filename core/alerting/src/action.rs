@@ -42,8 +42,10 @@ pub enum Deed {
     },
     /// A route answers "unavailable".
     Pause {
-        /// The route.
+        /// The route: host and path.
         route: String,
+        /// For how long, in milliseconds; then it is answered as before.
+        lasts_ms: i64,
     },
     /// A store takes more connections.
     RaisePool {
@@ -67,7 +69,7 @@ impl Deed {
         match self {
             Self::Scale { service, .. } => service,
             Self::Run { job } => job,
-            Self::Pause { route } => route,
+            Self::Pause { route, .. } => route,
             Self::RaisePool { store, .. } => store,
             Self::HaltLedger { ledger } => ledger,
         }
@@ -117,7 +119,7 @@ impl fmt::Display for Deed {
         match self {
             Self::Scale { service, by, .. } => write!(out, "scale {service} by {by}"),
             Self::Run { job } => write!(out, "run {job}"),
-            Self::Pause { route } => write!(out, "pause {route}"),
+            Self::Pause { route, .. } => write!(out, "pause {route}"),
             Self::RaisePool { store, by, .. } => write!(out, "raise the pool of {store} by {by}"),
             Self::HaltLedger { ledger } => write!(out, "halt {ledger}"),
         }

@@ -19,12 +19,14 @@ pub struct Subjects {
     pub services: BTreeMap<String, Option<(i64, i64)>>,
     /// Jobs.
     pub jobs: BTreeSet<String>,
+    /// Routes: host and path.
+    pub routes: BTreeSet<String>,
     /// Alerts that its rules make; none: that is not asked.
     pub alerts: Option<BTreeSet<String>>,
 }
 
 const DEEDS: [&str; 5] = ["scale", "run", "pause", "raise_pool", "halt_ledger"];
-const SETTINGS: [&str; 3] = ["cool_down", "at_most", "dry_run"];
+const SETTINGS: [&str; 4] = ["for", "cool_down", "at_most", "dry_run"];
 const SCALE: [&str; 5] = ["service", "by", "min", "max", "for"];
 
 const DAY_MS: i64 = 86_400_000;
@@ -40,6 +42,9 @@ const LASTS_MS: i64 = 3_600_000;
 
 /// Shortest and longest time that a count holds: as with `mainstay scale`.
 const LASTS: (i64, i64) = (1000, 30 * DAY_MS);
+
+/// Shortest and longest time that a route is paused.
+const PAUSED: (i64, i64) = (1000, DAY_MS);
 
 /// Times within a day, where nothing is said; and the most that can be said, which bounds what is remembered.
 const DAILY: u32 = 24;
@@ -153,7 +158,7 @@ impl Reader<'_> {
             .filter(|deed| map.contains_key(*deed))
             .collect();
         let deed = match deeds.as_slice() {
-            [deed] => self.deed(&format!("{path}.{deed}"), deed, &map[*deed]),
+            [deed] => self.deed(path, deed, map),
             [] => {
                 if self.faults.len() == before {
                     self.fault(
@@ -172,12 +177,19 @@ impl Reader<'_> {
                 None
             }
         };
+        if map.contains_key("for") && !deeds.is_empty() && !deeds.contains(&"pause") {
+            let why = "`for` says how long a route is paused; a count has it in `scale: { … }`";
+            self.fault(&format!("{path}.for"), why);
+        }
         let cool_down_ms = self.span(path, map, "cool_down", COOL_DOWN_MS, COOL_DOWNS);
         let daily_max = self.daily(path, map.get("at_most"));
         let dry_run = self.truth(path, map.get("dry_run"));
         if let Some(deed) = deed
             && self.faults.len() == before
         {
+            if self.is_said(alert, &deed) {
+                return self.fault(path, format!("`{deed}` is said twice for `{alert}`"));
+            }
             self.actions.push(Action {
                 alert: alert.to_owned(),
                 deed,
@@ -188,18 +200,48 @@ impl Reader<'_> {
         }
     }
 
-    fn deed(&mut self, path: &str, deed: &str, value: &Value) -> Option<Deed> {
+    /// When it was done is remembered by its words, so the second of two would never be.
+    fn is_said(&self, alert: &str, deed: &Deed) -> bool {
+        let mut own = self.actions.iter().filter(|one| one.alert == alert);
+        own.any(|one| one.deed.to_string() == deed.to_string())
+    }
+
+    fn deed(&mut self, path: &str, deed: &str, map: &Map<String, Value>) -> Option<Deed> {
+        let (own, value) = (format!("{path}.{deed}"), &map[deed]);
         let not_yet = match deed {
-            "scale" => return self.scale(path, value),
-            "run" => return self.run(path, value),
-            "pause" => {
-                "a route cannot be paused yet; a job can be run (`run`), a service scaled (`scale`)"
-            }
+            "scale" => return self.scale(&own, value),
+            "run" => return self.run(&own, value),
+            "pause" => return self.pause(path, map, value),
             "raise_pool" => "the connections of a store cannot be raised by an alert yet",
             _ => "there is no ledger for applications yet that could be halted",
         };
-        self.fault(path, not_yet);
+        self.fault(&own, not_yet);
         None
+    }
+
+    fn pause(&mut self, path: &str, map: &Map<String, Value>, route: &Value) -> Option<Deed> {
+        let own = format!("{path}.pause");
+        if !map.contains_key("for") {
+            let why = "`for` is missing: how long the route is paused, such as `for: 10m`";
+            self.fault(&own, why);
+        }
+        let lasts_ms = self.span(path, map, "for", 0, PAUSED);
+        let Some(route) = route.as_str() else {
+            self.fault(
+                &own,
+                "it is the name of a route, such as `shop.example/api`",
+            );
+            return None;
+        };
+        if !self.subjects.routes.contains(route) {
+            let hint = near::hint(route, self.subjects.routes.iter());
+            self.fault(&own, format!("route `{route}` is not known{hint}"));
+            return None;
+        }
+        Some(Deed::Pause {
+            route: route.to_owned(),
+            lasts_ms,
+        })
     }
 
     fn run(&mut self, path: &str, value: &Value) -> Option<Deed> {

@@ -7,6 +7,7 @@ fn subjects() -> Subjects {
     Subjects {
         services: BTreeMap::from([("web".to_owned(), Some((1, 6))), ("api".to_owned(), None)]),
         jobs: BTreeSet::from(["heal".to_owned()]),
+        routes: BTreeSet::from(["shop.example/".to_owned(), "shop.example/api".to_owned()]),
         alerts: Some(BTreeSet::from(alerts)),
     }
 }
@@ -24,7 +25,8 @@ fn deeds_stand_under_rules_of_mainstay_and_under_names_of_alerts() {
         r#"{"preset": {"check-failing": {"then": {"run": "heal"}}},
             "then": {"HomeFails": [
                 {"scale": {"service": "web", "by": 2, "max": 5, "for": "30m"}, "cool_down": "5m", "at_most": "3/day"},
-                {"run": "heal", "dry_run": true}]}}"#,
+                {"run": "heal", "dry_run": true},
+                {"pause": "shop.example/api", "for": "10m"}]}}"#,
     )
     .unwrap();
     let run = Deed::Run { job: "heal".into() };
@@ -34,6 +36,10 @@ fn deeds_stand_under_rules_of_mainstay_and_under_names_of_alerts() {
         least: 1,
         most: 5,
         lasts_ms: 1_800_000,
+    };
+    let pause = Deed::Pause {
+        route: "shop.example/api".into(),
+        lasts_ms: 600_000,
     };
     let told: Vec<_> = actions
         .iter()
@@ -53,6 +59,7 @@ fn deeds_stand_under_rules_of_mainstay_and_under_names_of_alerts() {
             ("CheckFailing", &run, 600_000, 24, false),
             ("HomeFails", &scale, 300_000, 3, false),
             ("HomeFails", &run, 600_000, 24, true),
+            ("HomeFails", &pause, 600_000, 24, false),
         ]
     );
 }
@@ -75,7 +82,51 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "job `heel` is not known; did you mean `heal`?",
     ),
     (r#"{"run": 5}"#, ".run", "the name of a job"),
-    (r#"{"pause": "/shop"}"#, ".pause", "cannot be paused yet"),
+    (
+        r#"{"pause": "shop.example/apo", "for": "5m"}"#,
+        ".pause",
+        "route `shop.example/apo` is not known; did you mean `shop.example/api`?",
+    ),
+    (
+        r#"{"pause": ["shop.example/"], "for": "5m"}"#,
+        ".pause",
+        "the name of a route, such as",
+    ),
+    (
+        r#"{"pause": "shop.example/"}"#,
+        ".pause",
+        "`for` is missing",
+    ),
+    (
+        r#"{"pause": "shop.example/", "for": "0s"}"#,
+        ".for",
+        "not from 1s to 1d",
+    ),
+    (
+        r#"{"pause": "shop.example/", "for": "25h"}"#,
+        ".for",
+        "not from 1s to 1d",
+    ),
+    (
+        r#"{"pause": "shop.example/", "for": 10}"#,
+        ".for",
+        "`10` has no unit",
+    ),
+    (
+        r#"{"pause": "shop.example/", "for": "5m", "scale": {"service": "web", "by": 1}}"#,
+        "",
+        "`scale`, `pause` stand in one entry; write a list",
+    ),
+    (
+        r#"{"run": "heal", "for": "5m"}"#,
+        ".for",
+        "how long a route is paused",
+    ),
+    (
+        r#"[{"pause": "shop.example/", "for": "5m"}, {"pause": "shop.example/", "for": "9m"}]"#,
+        "[1]",
+        "`pause shop.example/` is said twice for `HomeFails`",
+    ),
     (
         r#"{"raise_pool": {"store": "db"}}"#,
         ".raise_pool",
@@ -186,6 +237,18 @@ fn every_mistake_is_told_with_its_key() {
         assert!(told.is_some(), "{then}: {path} {why}: {faults:?}");
         assert_eq!(faults.len(), 1, "{then} is one mistake: {faults:?}");
     }
+}
+
+#[test]
+fn a_platform_without_routes_has_none_to_pause() {
+    let file = r#"{"then": {"HomeFails": {"pause": "shop.example/", "for": "5m"}}}"#;
+    let nothing = Subjects {
+        routes: BTreeSet::new(),
+        ..subjects()
+    };
+    let faults = read(&serde_json::from_str(file).unwrap(), &nothing).unwrap_err();
+    let why = &faults[0].why;
+    assert!(why.contains("is not known; there is none"), "{why}");
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub use chosen::Chosen;
 pub use digest::{Digest, DigestFault};
 pub use id::{Actor, Epoch, Generation, IdFault, InstanceId, PlanId, ReleaseNumber};
 pub use launch::{Cause, JobRun, Launch, Role, Server, Size, Stop, Told};
-pub use name::{EnvironmentName, HostName, MachineName, NameFault, PlatformName, ServiceName};
+pub use name::{
+    EnvironmentName, HostName, MachineName, NameFault, PlatformName, RouteName, ServiceName,
+};
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millicores, QuantityFault, Range, Share};
 pub use schedule::{Schedule, ScheduleFault, civil};

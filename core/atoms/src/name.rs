@@ -27,10 +27,15 @@ pub enum NameFault {
         /// What may stand there.
         expected: &'static str,
     },
+    /// A route without a path.
+    #[error("a route is a host and a path, such as `shop.example/api`")]
+    NoPath,
 }
 
 const LABEL_LIMIT: usize = 63;
 const HOST_LIMIT: usize = 253;
+/// As long as a request line may be.
+const ROUTE_LIMIT: usize = 8192;
 const LABEL_RULE: &str =
     "lower-case letters, digits and hyphens, a letter first and no hyphen last";
 
@@ -108,6 +113,27 @@ fn check_host(text: &str) -> Result<(), NameFault> {
         at += label.chars().count() + 1;
     }
     Ok(())
+}
+
+/// A host name and a path, without a space between.
+fn check_route(text: &str) -> Result<(), NameFault> {
+    let host = text.find('/').ok_or(NameFault::NoPath)?;
+    check_host(&text[..host])?;
+    if text.len() > ROUTE_LIMIT {
+        return Err(NameFault::Long {
+            limit: ROUTE_LIMIT,
+            found: text.chars().count(),
+        });
+    }
+    let odd = |found: char| found.is_control() || found.is_whitespace();
+    match text.chars().zip(1..).find(|(found, _)| odd(*found)) {
+        Some((found, at)) => Err(NameFault::Character {
+            found,
+            at,
+            expected: "a path without spaces",
+        }),
+        None => Ok(()),
+    }
 }
 
 macro_rules! name {
@@ -190,6 +216,11 @@ name!(
     HostName,
     check_host
 );
+name!(
+    /// A route as people and metrics name it: host and path prefix, `shop.example/api`.
+    RouteName,
+    check_route
+);
 
 impl MachineName {
     /// The machine that runs the control plane.
@@ -230,6 +261,16 @@ mod tests {
             &"a".repeat(64),
         ] {
             assert!(ServiceName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn routes_are_checked() {
+        for good in ["localhost/", "shop.example/api", "a.b/c/d"] {
+            assert!(RouteName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "/api", "shop.example", "a b/", "a/b c", "a/\n"] {
+            assert!(RouteName::new(bad).is_err(), "{bad}");
         }
     }
 

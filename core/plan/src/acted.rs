@@ -1,7 +1,7 @@
 //! What a replay of the ledger knows of what alerts did by themselves.
 
 use crate::event::Event;
-use mainstay_atoms::{ServiceName, Wall};
+use mainstay_atoms::Wall;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Times that are remembered of one deed of one alert: as many as a file may allow within a day.
@@ -17,8 +17,8 @@ pub struct Act {
     pub alert: String,
     /// What, in words.
     pub deed: String,
-    /// The service or job that it is about.
-    pub subject: ServiceName,
+    /// The service, job or route that it is about.
+    pub subject: String,
     /// The count that it reached, where there is one.
     pub reaches: Option<u32>,
     /// It was only said.
@@ -105,7 +105,7 @@ mod tests {
         Event::AlertActed {
             alert: "HomeFails".into(),
             deed: deed.into(),
-            subject: ServiceName::new("web").unwrap(),
+            subject: "web".into(),
             reaches: Some(3),
             dry_run: false,
             steady_ms,

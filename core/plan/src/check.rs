@@ -3,8 +3,8 @@
 //! not hide another.
 
 use crate::step::{Plan, Publish, Purpose, Step};
-use crate::{Observed, ReleaseRecord, Serving};
-use mainstay_atoms::{Digest, Generation, InstanceId, Role, ServiceName};
+use crate::{Observed, Pause, ReleaseRecord, Routes, Serving};
+use mainstay_atoms::{Digest, Generation, InstanceId, Role, RouteName, ServiceName};
 use mainstay_spec::Amount;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,7 @@ impl fmt::Display for Note {
     }
 }
 
+mod paused;
 mod store;
 mod trial;
 
@@ -63,6 +64,9 @@ struct Model<'a> {
     counts: &'a BTreeMap<ServiceName, u32>,
     runs: BTreeMap<Run, Known>,
     table: BTreeMap<ServiceName, BTreeSet<Run>>,
+    /// What was published last, and what is paused of it.
+    routes: &'a Routes,
+    paused: &'a BTreeMap<RouteName, Pause>,
     acknowledged: bool,
     generation: Generation,
     last_publish: Generation,
@@ -145,6 +149,8 @@ impl<'a> Model<'a> {
             counts: &observed.counts,
             runs,
             table,
+            routes: &observed.serving.routes,
+            paused: &observed.serving.paused.held,
             acknowledged: follows(observed),
             generation: plan.parent.generation,
             last_publish: Generation(0),
@@ -252,7 +258,7 @@ impl<'a> Model<'a> {
         self.generation = self.generation.max(generation);
     }
 
-    fn walk(&mut self, step: &Step) {
+    fn walk(&mut self, step: &'a Step) {
         match step {
             Step::Start { launch } => self.start(launch),
             Step::AwaitReady {
@@ -384,7 +390,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn publish(&mut self, publish: &Publish) {
+    fn publish(&mut self, publish: &'a Publish) {
         self.rises(publish.generation);
         self.last_publish = publish.generation;
         self.acknowledged = false;
@@ -420,6 +426,7 @@ impl<'a> Model<'a> {
                 );
             }
         }
+        self.routes = publish.routes.as_ref().unwrap_or(self.routes);
         let routed = publish
             .routes
             .iter()
@@ -537,6 +544,7 @@ impl<'a> Model<'a> {
             self.note("serve", format!("{release} is not what this plan is for"));
         }
         self.served = true;
+        self.keeps_pauses(release);
         let Some(record) = self.record else { return };
         for (name, service) in &record.contents.platform.services {
             let since = record.since.get(name).copied().unwrap_or(release);

@@ -3,7 +3,9 @@
 use crate::judge::Failure;
 use crate::serving::Serving;
 use crate::step::{Parent, Purpose, Step};
-use mainstay_atoms::{Digest, Generation, InstanceId, PlanId, ReleaseNumber, ServiceName, Wall};
+use mainstay_atoms::{
+    Digest, Generation, InstanceId, PlanId, ReleaseNumber, RouteName, ServiceName, Wall,
+};
 use mainstay_rollout::{Weights, blue_green, canary};
 use mainstay_workload::Exit;
 use serde::{Deserialize, Serialize};
@@ -182,14 +184,30 @@ pub enum Event {
         alert: String,
         /// What, in words: `scale web by 2`.
         deed: String,
-        /// The service or job that it is about.
-        subject: ServiceName,
+        /// The service, job or route that it is about.
+        subject: String,
         /// The count that it reaches, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reaches: Option<u32>,
         /// It would have been done, and was not.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         dry_run: bool,
+        /// When, on the clock by which alerts wait before they do it again, in milliseconds.
+        steady_ms: i64,
+    },
+    /// A route is answered by the gateway alone, for a time.
+    RoutePaused {
+        /// Which.
+        route: RouteName,
+        /// The first moment at which it is no longer.
+        until: Wall,
+        /// Why, in words.
+        why: String,
+    },
+    /// It is answered as before, from here on.
+    RouteResumed {
+        /// Which.
+        route: RouteName,
         /// When, on the clock by which alerts wait before they do it again, in milliseconds.
         steady_ms: i64,
     },
@@ -299,6 +317,8 @@ impl Event {
             Self::ScaleSet { .. } => (25, "scale_set"),
             Self::ScaleFreed { .. } => (26, "scale_freed"),
             Self::AlertActed { .. } => (27, "alert_acted"),
+            Self::RoutePaused { .. } => (28, "route_paused"),
+            Self::RouteResumed { .. } => (29, "route_resumed"),
         }
     }
 

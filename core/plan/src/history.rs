@@ -206,6 +206,9 @@ impl History {
                 self.counts.apply(event, by, at);
             }
             Event::AlertActed { .. } => self.acts.apply(event, at),
+            Event::RoutePaused { .. } | Event::RouteResumed { .. } => {
+                self.table.paused.apply(event, by);
+            }
             Event::JobAsked { job } => self.job_asked(job, by),
             Event::JobStep { step } => self.job_step(step, None, by, at),
             Event::PlanEnded { end, .. } => self.plan_ended(end),
@@ -443,6 +446,7 @@ impl History {
             }
         }
         self.serving = Some(release);
+        self.table.paused.keep(&self.table.routes);
         self.moving = None;
         self.one_way = None;
     }

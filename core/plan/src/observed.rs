@@ -68,6 +68,9 @@ impl Observed {
 pub struct GatewaySeen {
     /// The table that every worker serves from.
     pub generation: Generation,
+    /// The number of the pauses that it knows.
+    #[serde(default)]
+    pub pauses: u64,
     /// What is under way at each run of an instance; runs with nothing under way may be left out.
     pub load: BTreeMap<InstanceId, BTreeMap<Generation, Load>>,
 }

@@ -1,5 +1,6 @@
 //! What the gateway was last told, and the table that follows from it.
 
+use crate::pause::Paused;
 use crate::step::Publish;
 use crate::{Contents, local_address};
 use mainstay_atoms::{Epoch, Generation, HostName, InstanceId, ServiceName};
@@ -73,6 +74,18 @@ impl Routes {
         }
     }
 
+    /// Names of all routes, as people and metrics say them.
+    pub fn names(&self) -> BTreeSet<String> {
+        let hosts = self.domains.iter();
+        hosts
+            .flat_map(|(host, routes)| {
+                routes
+                    .iter()
+                    .map(move |one| format!("{host}{}", one.prefix))
+            })
+            .collect()
+    }
+
     /// These routes, widened by the listeners of `next`: what is there before a release serves, so
     /// that its instances reach what they need while the old routes still hold.
     #[must_use]
@@ -106,6 +119,9 @@ pub struct Serving {
     pub routes: Routes,
     /// Who takes traffic.
     pub pools: BTreeMap<ServiceName, Pool>,
+    /// Routes that nobody answers for but the gateway itself; a publication changes nothing of them.
+    #[serde(default, skip_serializing_if = "Paused::is_default")]
+    pub paused: Paused,
 }
 
 impl Serving {
@@ -144,6 +160,7 @@ impl Serving {
             listeners: public.chain(local).collect(),
             domains: self.routes.domains.clone(),
             services: self.pools.clone(),
+            pauses: self.paused.table(),
         }
     }
 
@@ -165,6 +182,7 @@ impl Serving {
             generation: table.generation,
             routes,
             pools: table.services.clone(),
+            paused: Paused::of(&table.pauses),
         }
     }
 
@@ -205,6 +223,7 @@ mod tests {
                 domains: [(host, vec![route])].into(),
             },
             pools: [(api, pool)].into(),
+            paused: Paused::default(),
         };
         assert_eq!(Serving::of(&serving.table(Epoch(3))), serving);
     }

@@ -3,7 +3,7 @@
 mod scene;
 
 use mainstay_atoms::{ReleaseNumber, Share};
-use mainstay_plan::{Plan, Purpose, Step};
+use mainstay_plan::{Plan, Purpose, Routes, Step};
 use scene::Scene;
 use std::collections::BTreeSet;
 
@@ -35,6 +35,13 @@ seen web.v1.3 ready";
 const ALONE: &str = "deploy v2 over v1
 serves web x1 version=1
 wants web x1 version=2 recreate
+seen web.v1.1 ready in";
+
+/// One whose route is paused.
+const PAUSED: &str = "deploy v2 over v1
+serves web x1 version=1
+wants web x1 version=2
+paused localhost/
 seen web.v1.1 ready in";
 
 /// One whose pages are asked for.
@@ -327,6 +334,12 @@ const BROKEN: &[Broken] = &[
         |plan| front(plan, |step| matches!(step, Step::Smoke { .. })),
         "smoke",
     ),
+    (
+        "a pause that is forgotten with its route",
+        PAUSED,
+        |plan| publications(plan).for_each(|publish| publish.routes = Some(Routes::default())),
+        "paused",
+    ),
 ];
 
 #[test]
@@ -359,6 +372,7 @@ fn every_broken_plan_is_refused_by_its_rule() {
         "known",
         "one_run",
         "parent",
+        "paused",
         "ready",
         "routes",
         "serve",

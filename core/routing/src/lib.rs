@@ -9,6 +9,7 @@
 //!   one aside, and say whether a failed attempt may be made again.
 //! - [`Split::at`] says which side of a release on trial answers, [`Place`] keeps a client on its side, and
 //!   [`cookie`] reads where it says its place.
+//! - [`Pauses`] says which routes nobody answers for but the gateway itself, and until when.
 //! - [`Frames`] finds the frame boundaries of a WebSocket, so that a close frame can be put between two.
 //! - [`histogram`] places a latency in a bucket.
 //!
@@ -29,6 +30,7 @@ mod head;
 mod host;
 mod outlier;
 pub mod path;
+pub mod pause;
 mod place;
 mod refuse;
 pub mod retry;
@@ -43,6 +45,7 @@ pub use host::{Host, HostFault};
 pub use mainstay_atoms::Chosen;
 pub use mainstay_atoms::histogram;
 pub use outlier::{Admission, Outlier};
+pub use pause::Pauses;
 pub use place::Place;
 pub use refuse::{Reason, Refuse};
 pub use router::{Match, Router};

@@ -1,7 +1,7 @@
 //! A table, compiled for look-ups.
 
 use crate::{Host, Table, path};
-use mainstay_atoms::{ReleaseNumber, ServiceName};
+use mainstay_atoms::{ReleaseNumber, ServiceName, Wall};
 use std::collections::HashMap;
 
 /// One route, as an answer.
@@ -15,6 +15,8 @@ pub struct Match {
     pub service: ServiceName,
     /// Only instances of this release answer, if any.
     pub only: Option<ReleaseNumber>,
+    /// The gateway answers itself until this moment; it may be over.
+    pub paused: Option<Wall>,
 }
 
 /// Host → longest path prefix → route. Routes are numbered; a number is valid for its own router.
@@ -34,8 +36,10 @@ impl Router {
             let mut numbers: Vec<usize> = Vec::with_capacity(routes.len());
             for route in routes {
                 numbers.push(router.routes.len());
+                let label = format!("{host}{}", route.prefix);
                 router.routes.push(Match {
-                    label: format!("{host}{}", route.prefix),
+                    paused: table.pauses.until.get(label.as_str()).copied(),
+                    label,
                     prefix: route.prefix.clone(),
                     service: route.service.clone(),
                     only: route.only,
@@ -77,6 +81,7 @@ mod tests {
             listeners: Vec::new(),
             domains: BTreeMap::new(),
             services: BTreeMap::new(),
+            pauses: crate::Pauses::default(),
         };
         for (host, routes) in domains {
             let routes = routes.iter().map(|(prefix, service)| Route {

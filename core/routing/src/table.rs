@@ -1,5 +1,6 @@
 //! The table a gateway serves from: immutable, whole, numbered.
 
+use crate::Pauses;
 use mainstay_atoms::{
     Chosen, Epoch, Generation, HostName, InstanceId, ReleaseNumber, ServiceName, Share,
 };
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Everything a gateway knows. A request is answered wholly by the table that was current when its
-/// head arrived. A table of a lower (`epoch`, `generation`) than the one held is refused.
+/// head arrived. A table of a lower (`epoch`, `generation`, number of its pauses) than the one held is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Which control plane made it.
@@ -22,6 +23,16 @@ pub struct Table {
     pub domains: BTreeMap<HostName, Vec<Route>>,
     /// Who answers for each service.
     pub services: BTreeMap<ServiceName, Pool>,
+    /// Routes that the gateway answers itself for a time.
+    #[serde(default, skip_serializing_if = "Pauses::is_default")]
+    pub pauses: Pauses,
+}
+
+impl Table {
+    /// What orders tables: a gateway never goes back to a lower one.
+    pub fn number(&self) -> (Epoch, Generation, u64) {
+        (self.epoch, self.generation, self.pauses.number)
+    }
 }
 
 /// One address the gateway answers on.
@@ -149,6 +160,7 @@ mod tests {
         assert_eq!((split.canary, split.mirror), (Share(500), Share(0)));
         assert!(!split.sticky && split.chosen.is_empty());
         assert_eq!(table.domains.values().next().unwrap()[0].only, None);
+        assert!(table.pauses.is_default());
         let even_older = OLD.replace(
             r#""split":{"release":"v2","canary":500,"baseline":0,"fresh_above":2}"#,
             r#""more":[]"#,

@@ -56,9 +56,12 @@ pub(crate) fn deed() -> Value {
         "properties": {
             "scale": scale,
             "run": { "description": "Runs a job.", "type": "string" },
+            "pause": { "description": "Has the gateway answer for a route itself: host and path.", "type": "string" },
+            "for": span,
             "cool_down": span,
             "at_most": { "type": "string", "pattern": "^[0-9]+ ?/day$" },
             "dry_run": { "type": "boolean" },
         },
+        "dependentRequired": { "pause": ["for"], "for": ["pause"] },
     })
 }

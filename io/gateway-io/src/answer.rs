@@ -18,12 +18,12 @@ pub(crate) fn text(status: StatusCode, line: impl Into<String>) -> Response<Own>
     response
 }
 
-/// Nobody can answer now; soon somebody may.
-pub(crate) fn unavailable(line: impl Into<String>) -> Response<Own> {
+/// Nobody can answer now; in so many seconds somebody may.
+pub(crate) fn unavailable(seconds: u64, line: impl Into<String>) -> Response<Own> {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, line);
     response
         .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        .insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -4,6 +4,7 @@ use crate::answer;
 use crate::connection::ClientState;
 use crate::download::{Active, Download, Flight};
 use crate::fields::Fields;
+use crate::gateway::civil_ms;
 use crate::link::{self, Lost};
 use crate::mirror;
 use crate::name::Name;
@@ -22,14 +23,15 @@ use crate::upstream::{Ticket, Upstream};
 use crate::worker::{self, Worker};
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
-use mainstay_routing::{Host, Reason, path, retry};
+use mainstay_atoms::Wall;
+use mainstay_routing::{Host, Reason, path, pause, retry};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Answers the requests of one client connection.
 pub(crate) struct Exchange {
@@ -196,6 +198,12 @@ impl Exchange {
         let path = path::normalise(target.path()).map_err(|_| refused(Reason::Target))?;
         let serving = self.worker.serving();
         let way = self.route(&serving, &host, &path)?;
+        if let Some(left) = way
+            .paused
+            .and_then(|until| pause::left(until, Wall(civil_ms())))
+        {
+            return Err(paused(left));
+        }
         let pool = way
             .pool
             .as_ref()
@@ -462,7 +470,16 @@ fn no_route(host: &Host<'_>, path: &str) -> Instead {
 
 fn no_instance(service: &str) -> Instead {
     let line = format!("no instance of {service} is ready");
-    Instead(Box::new(answer::unavailable(line)), Failure::NoInstance)
+    Instead(Box::new(answer::unavailable(1, line)), Failure::NoInstance)
+}
+
+fn paused(left: Duration) -> Instead {
+    let seconds = pause::retry_after(left);
+    let line = format!("the route is paused for {seconds} s yet");
+    Instead(
+        Box::new(answer::unavailable(seconds, line)),
+        Failure::Paused,
+    )
 }
 
 fn failed(failure: retry::Failure) -> Instead {

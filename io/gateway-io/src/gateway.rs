@@ -506,6 +506,7 @@ impl Gateway {
             serving: table.as_ref().map(|table| Serving {
                 epoch: table.epoch,
                 generation: table.generation,
+                pauses: table.pauses.number,
             }),
             workers: self.workers.len(),
             connections: self
@@ -553,10 +554,7 @@ fn addresses(table: &Table) -> BTreeSet<SocketAddr> {
 
 /// A lower number, or another table under the number held.
 fn is_stale(table: &Table, held: &Table) -> bool {
-    let (number, known) = (
-        (table.epoch, table.generation),
-        (held.epoch, held.generation),
-    );
+    let (number, known) = (table.number(), held.number());
     number < known || (number == known && table != held)
 }
 

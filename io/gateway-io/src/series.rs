@@ -111,6 +111,7 @@ failures! {
     Refused "refused",
     NoRoute "no_route",
     NoInstance "no_instance",
+    Paused "paused",
     Connect "connect",
     Died "died",
     Slow "slow",

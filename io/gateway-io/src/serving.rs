@@ -4,7 +4,7 @@ use crate::pool::Pool;
 use crate::series::Traffic;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
-use mainstay_atoms::{Generation, InstanceId, ReleaseNumber, ServiceName};
+use mainstay_atoms::{Generation, InstanceId, ReleaseNumber, ServiceName, Wall};
 use mainstay_routing::{Listener, Router, Table};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -59,6 +59,8 @@ pub(crate) struct Way {
     pub(crate) label: u32,
     /// Only instances of this release answer, if any.
     pub(crate) only: Option<ReleaseNumber>,
+    /// Nobody does but the gateway itself, until this moment; it may be over.
+    pub(crate) paused: Option<Wall>,
     /// Who answers; nobody: the table has a route to a service that it does not have.
     pub(crate) pool: Option<Rc<Pool>>,
 }
@@ -113,6 +115,7 @@ impl Serving {
         let found = compiled.router.routes().iter().map(|route| Way {
             label: worker.number(&route.label),
             only: route.only,
+            paused: route.paused,
             pool: pools.get(&route.service).cloned(),
         });
         let routes = found.collect();
@@ -126,6 +129,7 @@ impl Serving {
                     let way = Way {
                         label: worker.number(&format!("local/{service}")),
                         only: None,
+                        paused: None,
                         pool: pools.get(service).cloned(),
                     };
                     Some((*address, way))

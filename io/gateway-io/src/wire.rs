@@ -178,6 +178,9 @@ pub struct Serving {
     pub epoch: Epoch,
     /// Its generation.
     pub generation: Generation,
+    /// The number of its pauses.
+    #[serde(default)]
+    pub pauses: u64,
 }
 
 /// What goes on at one instance, all workers together.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName, Share};
 use mainstay_gateway_io::Client;
-use mainstay_routing::{Backend, Listener, Pool, Route, Split, Table};
+use mainstay_routing::{Backend, Listener, Pauses, Pool, Route, Split, Table};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -271,6 +271,7 @@ fn table(trial: bool) -> Result<Table> {
                 split: trial.then_some(split),
             },
         )]),
+        pauses: Pauses::default(),
     })
 }
 

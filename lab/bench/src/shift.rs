@@ -3,7 +3,7 @@
 use crate::gateway::{Guard, connect};
 use anyhow::{Context, Result, ensure};
 use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName, Share};
-use mainstay_routing::{Backend, Listener, Pool, Route, Split, Table};
+use mainstay_routing::{Backend, Listener, Pauses, Pool, Route, Split, Table};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -234,5 +234,6 @@ fn table(generation: u64, entrance: SocketAddr, instances: [SocketAddr; 2]) -> R
         listeners: vec![Listener::Public { address: entrance }],
         domains: BTreeMap::from([(HostName::new("localhost")?, vec![route])]),
         services: BTreeMap::from([(service, pool)]),
+        pauses: Pauses::default(),
     })
 }

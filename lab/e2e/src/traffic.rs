@@ -25,6 +25,8 @@ pub struct Answer {
     pub body: String,
     /// Whether the server said that it closes the connection.
     pub closes: bool,
+    /// After how many seconds it is worth to ask again, as the server said.
+    pub retry_after: Option<u64>,
 }
 
 /// One GET over a connection of its own.
@@ -75,10 +77,12 @@ fn ask(
     };
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     let status = text.get(9..12).and_then(|code| code.parse().ok());
-    let length = text
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .and_then(|length| length.trim().parse::<usize>().ok());
+    let number = |field: &str| {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.and_then(|value| value.trim().parse::<u64>().ok())
+    };
+    let length = number("content-length").and_then(|length| usize::try_from(length).ok());
     let (Some(status), Some(length)) = (status, length) else {
         return Err(io::Error::other(format!("not understood: {text}")));
     };
@@ -91,6 +95,7 @@ fn ask(
         status,
         body,
         closes,
+        retry_after: number("retry-after"),
     })
 }
 

@@ -180,7 +180,27 @@ fn what_cannot_be_done_is_refused_where_it_stands() {
         ),
         ("{ run: heal, cool_down: 600 }", "`600` has no unit"),
         ("{ restart: web }", "neither a deed nor a setting"),
-        ("{ pause: / }", "a route cannot be paused yet"),
+        (
+            "{ pause: localhost/shop, for: 5m }",
+            "route `localhost/shop` is not known; did you mean `localhost/`?",
+        ),
+        ("{ pause: localhost/ }", "`for` is missing"),
+        (
+            "{ pause: localhost/, for: 0s }",
+            "`0s` is not from 1s to 1d",
+        ),
+        (
+            "{ pause: localhost/, for: 2d }",
+            "`2d` is not from 1s to 1d",
+        ),
+        (
+            "{ pause: localhost/, for: 5m, scale: { service: web, by: 1 } }",
+            "`scale`, `pause` stand in one entry",
+        ),
+        (
+            "{ run: heal, for: 5m }",
+            "`for` says how long a route is paused",
+        ),
         (
             "{ raise_pool: { store: db, by: 5 } }",
             "cannot be raised by an alert yet",

@@ -11,6 +11,7 @@ mod calm;
 mod crowd;
 mod kill;
 pub mod mutant;
+mod pausing;
 mod platform;
 pub mod rehearsal;
 mod scaling;

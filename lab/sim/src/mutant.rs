@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 mod acted;
 mod beside;
+mod paused;
 mod scaled;
 
 /// Lives in which a mistake may show; one is enough.
@@ -57,7 +58,7 @@ impl Caught {
 /// Every mutant.
 pub fn mutants() -> impl Iterator<Item = &'static Mutant> {
     let others = beside::BESIDE.iter().chain(scaled::SCALED);
-    let others = others.chain(acted::ACTED);
+    let others = others.chain(acted::ACTED).chain(paused::PAUSED);
     MUTANTS.iter().chain(others)
 }
 

@@ -39,6 +39,8 @@ pub struct Schedule {
     stores: bool,
     /// Draws how services are scaled; none: none is.
     scaling: Option<Rng>,
+    /// Draws what people say of routes; none: nothing.
+    pausing: Option<Rng>,
 }
 
 impl Schedule {
@@ -52,6 +54,7 @@ impl Schedule {
             by: Actor("tester".into()),
             stores: seed.is_multiple_of(2),
             scaling: None,
+            pausing: None,
         }
     }
 
@@ -143,6 +146,10 @@ impl Schedule {
             }
             self.scaling = Some(rng);
         }
+        if let Some(mut rng) = self.pausing.take() {
+            self.pause_by_hand(&mut rng);
+            self.pausing = Some(rng);
+        }
         let Some((engine, world)) = self.engine() else {
             return;
         };
@@ -196,6 +203,9 @@ impl Schedule {
             self.scaling = Some(Rng::with_seed(seed ^ 0x5ca1e));
             self.world.load(seed, &crate::scaling::LOADED);
         }
+        if crate::pausing::is_paused(seed) {
+            self.pausing = Some(Rng::with_seed(seed ^ 0x9a05e));
+        }
         for version in 0..self.rng.u32(2..6) {
             self.act(version);
             for _ in 0..self.rng.u32(1..160) {
@@ -248,6 +258,7 @@ impl Schedule {
         let down = self.engine().is_some_and(|(engine, world)| {
             engine.history().down && engine.come_up(&by, world).is_ok()
         });
+        self.resume_by_hand();
         let frozen = |engine: &Engine| engine.history().frozen().is_some();
         // A person looks after those that ask for one: paused ones go on, and what is in doubt is given up.
         for order in [Order::Resume, Order::Abort] {

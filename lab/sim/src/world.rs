@@ -15,6 +15,7 @@ mod beside;
 mod disaster;
 mod load;
 mod outside;
+mod pause;
 mod process;
 mod promise;
 mod traffic;
@@ -86,6 +87,7 @@ pub struct World {
     loads: load::Loads,
     counted: load::Counted,
     alarms: alarm::Alarms,
+    pausing: pause::Pausing,
     /// The highest generation under which anything was started.
     highest: Generation,
     /// Promises that were broken, with what broke them.
@@ -143,6 +145,7 @@ impl World {
             loads: load::Loads::default(),
             counted: load::Counted::default(),
             alarms: alarm::Alarms::default(),
+            pausing: pause::Pausing::default(),
             highest: Generation(0),
             broken: Vec::new(),
             applied: Vec::new(),
@@ -203,6 +206,7 @@ impl World {
         self.processes_live();
         if !self.quiet {
             self.requests();
+            self.pauses_hold(milliseconds);
             self.answers(milliseconds);
             self.loaded(milliseconds);
         }

@@ -25,6 +25,7 @@ pub(crate) mod plan;
 pub(crate) mod query;
 pub(crate) mod rehearse;
 pub(crate) mod rollback;
+pub(crate) mod routes;
 pub(crate) mod scale;
 pub(crate) mod schema;
 pub(crate) mod secret;

@@ -1,5 +1,6 @@
 //! `status` and `why`.
 
+use crate::command::routes;
 use crate::show::table::Table;
 use crate::show::{objective, time, trial};
 use crate::terminal::mark;
@@ -35,6 +36,7 @@ pub(crate) fn text(status: &Status) -> String {
             time::span(wait.for_ms)
         ));
     }
+    lines.extend(paused(status).map(|line| format!("  {line}")));
     for one in &status.trials {
         lines.push(String::new());
         lines.extend(trial::lines(one));
@@ -52,6 +54,12 @@ pub(crate) fn text(status: &Status) -> String {
     lines.join("\n")
 }
 
+/// `localhost/ is paused by ann, ends in 9 min: it fails`.
+fn paused(status: &Status) -> impl Iterator<Item = String> {
+    let rows = status.paused.iter();
+    rows.filter_map(|row| Some(format!("{} is paused {}", row.route, routes::said(row)?)))
+}
+
 /// What a log of changes says: without what counts on by itself.
 pub(crate) fn changes(status: &Status) -> Vec<String> {
     let release = status.release.as_deref().unwrap_or("nothing");
@@ -62,6 +70,8 @@ pub(crate) fn changes(status: &Status) -> Vec<String> {
             .iter()
             .map(|line| escaped(line).into_owned()),
     );
+    let rows = status.paused.iter();
+    lines.extend(rows.map(|row| format!("{} is paused", row.route)));
     for one in &status.trials {
         lines.push(format!(
             "{} {}: {}",

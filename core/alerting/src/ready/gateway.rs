@@ -73,11 +73,11 @@ pub(super) const RULES: &[Ready] = &[
             "Is it reachable from outside? Check DNS, the firewall and the certificate: `mainstay check`.",
         )
         .trial(85, &[(OK, "0+60x30 1800x60")], &[(OK, "0+60x100")]),
-    Ready::new("gateway-refuses", Need::Gateway, "sum by (reason) (increase(gateway_failures_total[5m])) > $limit", 100.0)
+    Ready::new("gateway-refuses", Need::Gateway, "sum by (reason) (increase(gateway_failures_total{reason!=\"paused\"}[5m])) > $limit", 100.0)
         .minutes(2)
         .says(
             "the gateway failed {{ $value | humanize }} requests within five minutes: {{ $labels.reason }}",
             "`mainstay why` names the instance or limit behind this reason.",
         )
-        .trial(10, &[("gateway_failures_total{reason=\"no_instance\"}", "0+50x20")], &[("gateway_failures_total{reason=\"no_instance\"}", "0+1x20")]),
+        .trial(10, &[("gateway_failures_total{reason=\"no_instance\"}", "0+50x20")], &[("gateway_failures_total{reason=\"no_instance\"}", "0+1x20"), ("gateway_failures_total{reason=\"paused\"}", "0+50x20")]),
 ];

@@ -20,6 +20,7 @@ pub(crate) fn apply(scene: &mut Scene, steps: &[Step]) {
     seen.gateway = Fact::Known {
         value: GatewaySeen {
             generation: seen.serving.generation,
+            pauses: 0,
             load: BTreeMap::new(),
         },
         at: NOW,

@@ -2,12 +2,12 @@
 
 use mainstay_atoms::{
     Actor, Bytes, Cause, Digest, EnvironmentName, Fact, Generation, HostName, InstanceId, JobRun,
-    Moment, PlatformName, ReleaseNumber, Role, ServiceName, Size, Stop, Wall,
+    Moment, PlatformName, ReleaseNumber, Role, RouteName, ServiceName, Size, Stop, Wall,
 };
 use mainstay_plan::{
-    Contents, Decision, GatewaySeen, Goal, Limits, Observed, PORTS, Pace, Parent, Plan, Purpose,
-    ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, Trial, decide, order_digest,
-    store_order,
+    Contents, Decision, GatewaySeen, Goal, Limits, Observed, PORTS, Pace, Parent, Pause, Plan,
+    Purpose, ReleaseRecord, Routes, Run, RunEnd, Runs, Serving, Target, Trial, decide,
+    order_digest, store_order,
 };
 use mainstay_routing::{Backend, Pool};
 use mainstay_spec::{
@@ -106,6 +106,7 @@ struct Reader {
     route: Option<ServiceName>,
     seen: Vec<String>,
     gateway: Option<String>,
+    paused: Vec<RouteName>,
     ports: BTreeSet<u16>,
     /// Stores and jobs of the release that serves, and of the one that is wanted.
     beside: [Beside; 2],
@@ -139,6 +140,7 @@ impl Reader {
             }
             ["route", name] => self.route = Some(ServiceName::new(name).expect("a name")),
             ["seen", ..] => self.seen.push(line.to_owned()),
+            ["paused", name] => self.paused.push(RouteName::new(name).expect("a name")),
             ["gateway", ref rest @ ..] => self.gateway = Some(rest.join(" ")),
             ["store", name, ref rest @ ..] => {
                 let (name, store) = store(name, rest);
@@ -243,6 +245,7 @@ impl Reader {
         } else {
             serving.generation = Generation(highest.unwrap_or(10) + 1);
         }
+        serving.paused.held = self.paused.iter().map(paused).collect();
         let at = NOW;
         let gateway = match self.gateway.as_deref() {
             Some("away") => Fact::Missing {
@@ -253,6 +256,7 @@ impl Reader {
                 let generation = Generation(serving.generation.0.saturating_sub(u64::from(behind)));
                 let value = GatewaySeen {
                     generation,
+                    pauses: serving.paused.number,
                     load: BTreeMap::new(),
                 };
                 Fact::Known { value, at }
@@ -485,6 +489,15 @@ fn run(line: &str) -> Run {
         end,
         launch: None,
     }
+}
+
+fn paused(route: &RouteName) -> (RouteName, Pause) {
+    let pause = Pause {
+        until: Wall(1),
+        why: "it fails".into(),
+        by: Actor("tester".into()),
+    };
+    (route.clone(), pause)
 }
 
 /// A platform of these services; the one called `web`, or the one said, answers for `localhost`.

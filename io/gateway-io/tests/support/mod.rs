@@ -11,7 +11,7 @@ pub(crate) mod two;
 use instance::Instance;
 use mainstay_atoms::{Epoch, Generation, HostName, ReleaseNumber, ServiceName, Share};
 use mainstay_gateway_io::{Client, Status};
-use mainstay_routing::{Backend, Listener, Pool, Route, Split, Table};
+use mainstay_routing::{Backend, Listener, Pauses, Pool, Route, Split, Table};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -248,6 +248,7 @@ pub(crate) fn table(generation: u64, listeners: Vec<Listener>, instances: &[Sock
         listeners,
         domains: BTreeMap::from([(HostName::new("localhost").unwrap(), vec![route])]),
         services: BTreeMap::from([(web(), pool)]),
+        pauses: Pauses::default(),
     }
 }
 

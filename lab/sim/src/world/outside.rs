@@ -6,6 +6,7 @@ use mainstay_atoms::{Digest, Fact, Generation, InstanceId, Moment, Told, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used};
 use mainstay_plan::{Event, GatewaySeen, Load};
 use mainstay_rollout::{Board, Metric, Reading, Trouble};
+use mainstay_routing::Table;
 use mainstay_spec::Waiting;
 use mainstay_workload::{Instance, Readiness, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +65,11 @@ impl mainstay_execute::World for World {
                     .as_ref()
                     .map_or(Generation(0), |table| table.generation);
                 Fact::Known {
-                    value: GatewaySeen { generation, load },
+                    value: GatewaySeen {
+                        generation,
+                        pauses: table.as_ref().map_or(0, |table| table.pauses.number),
+                        load,
+                    },
                     at: now,
                 }
             }
@@ -128,6 +133,10 @@ impl mainstay_execute::World for World {
         }
     }
 
+    fn pause(&mut self, table: &Table) -> Result<(), EffectFault> {
+        World::pause(self, table)
+    }
+
     fn record(&mut self, entries: Vec<Entry>) -> Result<(), RecordFault> {
         if self.killed || self.disk_full || self.chance(self.faults.disk) {
             return Err(RecordFault("no space left on device".into()));
@@ -142,6 +151,7 @@ impl mainstay_execute::World for World {
             self.learn(&entry.event);
             self.learn_count(&entry.event);
             self.learn_act(&entry.event);
+            self.learn_pause(&entry.event);
             if let Event::JobStep { step } = &entry.event {
                 self.jobs_begun.push_back(step.clone());
                 // As many as may be tried again at once.

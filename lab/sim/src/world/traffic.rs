@@ -60,7 +60,7 @@ impl World {
     pub(super) fn answers(&mut self, milliseconds: u64) {
         let pools = self.table.iter().flat_map(|table| &table.services);
         let shared: Vec<Pool> = pools
-            .filter(|(_, pool)| pool.split.is_some())
+            .filter(|(name, pool)| pool.split.is_some() && !self.is_cut_off(name))
             .map(|(_, pool)| pool.clone())
             .collect();
         if shared.is_empty() || self.gateway_back.is_some() {
@@ -115,7 +115,22 @@ impl World {
         tally.add(class, Duration::from_millis(5));
     }
 
+    /// Takes a table after the one that the gateway holds.
     pub(super) fn publish(&mut self, table: &Table) -> Result<(), EffectFault> {
+        self.follows(table)?;
+        self.admits_ready(table);
+        self.hand_over(table);
+        Ok(())
+    }
+
+    pub(super) fn hand_over(&mut self, table: &Table) {
+        self.highest = self.highest.max(table.generation);
+        let delay = self.rng.u64(0..50);
+        self.pending = Some((table.clone(), Moment(self.now.0 + delay)));
+    }
+
+    /// A table is no older than the one held, and has a number of its own.
+    pub(super) fn follows(&mut self, table: &Table) -> Result<(), EffectFault> {
         if self.gateway_back.is_some() {
             return Err(EffectFault::Later("the gateway does not answer".into()));
         }
@@ -125,24 +140,25 @@ impl World {
             .map(|(table, _)| table)
             .or(self.table.as_ref());
         if let Some(held) = held {
-            let (new, old) = (
-                (table.epoch, table.generation),
-                (held.epoch, held.generation),
-            );
-            if new < old {
+            if table.number() < held.number() {
                 self.breaks(&format!(
                     "table {} is older than {}",
                     table.generation, held.generation
                 ));
                 return Err(EffectFault::Fenced("a newer table".into()));
             }
-            if table.generation == held.generation
-                && (&table.services, &table.domains) != (&held.services, &held.domains)
-            {
+            let other = (&table.services, &table.domains) != (&held.services, &held.domains);
+            let repaused = table.pauses.number == held.pauses.number
+                && table.epoch == held.epoch
+                && table.pauses != held.pauses;
+            if table.generation == held.generation && (other || repaused) {
                 self.breaks(&format!("table {} has two meanings", table.generation));
             }
         }
-        self.highest = self.highest.max(table.generation);
+        Ok(())
+    }
+
+    fn admits_ready(&mut self, table: &Table) {
         let unready: Vec<String> = table
             .services
             .values()
@@ -159,8 +175,5 @@ impl World {
                 unready.join(" ")
             ));
         }
-        let delay = self.rng.u64(0..50);
-        self.pending = Some((table.clone(), Moment(self.now.0 + delay)));
-        Ok(())
     }
 }
