@@ -33,6 +33,8 @@ pub(crate) struct Office {
     pub(crate) options: Options,
     pub(crate) tails: Tails,
     /// The program that this process is about to become.
+    /// How often a token was shown that nobody knows.
+    pub(crate) refused: u64,
     pub(crate) leaving: Option<Leaving>,
     /// When signals were last told what runs.
     followed: Option<Instant>,
@@ -88,6 +90,7 @@ impl Office {
             leaving: None,
             followed: None,
             leases,
+            refused: 0,
         }
     }
 

@@ -233,18 +233,21 @@ async fn progress(
 }
 
 async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
-    let text = desk.ask(|office| match &mut office.standing {
-        Standing::Working { engine, world } => {
-            let (_, now) = mainstay_execute::World::now(&**world);
-            let own = crate::metrics::working(engine, now);
-            let gateway = world.gateway.metrics();
-            // What the gateway cannot tell now is missing, and the rest is not.
-            own + &gateway.unwrap_or_default()
-        }
-        Standing::Halted { .. } => {
-            let mut text = String::new();
-            crate::metrics::halted(&mut text, true);
-            text
+    let text = desk.ask(|office| {
+        let refused = crate::metrics::refused(office.refused);
+        match &mut office.standing {
+            Standing::Working { engine, world } => {
+                let (_, now) = mainstay_execute::World::now(&**world);
+                let own = crate::metrics::working(engine, now);
+                let gateway = world.gateway.metrics();
+                // What the gateway cannot tell now is missing, and the rest is not.
+                refused + &own + &gateway.unwrap_or_default()
+            }
+            Standing::Halted { .. } => {
+                let mut text = refused;
+                crate::metrics::halted(&mut text, true);
+                text
+            }
         }
     });
     Ok(text.await?)

@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 pub(crate) use token::Tokens;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -220,6 +221,7 @@ impl Api {
             return Ready::text(200, "Mainstay signals is ready.\n");
         }
         if right == Right::Nothing {
+            self.process.refused.fetch_add(1, Relaxed);
             let fault = ApiFault {
                 kind: "unauthorized",
                 status: 401,

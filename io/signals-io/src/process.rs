@@ -17,7 +17,7 @@ use mainstay_metrics::Labels;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -120,6 +120,8 @@ pub(crate) struct Process {
     pub(crate) pool: Pool,
     pub(crate) rules: Runner,
     pub(crate) tokens: Mutex<Tokens>,
+    /// How often a token was missing or wrong.
+    pub(crate) refused: AtomicU64,
     config: Mutex<Arc<Config>>,
     pub(crate) tasks: Mutex<Vec<Task>>,
     others: Mutex<Vec<Other>>,
@@ -155,6 +157,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
         pool: Pool::start().map_err(start)?,
         rules: runner,
         tokens: Mutex::default(),
+        refused: AtomicU64::new(0),
         config: Mutex::new(Arc::new(config)),
         tasks: Mutex::default(),
         others: Mutex::default(),
