@@ -54,6 +54,7 @@ pub(crate) fn config(
     let mut targets: Vec<Target> = running()
         .filter_map(|fact| target(platform, fact))
         .collect();
+    targets.extend(signals.targets.iter().filter_map(elsewhere));
     targets.push(own("gateway", state.control_socket(), "/v1/metrics"));
     targets.push(own("signals", state.signals_socket(), "/metrics"));
     let processes = running().filter_map(|fact| process(fact)).collect();
@@ -219,7 +220,7 @@ fn parts(platform: &Platform, told: bool, checks: &[Probe]) -> Vec<Part> {
         (!platform.domains.is_empty(), Part::Gateway),
         (!platform.services.is_empty(), Part::Service),
         (!platform.jobs.is_empty(), Part::Job),
-        (told, Part::Metrics),
+        (told || !platform.signals.targets.is_empty(), Part::Metrics),
         (!checks.is_empty(), Part::Check),
         (
             checks.iter().any(Probe::sees_certificate),
@@ -284,6 +285,30 @@ fn server(platform: &Platform, fact: &InstanceFact, state: &State) -> Option<Col
 }
 
 /// Where an instance tells its metrics, if it does.
+/// Something elsewhere that the file names; its address was judged with the file.
+fn elsewhere((name, told): (&String, &mainstay_spec::Target)) -> Option<Target> {
+    let (tls, address, path) = told.parts()?;
+    let ca: Vec<&str> = told.ca.iter().map(|file| file.text.as_str()).collect();
+    Some(Target {
+        job: name.clone(),
+        instance: address.clone(),
+        service: name.clone(),
+        place: if tls {
+            Place::Tls(address)
+        } else {
+            Place::Tcp(address)
+        },
+        ca: ca.join("\n"),
+        path,
+        labels: BTreeMap::new(),
+        every_ms: ms(told.every),
+        timeout_ms: ms(told.every).min(10_000),
+        honor_labels: false,
+        honor_timestamps: true,
+        allow_link_local: false,
+    })
+}
+
 fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
     let service = platform.services.get(&fact.id.service)?;
     let metrics = service.metrics.as_ref()?;
@@ -294,6 +319,7 @@ fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
         service: fact.id.service.to_string(),
         place: Place::Tcp(address.to_string()),
         path: metrics.path.clone(),
+        ca: String::new(),
         labels: BTreeMap::from([
             ("service".to_owned(), fact.id.service.to_string()),
             ("release".to_owned(), fact.id.release.to_string()),
@@ -314,6 +340,7 @@ fn own(name: &str, socket: PathBuf, path: &str) -> Target {
         service: name.to_owned(),
         place: Place::Unix(socket),
         path: path.to_owned(),
+        ca: String::new(),
         labels: BTreeMap::new(),
         every_ms: ms(EVERY),
         timeout_ms: 10_000,

@@ -190,6 +190,8 @@ names! {
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
+    TargetNames = "target", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of TargetKeys;
 
 keys! {
     /// A company's platform: everything that runs, in one file.
@@ -533,6 +535,8 @@ keys! {
         rules: Option<Paths>, default "[]", example "[rules.yml]";
         /// A configuration of Alertmanager whose routes and receivers hold, instead of `alerts`.
         alertmanager: Option<Paths>, default "[]", example "[alertmanager.yml]";
+        /// What elsewhere tells metrics, by name; the name is the label `job`.
+        targets: Option<TargetNames>, default "{}", example "{ db: { url: \"https://db.example:9187/metrics\" } }";
     }
 }
 
@@ -556,6 +560,20 @@ keys! {
         to: Option<Service>, default "", example "web";
         /// Services by path prefix; the longest prefix that matches whole segments wins.
         routes: Option<RouteNames>, default "", example "{ /: web }";
+keys! {
+    /// Something elsewhere whose metrics are read.
+    TargetKeys = "a target" {
+        /// Where it tells them, in the text format of Prometheus. Redirects are not followed, and link-local
+        /// addresses are refused.
+        url: Url, default "", example "https://db.example:9187/metrics";
+        /// From one reading to the next.
+        every: Option<Span<SECOND, DAY>>, default "15s", example "1m";
+        /// Certificates in PEM that alone are trusted for it, in place of the system's: files relative to the file's
+        /// folder.
+        ca: Option<Paths>, default "(those that the system trusts)", example "ca.pem";
+    }
+}
+
     }
 }
 

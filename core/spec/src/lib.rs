@@ -62,6 +62,6 @@ pub use resolve::{Resolved, check, resolve, sources};
 pub use scale::{Floor, Queue, Scale, Waiting};
 pub use schema::schema;
 pub use set::{COMMAND_LINE, Set};
-pub use signals::{Attached, Metrics, Protocol, Remote, Signals, Slo};
+pub use signals::{Attached, Metrics, Protocol, Remote, Signals, Slo, Target};
 pub use store::{Postgres, Redis, Store, StoreKind, StoreOrder, StoreUser};
 pub use tree::Tree;

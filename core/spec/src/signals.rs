@@ -38,6 +38,9 @@ pub struct Signals {
     /// Where samples are sent to as well, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<String, Remote>,
+    /// What elsewhere tells metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, Target>,
     /// Port on loopback under which other tools ask.
     pub port: Option<u16>,
     /// Files of rules in the form of Prometheus.
@@ -77,6 +80,25 @@ pub struct Remote {
     pub token: Option<String>,
 }
 
+/// Something elsewhere whose metrics are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where it tells them: scheme, host and path.
+    pub url: String,
+    /// From one reading to the next.
+    pub every: Duration,
+    /// Certificates in PEM that alone are trusted for it; where there are none, those of the system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca: Vec<Attached>,
+}
+
+impl Target {
+    /// As [`Remote::parts`].
+    pub fn parts(&self) -> Option<(bool, String, String)> {
+        parts(&self.url)
+    }
+}
+
 /// How samples are written outward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,44 +113,48 @@ pub enum Protocol {
 impl Remote {
     /// Whether by TLS, `host:port`, and the path; nothing where the address cannot be taken apart.
     pub fn parts(&self) -> Option<(bool, String, String)> {
-        let (secure, rest) = match self.url.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, self.url.strip_prefix("http://")?),
-        };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at(end);
-        let bare = match host.rsplit_once(':') {
-            // The colons of an address of version 6 stand in brackets.
-            Some((before, port)) if !port.contains(']') => {
-                port.parse::<std::num::NonZeroU16>().ok()?;
-                before
-            }
-            _ => host,
-        };
-        let is_host = if let Some(inner) = bare.strip_prefix('[') {
-            let inner = inner.strip_suffix(']')?;
-            inner.parse::<std::net::Ipv6Addr>().is_ok()
-        } else {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            !bare.is_empty() && bare.bytes().all(fits)
-        };
-        let is_path = !path.contains('#') && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-        if !is_host || !is_path {
-            return None;
-        }
-        let port = if secure { 443 } else { 80 };
-        let address = if bare == host {
-            format!("{host}:{port}")
-        } else {
-            host.to_owned()
-        };
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        };
-        Some((secure, address, path))
+        parts(&self.url)
     }
+}
+
+fn parts(url: &str) -> Option<(bool, String, String)> {
+    let (secure, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, url.strip_prefix("http://")?),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let bare = match host.rsplit_once(':') {
+        // The colons of an address of version 6 stand in brackets.
+        Some((before, port)) if !port.contains(']') => {
+            port.parse::<std::num::NonZeroU16>().ok()?;
+            before
+        }
+        _ => host,
+    };
+    let is_host = if let Some(inner) = bare.strip_prefix('[') {
+        let inner = inner.strip_suffix(']')?;
+        inner.parse::<std::net::Ipv6Addr>().is_ok()
+    } else {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        !bare.is_empty() && bare.bytes().all(fits)
+    };
+    let is_path = !path.contains('#') && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if !is_host || !is_path {
+        return None;
+    }
+    let port = if secure { 443 } else { 80 };
+    let address = if bare == host {
+        format!("{host}:{port}")
+    } else {
+        host.to_owned()
+    };
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    Some((secure, address, path))
 }
 
 /// A file that is shipped with the platform as text.
@@ -148,6 +174,7 @@ impl Default for Signals {
             disk: Bytes(2 << 30),
             memory: memory(),
             remotes: BTreeMap::new(),
+            targets: BTreeMap::new(),
             port: None,
             rules: vec![],
             alertmanager: vec![],

@@ -111,6 +111,9 @@ pub struct Target {
     pub service: String,
     /// Where it answers.
     pub place: Place,
+    /// Certificates in PEM that alone are trusted for it; those of the system where it is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
     /// The path that is asked for.
     #[serde(default = "metrics_path")]
     pub path: String,
