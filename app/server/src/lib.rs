@@ -26,6 +26,7 @@ mod metrics;
 mod objective;
 mod objective_api;
 mod openapi;
+mod page;
 mod refused;
 mod route;
 mod scale;

@@ -181,6 +181,7 @@ fn check(probe: &Probe, state: &State) -> Check {
         ProbeKind::Tcp(address) => CheckKind::Tcp { address },
         ProbeKind::Dns(name, address) => CheckKind::Dns { name, address },
         ProbeKind::Certificate(address, left_ms) => CheckKind::Certificate { address, left_ms },
+        ProbeKind::Status(page) => CheckKind::Status { page },
     };
     Check {
         job: "check".to_owned(),
@@ -284,7 +285,6 @@ fn server(platform: &Platform, fact: &InstanceFact, state: &State) -> Option<Col
     Some(collector(job, name.as_str(), kind))
 }
 
-/// Where an instance tells its metrics, if it does.
 /// Something elsewhere that the file names; its address was judged with the file.
 fn elsewhere((name, told): (&String, &mainstay_spec::Target)) -> Option<Target> {
     let (tls, address, path) = told.parts()?;
@@ -309,6 +309,7 @@ fn elsewhere((name, told): (&String, &mainstay_spec::Target)) -> Option<Target> 
     })
 }
 
+/// Where an instance tells its metrics, if it does.
 fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
     let service = platform.services.get(&fact.id.service)?;
     let metrics = service.metrics.as_ref()?;
@@ -318,8 +319,8 @@ fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
         instance: fact.id.to_string(),
         service: fact.id.service.to_string(),
         place: Place::Tcp(address.to_string()),
-        path: metrics.path.clone(),
         ca: String::new(),
+        path: metrics.path.clone(),
         labels: BTreeMap::from([
             ("service".to_owned(), fact.id.service.to_string()),
             ("release".to_owned(), fact.id.release.to_string()),
@@ -339,8 +340,8 @@ fn own(name: &str, socket: PathBuf, path: &str) -> Target {
         instance: name.to_owned(),
         service: name.to_owned(),
         place: Place::Unix(socket),
-        path: path.to_owned(),
         ca: String::new(),
+        path: path.to_owned(),
         labels: BTreeMap::new(),
         every_ms: ms(EVERY),
         timeout_ms: 10_000,

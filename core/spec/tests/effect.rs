@@ -110,6 +110,10 @@ fn beside(path: &str) -> Vec<String> {
         path if path.starts_with("signals.targets.far.") => {
             vec!["signals={ targets: { far: { url: http://far.example/x } } }".into()]
         }
+        path if path.starts_with("status_page.") => vec![
+            "checks={ home: { tcp: a:1 } }".into(),
+            "status_page={ at: /s }".into(),
+        ],
         path if path.starts_with("signals.") => vec!["signals={}".into()],
         path if path.starts_with("gates.approvals.") => {
             vec!["gates.approvals={ need: 1 }".into()]
@@ -196,6 +200,7 @@ fn all_keys() -> Vec<(String, Value)> {
     keys.extend(keys_of("SignalsKeys", "signals"));
     keys.extend(keys_of("RemoteKeys", "signals.remotes.far"));
     keys.extend(keys_of("TargetKeys", "signals.targets.far"));
+    keys.extend(keys_of("StatusPageKeys", "status_page"));
     keys.extend(keys_of("WindowKeys", "gates.windows.office"));
     keys.extend(keys_of("FreezeKeys", "gates.freezes.sale"));
     keys.extend(keys_of("ChecklistKeys", "gates.checklist.disk"));
