@@ -39,7 +39,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Find all mistakes in the file
-    Check,
+    Check {
+        #[command(subcommand)]
+        action: Option<CheckAction>,
+    },
     /// Show what a deploy would change; exit 3 when there are changes
     Plan {
         /// Keep the plan in a file, for `apply`
@@ -262,6 +265,21 @@ pub(crate) enum RouteAction {
     Resume {
         /// Host and path, such as `shop.example/api`
         route: String,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum CheckAction {
+    /// Whether a status page that was fetched is believed, and what it says
+    Page {
+        /// The page as it was answered; `-` reads standard input
+        file: PathBuf,
+        /// Who signs it, as `mainstay status` shows it where the page is made
+        #[arg(long)]
+        key: String,
+        /// How old it may be
+        #[arg(long, value_name = "DURATION", default_value = "2m")]
+        age: String,
     },
 }
 

@@ -37,10 +37,34 @@ pub(crate) fn attach(
         read.map_err(|faults| broken(&faults, &routes.path, &text))?;
         routes.text = text;
     }
+    for (name, target) in &mut platform.signals.targets {
+        let key = format!("signals.targets.{name}.ca");
+        for ca in &mut target.ca {
+            ca.text = certificates(file, resolved, (&key, ca))?;
+        }
+    }
     queries(file, resolved, platform)?;
     alerts(file, resolved, platform)?;
     checks(file, resolved, platform)?;
     objectives(file, resolved, platform)
+}
+
+/// Certificates in PEM. A key beside them would be kept with the release for everybody to read, so it is refused.
+fn certificates(
+    file: &PlatformFile,
+    resolved: &Resolved,
+    (key, attached): (&str, &Attached),
+) -> Result<String, Failure> {
+    let text = read(file, resolved, (key, attached))?;
+    let path = &attached.path;
+    let why = if text.contains("PRIVATE KEY-----") {
+        "holds a private key; give the certificates alone"
+    } else if !text.contains("-----BEGIN CERTIFICATE-----") {
+        "holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)"
+    } else {
+        return Ok(text);
+    };
+    Err(at(file, resolved, key, format!("`{path}` {why}")))
 }
 
 /// The queries that releases are judged by.

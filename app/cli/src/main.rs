@@ -65,7 +65,10 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     match command {
-        Command::Check => command::check::run(arguments),
+        Command::Check { action: None } => command::check::run(arguments),
+        Command::Check {
+            action: Some(action),
+        } => command::page::run(arguments, &action),
         Command::Plan { out, full } => command::plan::run(arguments, out.as_deref(), full),
         Command::Rehearse { full } => command::rehearse::run(arguments, full),
         Command::Apply { plan } => command::apply::run(arguments, &plan),

@@ -100,6 +100,19 @@ pub struct Status {
     /// What services of the serving release aim at, and how that stands.
     #[serde(default)]
     pub objectives: Vec<ObjectiveStatus>,
+    /// The signed page on which it says to the outside how it is; null: it has none.
+    #[serde(default)]
+    pub status_page: Option<PageStatus>,
+}
+
+/// The status page of [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PageStatus {
+    /// Where it is answered.
+    pub urls: Vec<String>,
+    /// The key that verifies it, for `checks: { NAME: { status, key } }` of another platform; null until a page was
+    /// signed.
+    pub key: Option<String>,
 }
 
 /// One store of [`Status`].

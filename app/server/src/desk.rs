@@ -1,6 +1,7 @@
 //! Requests to the engine, answered on its own thread between two ticks.
 
 use crate::api::LeaseGiven;
+use crate::page;
 use crate::serve::Options;
 use crate::upgrade::Leaving;
 use mainstay_atoms::Moment;
@@ -32,10 +33,14 @@ pub(crate) struct Office {
     pub(crate) standing: Standing,
     pub(crate) options: Options,
     pub(crate) tails: Tails,
+    /// How often a token was shown that nobody knows.
+    pub(crate) refused: u64,
     /// The program that this process is about to become.
     pub(crate) leaving: Option<Leaving>,
     /// When signals were last told what runs.
     followed: Option<Instant>,
+    /// When the status page was last made, and how many were.
+    paged: Option<(Instant, u64)>,
     leases: Leases,
 }
 
@@ -85,8 +90,10 @@ impl Office {
             standing,
             options,
             tails: Tails::default(),
+            refused: 0,
             leaving: None,
             followed: None,
+            paged: None,
             leases,
         }
     }
@@ -103,6 +110,11 @@ impl Office {
                 if self.followed.is_none_or(|at| at.elapsed() >= FOLLOW) {
                     self.followed = Some(Instant::now());
                     world.follow(engine.serving_record(), engine.history());
+                }
+                let made = self.paged.map_or(0, |(_, made)| made);
+                if self.paged.is_none_or(|(at, _)| at.elapsed() >= page::EVERY) {
+                    self.paged = Some((Instant::now(), made + 1));
+                    page::announce(engine, world, made + 1);
                 }
                 tick
             }

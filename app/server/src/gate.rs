@@ -3,7 +3,7 @@
 use crate::actor::Peer;
 use crate::api::{ApproveAsked, GateItem, GateView, TickAsked, TokenAsked, TokenMade};
 use crate::brought::{At, Body};
-use crate::desk::{Desk, Standing};
+use crate::desk::Desk;
 use crate::refused::{Answer, problem, refused};
 use crate::route::{Answered, working};
 use axum::extract::{ConnectInfo, Request, State};
@@ -174,17 +174,12 @@ pub(crate) async fn speaker(
         .and_then(|text| text.strip_prefix("Bearer "));
     let hash = token.map(|token| Digest::of(token.trim().as_bytes()));
     // Names are found by digest, so how long a look takes says nothing about tokens.
-    let name = desk.ask(move |office| match &office.standing {
-        Standing::Working { engine, .. } => {
-            let mut tokens = engine.history().tokens.iter();
-            let found = tokens.find(|(_, known)| Some(**known) == hash);
-            found.map(|(name, _)| name.clone())
-        }
-        Standing::Halted { history, .. } => {
-            let mut tokens = history.tokens.iter();
-            let found = tokens.find(|(_, known)| Some(**known) == hash);
-            found.map(|(name, _)| name.clone())
-        }
+    let name = desk.ask(move |office| {
+        let mut tokens = office.history().tokens.iter();
+        let found = tokens.find(|(_, known)| Some(**known) == hash);
+        let name = found.map(|(name, _)| name.clone());
+        office.refused += u64::from(name.is_none());
+        name
     });
     match name.await {
         Ok(Some(name)) => {

@@ -25,7 +25,9 @@ mod limit;
 mod metrics;
 mod objective;
 mod objective_api;
+#[cfg(test)]
 mod openapi;
+mod page;
 mod pause;
 mod pause_api;
 mod refused;
@@ -39,7 +41,6 @@ mod upgrade;
 mod view;
 
 pub use desk::Desk;
-pub use openapi::openapi;
 pub use serve::{Options, ServeFault, serve};
 pub use upgrade::Leaving;
 

@@ -45,6 +45,15 @@ pub(crate) fn working(engine: &Engine, now: mainstay_atoms::Wall) -> String {
     text
 }
 
+/// How often somebody showed a token that nobody knows; signals tell the same of their own door.
+pub(crate) fn refused(count: u64) -> String {
+    let mut text = String::new();
+    let help = "Requests that were refused because of the token that they showed.";
+    let mut family = Family::begin(&mut text, "mainstay_access_refused_total", "counter", help);
+    family.line(&[("door", "api")], count);
+    text
+}
+
 /// Whether the ledger must not be written to.
 pub(crate) fn halted(text: &mut String, halted: bool) {
     let help = "Whether the ledger is halted: 1 while nothing may be changed.";

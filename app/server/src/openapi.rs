@@ -1,4 +1,5 @@
-//! The published description of the API (OpenAPI 3.1), made from the types themselves.
+//! The published description of the API (OpenAPI 3.1), made from the types themselves by a test: what is served is
+//! `docs/openapi.json`, so the binary needs none of this.
 
 use crate::api;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -17,7 +18,7 @@ struct Operation {
 }
 
 /// The whole document.
-pub fn openapi() -> Value {
+fn openapi() -> Value {
     let mut generator = schemars::generate::SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();

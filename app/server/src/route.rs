@@ -13,6 +13,7 @@ use crate::{action, gate, ledger, objective, pause, scale};
 use crate::{upgrade, view};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -31,7 +32,7 @@ pub(crate) fn router(desk: Desk, limits: Buckets) -> Router {
     Router::new()
         .route("/v1/version", get(version))
         .route("/v1/upgrade", get(upgrade::programs).post(upgrade::begin))
-        .route("/v1/openapi.json", get(|| async { Json(crate::openapi()) }))
+        .route("/v1/openapi.json", get(document))
         .route("/v1/status", get(objective::status))
         .route("/v1/history", get(history))
         .route("/v1/why", get(why_all))
@@ -118,6 +119,12 @@ async fn office<T: Send + 'static>(
     question: impl FnOnce(&mut Office) -> T + Send + 'static,
 ) -> Answered<T> {
     Ok(Json(desk.ask(question).await?))
+}
+
+/// The published description of the API, which a test makes from the types themselves (`openapi.rs`).
+async fn document() -> ([(HeaderName, &'static str); 1], &'static str) {
+    let json = [(CONTENT_TYPE, "application/json")];
+    (json, include_str!("../../../docs/openapi.json"))
 }
 
 async fn version() -> Json<Version> {
@@ -235,18 +242,21 @@ async fn progress(
 }
 
 async fn metrics(State(desk): State<Desk>) -> Result<String, Answer> {
-    let text = desk.ask(|office| match &mut office.standing {
-        Standing::Working { engine, world } => {
-            let (_, now) = mainstay_execute::World::now(&**world);
-            let own = crate::metrics::working(engine, now);
-            let gateway = world.gateway.metrics();
-            // What the gateway cannot tell now is missing, and the rest is not.
-            own + &gateway.unwrap_or_default()
-        }
-        Standing::Halted { .. } => {
-            let mut text = String::new();
-            crate::metrics::halted(&mut text, true);
-            text
+    let text = desk.ask(|office| {
+        let refused = crate::metrics::refused(office.refused);
+        match &mut office.standing {
+            Standing::Working { engine, world } => {
+                let (_, now) = mainstay_execute::World::now(&**world);
+                let own = crate::metrics::working(engine, now);
+                let gateway = world.gateway.metrics();
+                // What the gateway cannot tell now is missing, and the rest is not.
+                refused + &own + &gateway.unwrap_or_default()
+            }
+            Standing::Halted { .. } => {
+                let mut text = refused;
+                crate::metrics::halted(&mut text, true);
+                text
+            }
         }
     });
     Ok(text.await?)

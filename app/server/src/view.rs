@@ -1,8 +1,8 @@
 //! What the engine knows, as the API shows it.
 
 use crate::api::{
-    Failed, HistoryRow, HoldRow, InstanceStatus, Judge, Moved, Progress, Prospect, ServiceStatus,
-    Status, StoreStatus, Traffic, TrialMetric, TrialStatus, Waiting, Why,
+    Failed, HistoryRow, HoldRow, InstanceStatus, Judge, Moved, PageStatus, Progress, Prospect,
+    ServiceStatus, Status, StoreStatus, Traffic, TrialMetric, TrialStatus, Waiting, Why,
 };
 use crate::desk::{Office, Standing};
 use mainstay_atoms::{InstanceId, Moment, ReleaseNumber, ServiceName, span};
@@ -44,6 +44,7 @@ impl Office {
                 status.attention.extend(world.gateway.faults());
                 status.attention.extend(world.signals.fault());
                 status.attention.extend(world.untold());
+                status.attention.extend(world.page_fault());
                 status
             }
             Standing::Halted { why, history, .. } => {
@@ -64,6 +65,7 @@ impl Office {
                     trials: vec![],
                     paused: vec![],
                     objectives: vec![],
+                    status_page: None,
                 }
             }
         }
@@ -187,8 +189,10 @@ fn status_of(engine: &Engine, world: &mainstay_world::RealWorld, environment: &s
         trials: engine.trials().into_iter().map(trial).collect(),
         paused: crate::pause::paused(engine, world.now().1),
         objectives: vec![],
+        status_page: None,
     };
     if let Some(record) = record {
+        status.status_page = page(&record.contents, world);
         let names = record.contents.platform.services.keys();
         status.services = names
             .map(|name| service(engine, world, record, name))
@@ -251,6 +255,22 @@ fn urls(contents: &Contents, only: Option<&ServiceName>) -> Vec<String> {
     urls
 }
 
+/// Where the status page is answered, and who signs it.
+fn page(contents: &Contents, world: &mainstay_world::RealWorld) -> Option<PageStatus> {
+    let platform = &contents.platform;
+    let page = platform.status_page.as_ref()?;
+    let port = platform.gateway.http;
+    let hosts = match &page.host {
+        Some(host) => vec![host],
+        None => platform.domains.keys().collect(),
+    };
+    let url = |host| format!("http://{host}:{port}{}", page.path);
+    Some(PageStatus {
+        urls: hosts.into_iter().map(url).collect(),
+        key: world.page_key(),
+    })
+}
+
 fn service(
     engine: &Engine,
     world: &mainstay_world::RealWorld,
@@ -297,7 +317,7 @@ fn service(
     }
 }
 
-fn serves(engine: &Engine, one: &Instance, routed: bool) -> bool {
+pub(crate) fn serves(engine: &Engine, one: &Instance, routed: bool) -> bool {
     one.ready_since().is_some()
         && (!routed || engine.history().table.serves(&one.id, one.generation))
 }

@@ -54,6 +54,7 @@ pub(crate) fn config(
     let mut targets: Vec<Target> = running()
         .filter_map(|fact| target(platform, fact))
         .collect();
+    targets.extend(signals.targets.iter().filter_map(elsewhere));
     targets.push(own("gateway", state.control_socket(), "/v1/metrics"));
     targets.push(own("signals", state.signals_socket(), "/metrics"));
     let processes = running().filter_map(|fact| process(fact)).collect();
@@ -181,6 +182,7 @@ fn check(probe: &Probe, state: &State) -> Check {
         ProbeKind::Tcp(address) => CheckKind::Tcp { address },
         ProbeKind::Dns(name, address) => CheckKind::Dns { name, address },
         ProbeKind::Certificate(address, left_ms) => CheckKind::Certificate { address, left_ms },
+        ProbeKind::Status(page) => CheckKind::Status { page },
     };
     Check {
         job: "check".to_owned(),
@@ -220,7 +222,7 @@ fn parts(platform: &Platform, told: bool, checks: &[Probe]) -> Vec<Part> {
         (!platform.domains.is_empty(), Part::Gateway),
         (!platform.services.is_empty(), Part::Service),
         (!platform.jobs.is_empty(), Part::Job),
-        (told, Part::Metrics),
+        (told || !platform.signals.targets.is_empty(), Part::Metrics),
         (!checks.is_empty(), Part::Check),
         (
             checks.iter().any(Probe::sees_certificate),
@@ -284,6 +286,31 @@ fn server(platform: &Platform, fact: &InstanceFact, state: &State) -> Option<Col
     Some(collector(job, name.as_str(), kind))
 }
 
+/// Something elsewhere that the file names; its address was judged with the file.
+fn elsewhere((name, told): (&String, &mainstay_spec::Target)) -> Option<Target> {
+    let url = Url::parse(&told.url).ok()?;
+    let address = url.authority.to_string();
+    let ca: Vec<&str> = told.ca.iter().map(|file| file.text.as_str()).collect();
+    Some(Target {
+        job: name.clone(),
+        instance: address.clone(),
+        service: name.clone(),
+        place: if url.is_secure {
+            Place::Tls(address)
+        } else {
+            Place::Tcp(address)
+        },
+        ca: ca.join("\n"),
+        path: url.path,
+        labels: BTreeMap::new(),
+        every_ms: ms(told.every),
+        timeout_ms: ms(told.every).min(10_000),
+        honor_labels: false,
+        honor_timestamps: true,
+        allow_link_local: false,
+    })
+}
+
 /// Where an instance tells its metrics, if it does.
 fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
     let service = platform.services.get(&fact.id.service)?;
@@ -294,6 +321,7 @@ fn target(platform: &Platform, fact: &InstanceFact) -> Option<Target> {
         instance: fact.id.to_string(),
         service: fact.id.service.to_string(),
         place: Place::Tcp(address.to_string()),
+        ca: String::new(),
         path: metrics.path.clone(),
         labels: BTreeMap::from([
             ("service".to_owned(), fact.id.service.to_string()),
@@ -314,6 +342,7 @@ fn own(name: &str, socket: PathBuf, path: &str) -> Target {
         instance: name.to_owned(),
         service: name.to_owned(),
         place: Place::Unix(socket),
+        ca: String::new(),
         path: path.to_owned(),
         labels: BTreeMap::new(),
         every_ms: ms(EVERY),

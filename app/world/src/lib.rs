@@ -29,6 +29,7 @@ mod real;
 mod schema;
 mod signals;
 mod state;
+mod status_page;
 mod store;
 mod succession;
 
@@ -49,6 +50,7 @@ pub use mainstay_signals_io::{
     Client as SignalsClient, Export as SignalsExport, ExportFault as SignalsExportFault,
     ExportedBlock, export as export_signals,
 };
+pub use mainstay_status::{Page, State as PageState};
 pub use mainstay_store_io::{FileSecrets, Missing, Secret, SecretFault, Secrets, missing, version};
 pub use objective::{Aim, aims, standings};
 pub use open::{Halted, OpenedWorld, WorldFault, check, open, resume};
@@ -60,6 +62,7 @@ pub use real::RealWorld;
 pub use schema::{SCHEMA, SchemaFault, check as check_schema};
 pub use signals::{SignalsKeeper, signals};
 pub use state::{ANCHORS, INSTALLED, State, is_installed};
+pub use status_page::Announcement;
 pub use store::Obstacle;
 
 use std::process::ExitCode;

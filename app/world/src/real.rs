@@ -10,6 +10,7 @@ use crate::herald::Herald;
 use crate::provider::Providers;
 use crate::signals::SignalsKeeper;
 use crate::state::State;
+use crate::status_page::Publisher;
 use crate::{answer, clock, port};
 use mainstay_atoms::{Digest, Generation, InstanceId, Launch, Moment, ServiceName, Told, Wall};
 use mainstay_execute::{EffectFault, Entry, Evidence, Order, RecordFault, Seen, Used, World};
@@ -53,6 +54,7 @@ pub struct RealWorld {
     /// The signals process, kept alive where the file asks for metrics.
     pub signals: SignalsKeeper,
     herald: Herald,
+    page: Publisher,
     providers: Providers,
     queues: Beside<(ServiceName, ServiceName, Waiting), Result<u64, String>>,
     state: State,
@@ -96,6 +98,7 @@ impl RealWorld {
             gateway: Keeper::start(binary, state),
             signals: SignalsKeeper::start(binary, state),
             herald: Herald::new(state),
+            page: Publisher::start(state),
             providers: Providers::new(&state.signals_socket()),
             queues: Beside::new(),
             state: state.clone(),

@@ -89,6 +89,11 @@ impl State {
         self.dir.join("ledger")
     }
 
+    /// The key that signs the status page.
+    pub(crate) fn status_key(&self) -> PathBuf {
+        self.dir.join("keys/status.key")
+    }
+
     /// Where plans and release records lie, by digest.
     pub(crate) fn plans(&self) -> PathBuf {
         self.dir.join("plans")

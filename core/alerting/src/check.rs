@@ -9,7 +9,7 @@ pub use read::read_checks;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One check as the file says it: one of `url`, `tcp`, `dns`, `certificate` and `flow`, and what is right.
+/// One check as the file says it: one of `url`, `tcp`, `dns`, `certificate`, `status` and `flow`, and what is right.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckFile {
@@ -25,6 +25,15 @@ pub struct CheckFile {
     /// A `host:port` whose certificate is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+    /// The address of another platform's status page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Who signs the status page: a key as `mainstay status` shows it there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How old the status page may be, such as `2m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<String>,
     /// Requests in order, each a step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flow: Vec<StepFile>,
@@ -108,6 +117,20 @@ pub enum ProbeKind {
     Dns(String, Option<String>),
     /// A certificate at `host:port`, and how many milliseconds it is valid at least.
     Certificate(String, u64),
+    /// A status page.
+    Status(StatusProbe),
+}
+
+/// A status page that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusProbe {
+    /// The request; any status of 2xx is right.
+    pub step: Step,
+    /// The key that signs, in the form of signed notes.
+    pub key: String,
+    /// The oldest that is believed, in milliseconds.
+    pub age_ms: u64,
 }
 
 /// One request, and what is right.
@@ -140,6 +163,7 @@ impl Probe {
         match &self.kind {
             ProbeKind::Http(steps) => steps.iter().any(|step| step.secure),
             ProbeKind::Certificate(..) => true,
+            ProbeKind::Status(probe) => probe.step.secure,
             ProbeKind::Tcp(_) | ProbeKind::Dns(..) => false,
         }
     }

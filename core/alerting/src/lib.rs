@@ -52,7 +52,7 @@ mod wire;
 
 pub use alert::{Alert, Notice, RESOLVED_KEPT_MS, State};
 pub use at::{At, Clocks, Timeline};
-pub use check::{CheckFile, Probe, ProbeKind, Step, StepFile, filled, read_checks};
+pub use check::{CheckFile, Probe, ProbeKind, StatusProbe, Step, StepFile, filled, read_checks};
 pub use compile::{Alerts, AlertsFault};
 pub use document::Place;
 pub use element::{Element, Outside, Store, ask};

@@ -60,16 +60,28 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// The key that grows from 32 random bytes. Its name is derived from the key itself, so two logs
-    /// never share one: `mainstay.ledger/` and 16 hex digits of the public key's digest.
+    /// The key of a log that grows from 32 random bytes: `mainstay.ledger/` and 16 hex digits.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, NoteFault> {
+        Self::named(seed, "mainstay.ledger")
+    }
+
+    /// The key that grows from 32 random bytes, for notes of one purpose. Its name is derived from the key itself, so
+    /// two never share one: `purpose`, a slash, and 16 hex digits of the public key's digest. A signature names the
+    /// key, so what is signed for one purpose is not taken for another.
+    ///
+    /// # Errors
+    /// [`NoteFault::Key`] where a name cannot hold `purpose`: it is empty, or has a blank or `+`.
+    pub fn named(seed: &[u8; 32], purpose: &str) -> Result<Self, NoteFault> {
+        if purpose.is_empty() || purpose.contains(|c: char| c.is_whitespace() || c == '+') {
+            return Err(NoteFault::Key);
+        }
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoteFault::Key)?;
         let key: [u8; 32] = pair
             .public_key()
             .as_ref()
             .try_into()
             .map_err(|_| NoteFault::Key)?;
-        let name = format!("mainstay.ledger/{}", &Digest::of(&key).to_hex()[..16]);
+        let name = format!("{purpose}/{}", &Digest::of(&key).to_hex()[..16]);
         Ok(Self {
             public: PublicKey { name, key },
             pair,
@@ -79,6 +91,11 @@ impl SigningKey {
     /// The public half.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// The whole note for a text, which ends in a newline and has no empty line, under the key's own name.
+    pub fn note(&self, text: &str) -> String {
+        self.sign(Timeline::FIRST, text)
     }
 
     /// The whole note for a text, which ends in a newline, under the name that this timeline has.
@@ -122,7 +139,7 @@ impl PublicKey {
     }
 
     /// The text of a note, once its signature by this key holds.
-    pub(crate) fn verify<'a>(&self, note: &'a str) -> Result<&'a str, NoteFault> {
+    pub fn verify<'a>(&self, note: &'a str) -> Result<&'a str, NoteFault> {
         let (text, signatures) = split(note)?;
         let unsigned = || NoteFault::Unsigned {
             name: self.name.clone(),
@@ -221,6 +238,22 @@ mod tests {
             key.verify(&forged),
             Err(NoteFault::Signature { .. })
         ));
+    }
+
+    #[test]
+    fn a_key_signs_for_one_purpose() {
+        let ledger = SigningKey::from_seed(&[7; 32]).unwrap();
+        let other = SigningKey::named(&[7; 32], "mainstay.other").unwrap();
+        let note = other.note("text\n");
+        assert_eq!(other.public().verify(&note), Ok("text\n"));
+        let renamed = note.replace("mainstay.other", "mainstay.ledger");
+        for note in [note, renamed] {
+            let verified = ledger.public().verify(&note);
+            assert!(matches!(verified, Err(NoteFault::Unsigned { .. })));
+        }
+        for purpose in ["", "a b", "a+b"] {
+            assert!(SigningKey::named(&[7; 32], purpose).is_err(), "{purpose}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::gate_key::{
     BlueGreenKeys, CanaryKeys, ChecklistKeys, FreezeKeys, GatesKeys, SmokeKeys, WindowKeys,
 };
-use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, QUEUE, RATE, URL};
+use crate::kind::{CIVIL, COOKIE, HEADER, HOST, Kind, PAGE_PLACE, QUEUE, RATE, URL};
 use crate::scale_key::{FloorKeys, ScaleKeys};
 use crate::shape::{Keyed, Names, Shape, Shaped, keys};
+use crate::status_key::StatusPageKeys;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 use std::borrow::Cow;
@@ -67,6 +68,8 @@ value! {
     People = Kind::People;
     AlertsForm = Kind::Alerts;
     ChecksForm = Kind::Checks;
+    CheckNames = Kind::CheckNames;
+    PagePlace = Kind::Like(&PAGE_PLACE);
     PartOf = Kind::Share;
     Truth = Kind::Truth;
     Size = Kind::Size;
@@ -187,6 +190,8 @@ names! {
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of FloorKeys;
     RemoteNames = "remote", "NAME", open true,
         keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of RemoteKeys;
+    TargetNames = "target", "NAME", open true,
+        keys "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", of TargetKeys;
     VariableNames = "variable", "VARIABLE", open true,
         keys "^[A-Za-z_][A-Za-z0-9_]*$", of Text;
 }
@@ -216,6 +221,8 @@ keys! {
         /// What is asked from outside, by name: addresses, ports, names, certificates, flows of requests. The guide
         /// says how.
         checks: Option<ChecksForm>, default "{}", example "{ home: { url: \"https://shop.example/\", contains: Welcome } }";
+        /// A signed page on which it says to whoever asks from outside how it is; another Mainstay's `checks` verify it.
+        status_page: Option<StatusPageKeys>, default "(none)", example "{ at: /status }";
         /// What lets a release begin: people who agree, windows, a checklist.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
         /// What differs between copies of the platform, by name: each holds the same keys as the
@@ -244,6 +251,8 @@ keys! {
         alerts: Option<AlertsForm>, default "(nobody is told)", example "{ channels: { ops: { command: [./tell] } }, to: [ops] }";
         /// Changes to what is asked from outside.
         checks: Option<ChecksForm>, default "{}", example "{ home: { every: 5m } }";
+        /// Changes to the status page.
+        status_page: Option<StatusPageKeys>, default "(none)", example "{ at: /health/status }";
         /// Changes to what lets a release begin.
         gates: Option<GatesKeys>, default "{}", example "{ approvals: 2 }";
     }
@@ -526,6 +535,8 @@ keys! {
         /// Where samples are sent to as well, by name. What the other side misses is sent once it is back, as far
         /// back as samples are kept.
         remotes: Option<RemoteNames>, default "{}", example "{ archive: { url: \"https://metrics.example/api/v1/write\" } }";
+        /// What elsewhere tells metrics, by name; the name is the label `job`.
+        targets: Option<TargetNames>, default "{}", example "{ db: { url: \"https://db.example:9187/metrics\" } }";
         /// Port on loopback under which other tools ask for metrics, with a token; `mainstay signals url` says
         /// how. Without one only the local user asks, by a unix socket.
         port: Option<Whole<1, 65535>>, default "(none)", example "9090";
@@ -546,6 +557,20 @@ keys! {
         protocol: Option<ProtocolWord>, default "remote_write", example "otlp";
         /// The secret with the token that `Authorization: Bearer` says.
         token: Option<Secret>, default "(none)", example "ARCHIVE_TOKEN";
+    }
+}
+
+keys! {
+    /// Something elsewhere whose metrics are read.
+    TargetKeys = "a target" {
+        /// Where it tells them, in the text format of Prometheus. Redirects are not followed, and link-local
+        /// addresses are refused.
+        url: Url, default "", example "https://db.example:9187/metrics";
+        /// From one reading to the next.
+        every: Option<Span<SECOND, DAY>>, default "15s", example "1m";
+        /// Certificates in PEM that alone are trusted for it, in place of the system's: files relative to the file's
+        /// folder.
+        ca: Option<Paths>, default "(those that the system trusts)", example "ca.pem";
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Like(&'static Like),
     /// Names of people.
     People,
+    /// Names of checks of the file.
+    CheckNames,
     /// What is said of alerts, in a form of its own.
     Alerts,
     /// What is said of checks, in a form of its own.
@@ -86,6 +88,12 @@ pub(crate) struct Like {
 pub(crate) const HOST: Like = Like {
     phrase: "a host name such as `preview.shop.example`",
     pattern: "^[a-z0-9-]+(\\.[a-z0-9-]+)*$",
+};
+
+/// Where the status page is answered.
+pub(crate) const PAGE_PLACE: Like = Like {
+    phrase: "a path such as `/status`, or a host and a path such as `shop.example/status`",
+    pattern: "^([a-z0-9-]+(\\.[a-z0-9-]+)*)?(/[A-Za-z0-9._~!$&'()+,;=:@-]+)+$",
 };
 
 /// A field of a request's head with its value.
@@ -168,6 +176,7 @@ impl Kind {
             Self::Like(like) => like.phrase.into(),
             Self::People => "a list of names of people".into(),
             Self::Checks => "a map of checks by name".into(),
+            Self::CheckNames => "a list of names of checks".into(),
             Self::Alerts => "a map of channels, routes, what is set for alerts and what they do".into(),
             Self::Share => "a share such as `10%`".into(),
             Self::Truth => "`true` or `false`".into(),
@@ -196,7 +205,7 @@ impl Kind {
         match self {
             Self::Version => json!({ "const": 1 }),
             Self::Label | Self::Service => json!({ "type": "string", "pattern": LABEL }),
-            Self::Services | Self::Jobs => json!({
+            Self::Services | Self::Jobs | Self::CheckNames => json!({
                 "type": "array", "uniqueItems": true,
                 "items": { "type": "string", "pattern": LABEL },
             }),

@@ -4,6 +4,7 @@ use crate::gate::Gates;
 use crate::job::Job;
 use crate::scale::Scale;
 use crate::signals::{Metrics, Signals, Slo};
+use crate::status_page::StatusPage;
 use crate::store::Store;
 use mainstay_atoms::{
     Chosen, EnvironmentName, HostName, PlatformName, Probe, ServiceName, Share, Size, Smoke, Stop,
@@ -39,6 +40,9 @@ pub struct Platform {
     /// Metrics and rules.
     #[serde(default, skip_serializing_if = "Signals::is_default")]
     pub signals: Signals,
+    /// The signed page on which it says how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_page: Option<StatusPage>,
 }
 
 /// Where the gateway listens for requests from outside.

@@ -38,6 +38,9 @@ pub struct Signals {
     /// Where samples are sent to as well, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<String, Remote>,
+    /// What elsewhere tells metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, Target>,
     /// Port on loopback under which other tools ask.
     pub port: Option<u16>,
     /// Files of rules in the form of Prometheus.
@@ -77,6 +80,18 @@ pub struct Remote {
     pub token: Option<String>,
 }
 
+/// Something elsewhere whose metrics are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where it tells them: scheme, host and path.
+    pub url: String,
+    /// From one reading to the next.
+    pub every: Duration,
+    /// Certificates in PEM that alone are trusted for it; where there are none, those of the system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca: Vec<Attached>,
+}
+
 /// How samples are written outward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +123,7 @@ impl Default for Signals {
             disk: Bytes(2 << 30),
             memory: memory(),
             remotes: BTreeMap::new(),
+            targets: BTreeMap::new(),
             port: None,
             rules: vec![],
             alertmanager: vec![],

@@ -49,6 +49,7 @@ impl Platform {
             .find_map(|(name, service)| self.service(name, service))
             .or_else(|| jobs.find_map(|(name, job)| self.job(name, job)))
             .or_else(|| self.routes())
+            .or_else(|| self.status_page.as_ref()?.unsound())
             .or_else(|| self.circle())
     }
 

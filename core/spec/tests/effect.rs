@@ -107,6 +107,13 @@ fn beside(path: &str) -> Vec<String> {
         path if path.starts_with("signals.remotes.far.") => {
             vec!["signals={ remotes: { far: { url: http://far.example/x } } }".into()]
         }
+        path if path.starts_with("signals.targets.far.") => {
+            vec!["signals={ targets: { far: { url: http://far.example/x } } }".into()]
+        }
+        path if path.starts_with("status_page.") => vec![
+            "checks={ home: { tcp: a:1 } }".into(),
+            "status_page={ at: /s }".into(),
+        ],
         path if path.starts_with("signals.") => vec!["signals={}".into()],
         path if path.starts_with("gates.approvals.") => {
             vec!["gates.approvals={ need: 1 }".into()]
@@ -192,6 +199,8 @@ fn all_keys() -> Vec<(String, Value)> {
     keys.extend(keys_of("GatesKeys", "gates"));
     keys.extend(keys_of("SignalsKeys", "signals"));
     keys.extend(keys_of("RemoteKeys", "signals.remotes.far"));
+    keys.extend(keys_of("TargetKeys", "signals.targets.far"));
+    keys.extend(keys_of("StatusPageKeys", "status_page"));
     keys.extend(keys_of("WindowKeys", "gates.windows.office"));
     keys.extend(keys_of("FreezeKeys", "gates.freezes.sale"));
     keys.extend(keys_of("ChecklistKeys", "gates.checklist.disk"));
@@ -272,6 +281,7 @@ fn every_key_is_explained() {
             "services.web.deploy.smoke.",
             "services.web.scale.at.",
             "signals.remotes.far.",
+            "signals.targets.far.",
         ];
         let beside = named.iter().any(|start| path.starts_with(start));
         let sets = beside.then(|| self::beside(&path)).into_iter().flatten();

@@ -1,7 +1,7 @@
 //! The control plane's side of the control socket: blocking, on a plain thread.
 
 use crate::socket;
-use crate::wire::{Acknowledged, Refusal, ReleaseLatency, Request, Response, Status};
+use crate::wire::{Acknowledged, Page, Refusal, ReleaseLatency, Request, Response, Status};
 use mainstay_routing::Table;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -124,6 +124,11 @@ impl Client {
             }
         }
         Ok(listeners)
+    }
+
+    /// Gives the gateway the status page that it answers from now on, or takes it away.
+    pub fn show(&mut self, page: Option<Page>) -> Result<(), ClientFault> {
+        self.ask(&Request::Show { page }).map(|_| ())
     }
 
     /// Hands listening sockets to a gateway that was started with [`crate::Config::adoption`], and lets

@@ -56,6 +56,7 @@ impl Control {
             Request::Adopt { address } => self.gateway.adopt(address, fds).map(|()| Response::Done),
             Request::Begin => Ok(self.gateway.begin()),
             Request::Promote => self.gateway.promote().map(|()| Response::Done),
+            Request::Show { page } => self.gateway.show(page).await.map(|()| Response::Done),
             Request::Handover { address } => {
                 let sockets = self.gateway.handover(address);
                 return (

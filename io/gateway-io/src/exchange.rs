@@ -62,8 +62,8 @@ struct Course {
     target: Option<String>,
 }
 
-/// The gateway answers itself, for a reason that is counted.
-struct Instead(Box<Response<Own>>, Failure);
+/// The gateway answers itself; a reason why nobody else could is counted.
+struct Instead(Box<Response<Own>>, Option<Failure>);
 
 impl Exchange {
     pub(crate) fn new(
@@ -102,7 +102,9 @@ impl Exchange {
             Err(Instead(response, failure)) => {
                 let (parts, own) = response.into_parts();
                 let ledger = &self.worker.ledger;
-                ledger.failed(failure);
+                if let Some(failure) = failure {
+                    ledger.failed(failure);
+                }
                 ledger.own.record(parts.status.as_u16(), begun.elapsed());
                 Answer {
                     status: parts.status,
@@ -197,6 +199,7 @@ impl Exchange {
         let target = &request.target;
         let path = path::normalise(target.path()).map_err(|_| refused(Reason::Target))?;
         let serving = self.worker.serving();
+        self.not_the_page(request, &serving, &host, &path)?;
         let way = self.route(&serving, &host, &path)?;
         if let Some(left) = way
             .paused
@@ -216,6 +219,21 @@ impl Exchange {
             given,
             target: prepare::target(target, &path),
         })
+    }
+
+    /// What comes from outside for the status page is answered with it, before any route.
+    fn not_the_page(
+        &self,
+        request: &Request,
+        serving: &Serving,
+        host: &Host<'_>,
+        path: &str,
+    ) -> Result<(), Instead> {
+        let page = self.worker.page_at(host, path);
+        match page.filter(|_| serving.local(self.entrance).is_none()) {
+            Some(page) => Err(Instead(Box::new(page.answer(request)), None)),
+            None => Ok(()),
+        }
     }
 
     fn route<'a>(
@@ -333,7 +351,7 @@ impl Exchange {
     fn broken_body(&self) -> Instead {
         let refuse = self.state.take_refused();
         let refuse = refuse.unwrap_or(Reason::ChunkEnd.refuse());
-        Instead(Box::new(answer::refused(refuse)), Failure::ClientBody)
+        Instead(Box::new(answer::refused(refuse)), Some(Failure::ClientBody))
     }
 }
 
@@ -457,20 +475,26 @@ fn change<T: Copy, R>(cell: &Cell<T>, act: impl FnOnce(&mut T) -> R) -> R {
 }
 
 fn refused(reason: Reason) -> Instead {
-    Instead(Box::new(answer::refused(reason.refuse())), Failure::Refused)
+    Instead(
+        Box::new(answer::refused(reason.refuse())),
+        Some(Failure::Refused),
+    )
 }
 
 fn no_route(host: &Host<'_>, path: &str) -> Instead {
     let line = format!("no route for host `{}` and path `{path}`", host.as_str());
     Instead(
         Box::new(answer::text(StatusCode::NOT_FOUND, line)),
-        Failure::NoRoute,
+        Some(Failure::NoRoute),
     )
 }
 
 fn no_instance(service: &str) -> Instead {
     let line = format!("no instance of {service} is ready");
-    Instead(Box::new(answer::unavailable(1, line)), Failure::NoInstance)
+    Instead(
+        Box::new(answer::unavailable(1, line)),
+        Some(Failure::NoInstance),
+    )
 }
 
 fn paused(left: Duration) -> Instead {
@@ -478,7 +502,7 @@ fn paused(left: Duration) -> Instead {
     let line = format!("the route is paused for {seconds} s yet");
     Instead(
         Box::new(answer::unavailable(seconds, line)),
-        Failure::Paused,
+        Some(Failure::Paused),
     )
 }
 
@@ -500,5 +524,5 @@ fn failed(failure: retry::Failure) -> Instead {
             Failure::Died,
         ),
     };
-    Instead(Box::new(answer::text(status, line)), counted)
+    Instead(Box::new(answer::text(status, line)), Some(counted))
 }

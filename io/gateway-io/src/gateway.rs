@@ -412,7 +412,7 @@ impl Gateway {
     }
 
     /// Tells every worker something and waits until all have done it.
-    async fn tell(&self, command: impl Fn(usize, oneshot::Sender<()>) -> Command) {
+    pub(crate) async fn tell(&self, command: impl Fn(usize, oneshot::Sender<()>) -> Command) {
         let mut waiting = Vec::new();
         for (number, worker) in self.workers.iter().enumerate() {
             let (done, acknowledged) = oneshot::channel();

@@ -46,6 +46,7 @@ mod mirror;
 mod name;
 mod outgoing;
 mod own;
+mod page;
 mod piece;
 mod pieces;
 mod pool;
@@ -76,6 +77,6 @@ pub use config::{Config, Limits};
 pub use gateway::{GatewayFault, run};
 pub use presence::others;
 pub use wire::{
-    Acknowledged, InstanceStatus, Latency, Refusal, ReleaseLatency, Request, Response, Serving,
-    Stage, Status,
+    Acknowledged, InstanceStatus, Latency, Page, Refusal, ReleaseLatency, Request, Response,
+    Serving, Stage, Status,
 };

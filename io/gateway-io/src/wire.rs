@@ -1,6 +1,6 @@
 //! What is said on the control socket: one JSON value a line, an answer for each request, in order.
 
-use mainstay_atoms::{Epoch, Generation, InstanceId};
+use mainstay_atoms::{Epoch, Generation, HostName, InstanceId};
 use mainstay_routing::{Listener, Table, histogram};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -35,6 +35,24 @@ pub enum Request {
     Begin,
     /// Take the place of the gateway that is there: it retires.
     Promote,
+    /// Answer this status page from now on, as it is; without one, none.
+    Show {
+        /// The page.
+        page: Option<Page>,
+    },
+}
+
+/// A status page in each form in which it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The host that answers it; none: every host.
+    pub host: Option<HostName>,
+    /// Its path, whole and normalised.
+    pub path: String,
+    /// For people.
+    pub html: String,
+    /// For machines.
+    pub json: String,
 }
 
 /// An answer.
@@ -65,7 +83,7 @@ pub enum Response {
         /// How many.
         count: usize,
     },
-    /// To [`Request::Adopt`], [`Request::Begin`] and [`Request::Promote`].
+    /// To [`Request::Adopt`], [`Request::Begin`], [`Request::Promote`] and [`Request::Show`].
     Done,
 }
 

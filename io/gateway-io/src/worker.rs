@@ -8,7 +8,9 @@ use crate::mirror::Seats;
 use crate::series::Ledger;
 use crate::serving::{Compiled, Next, Serving};
 use crate::sweep::Sweeper;
+use crate::wire::Page;
 use mainstay_atoms::Moment;
+use mainstay_routing::Host;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -51,6 +53,11 @@ pub(crate) enum Command {
         remove: Vec<SocketAddr>,
         done: oneshot::Sender<()>,
     },
+    /// Answer this status page from now on, or none; say when it is done.
+    Show {
+        page: Option<Arc<Page>>,
+        done: oneshot::Sender<()>,
+    },
     /// Accept no more, finish what is under way, let streams go on, and end when the last has ended.
     Retire,
     /// Accept no more, finish what is under way, and end.
@@ -83,6 +90,7 @@ pub(crate) struct Worker {
     /// Client connections of this worker, at most.
     cap: usize,
     serving: RefCell<Rc<Serving>>,
+    page: RefCell<Option<Arc<Page>>>,
     /// What is served from as soon as the switch has come to its turn.
     next: RefCell<Option<(u64, Next)>>,
     /// Whether there is one, so that a request pays for no more than a look.
@@ -139,6 +147,7 @@ impl Worker {
             ledger,
             cap,
             serving: RefCell::default(),
+            page: RefCell::default(),
             next: RefCell::default(),
             waits: Cell::new(false),
             switch,
@@ -190,6 +199,10 @@ impl Worker {
                     worker.follow();
                     worker.listen(&mut acceptors, add, &remove);
                     // The main thread no longer waits only when it ends itself.
+                    done.send(()).ok();
+                }
+                Command::Show { page, done } => {
+                    worker.page.replace(page);
                     done.send(()).ok();
                 }
                 Command::Retire => {
@@ -279,6 +292,12 @@ impl Worker {
             self.follow();
         }
         self.serving.borrow().clone()
+    }
+
+    /// The status page, where it is what a request asks for.
+    pub(crate) fn page_at(&self, host: &Host<'_>, path: &str) -> Option<Arc<Page>> {
+        let page = self.page.borrow();
+        page.as_ref().filter(|page| page.is_at(host, path)).cloned()
     }
 
     /// Whether one more connection may be served.

@@ -62,15 +62,31 @@ pub(crate) fn publish(dir: &Path, key: &SigningKey, timeline: Timeline) -> Resul
 }
 
 fn create(dir: &Path, path: &Path) -> Result<SigningKey, OpenFault> {
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| OpenFault::Entropy)?;
-    let key = SigningKey::from_seed(&seed).map_err(|_| OpenFault::Entropy)?;
-    let folder = path.parent().unwrap_or(dir);
-    create_private(folder)?;
-    let text = format!("{}\n", mainstay_atoms::Digest(seed).to_hex());
-    file::replace(path, text.as_bytes(), 0o400, Durable::Yes).map_err(fault(path, "written"))?;
+    let key = SigningKey::from_seed(&new_seed(path)?).map_err(|_| OpenFault::Entropy)?;
     write_public(dir, key.public())?;
     Ok(key)
+}
+
+/// Random bytes, written to a file of the owner's alone before anybody uses them.
+fn new_seed(path: &Path) -> Result<[u8; 32], OpenFault> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| OpenFault::Entropy)?;
+    create_private(path.parent().unwrap_or(path))?;
+    let text = format!("{}\n", mainstay_atoms::Digest(seed).to_hex());
+    file::replace(path, text.as_bytes(), 0o400, Durable::Yes).map_err(fault(path, "written"))?;
+    Ok(seed)
+}
+
+/// The bytes that a signing key for something else than the ledger grows from: those of the file, or new ones where
+/// there is none. A file that holds no key is a fault and stays as it is: whoever verifies knows the key that was.
+pub fn signing_seed(path: &Path) -> Result<[u8; 32], OpenFault> {
+    match file::read(path).map_err(fault(path, "read"))? {
+        None => new_seed(path),
+        Some(text) => seed(&text).ok_or_else(|| {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no key");
+            fault(path, "read")(source)
+        }),
+    }
 }
 
 fn write_public(dir: &Path, key: &PublicKey) -> Result<(), OpenFault> {
@@ -124,5 +140,32 @@ pub(crate) fn fault(
         path,
         action,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_made_once_and_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/status.key");
+        let seed = signing_seed(&path).unwrap();
+        assert_eq!(signing_seed(&path).unwrap(), seed);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o400);
+        fs::remove_file(&path).unwrap();
+        assert_ne!(signing_seed(&path).unwrap(), seed);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "torn").unwrap();
+        assert!(
+            signing_seed(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be read")
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"torn");
     }
 }

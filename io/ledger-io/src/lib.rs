@@ -32,6 +32,7 @@ mod verify;
 mod writer;
 
 pub use fault::{AppendFault, OpenFault, ReadFault, ResumeFault, VerifyFault};
+pub use key::signing_seed;
 pub use ledger::{Draft, Halted, Ledger, Opened, Receipt};
 pub use lock::{Lock, holder};
 pub use queue::Pending;

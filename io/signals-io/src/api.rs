@@ -24,6 +24,7 @@ pub(crate) use parcel::AT_A_TIME as EXPORTS;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 pub(crate) use token::Tokens;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -216,6 +217,7 @@ impl Api {
             return Ready::text(200, "Mainstay signals is ready.\n");
         }
         if right == Right::Nothing {
+            self.process.refused.fetch_add(1, Relaxed);
             let fault = ApiFault {
                 kind: "unauthorized",
                 status: 401,

@@ -1,6 +1,7 @@
 //! Checks: probes from this machine, with the names of the field's `blackbox_exporter`.
 
 mod flow;
+mod status;
 
 use crate::clock;
 use crate::collect::{Page, Sink, ticks};
@@ -21,6 +22,8 @@ pub(crate) struct Verdict {
     pub(crate) took: Duration,
     /// Why it failed.
     pub(crate) why: Option<String>,
+    /// What else it saw, though it did not fail.
+    pub(crate) remark: Option<String>,
 }
 
 /// What the peers of one check showed.
@@ -37,6 +40,7 @@ pub(crate) async fn run(
     let key = format!("{} {} {:?}", check.job, check.instance, check.labels);
     let mut ticks = ticks(&key, check.every_ms);
     let limit_ms = check.timeout_ms.min(check.every_ms.max(100));
+    let mut memory = status::Memory::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -47,7 +51,8 @@ pub(crate) async fn run(
         let mut page = Page::default();
         let seen = Certificates::default();
         let limit = Duration::from_millis(limit_ms);
-        let probed = tokio::time::timeout(limit, probe(&check, &seen, &mut page)).await;
+        let probed =
+            tokio::time::timeout(limit, probe(&check, &seen, &mut page, &mut memory)).await;
         let took = begun.elapsed();
         let probed = probed.unwrap_or_else(|_| Err(format!("no answer within {limit_ms} ms")));
         let probed = probed.and_then(|()| soon_enough(&check, took));
@@ -61,6 +66,7 @@ pub(crate) async fn run(
             at_ms: Some(at_ms),
             took,
             why: probed.err(),
+            remark: memory.remark.take(),
         };
     }
     sink.leave();
@@ -85,9 +91,17 @@ fn gauge(page: &mut Page, metric: &str, value: f64) {
     page.put(metric, &[], value);
 }
 
-async fn probe(check: &Check, seen: &Seen, page: &mut Page) -> Result<(), String> {
+async fn probe(
+    check: &Check,
+    seen: &Seen,
+    page: &mut Page,
+    memory: &mut status::Memory,
+) -> Result<(), String> {
     match &check.kind {
         CheckKind::Http { steps } => flow::run(steps, &check.secrets, seen, page).await,
+        CheckKind::Status { page: probe } => {
+            status::run(probe, &check.secrets, seen, page, memory).await
+        }
         CheckKind::Tcp { address } => {
             let opened = Connection::open(&Place::Tcp(address.clone()), false).await;
             opened.map(drop).map_err(|fault| fault.to_string())

@@ -4,6 +4,7 @@ mod host;
 mod postgres;
 mod process;
 mod redis;
+mod timex;
 
 use crate::clock;
 use crate::config::{Collector, CollectorKind};

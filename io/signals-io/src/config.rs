@@ -1,9 +1,9 @@
 //! The whole configuration: pushed by the control plane, kept on disk, taken whole or not at all.
 
 use crate::store::Bounds;
-use mainstay_alerting::Step;
 use mainstay_alerting::file::AlertsFile;
 use mainstay_alerting::slo::SloFile;
+use mainstay_alerting::{StatusProbe, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -111,6 +111,9 @@ pub struct Target {
     pub service: String,
     /// Where it answers.
     pub place: Place,
+    /// Certificates in PEM that alone are trusted for it; those of the system where it is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
     /// The path that is asked for.
     #[serde(default = "metrics_path")]
     pub path: String,
@@ -297,6 +300,11 @@ pub enum CheckKind {
         /// How long it is valid at least, in milliseconds.
         #[serde(default)]
         left_ms: u64,
+    },
+    /// Another platform's status page.
+    Status {
+        /// Where, who signs it, and how old it may be.
+        page: StatusProbe,
     },
 }
 

@@ -67,6 +67,17 @@ pub(crate) struct Answer {
     is_open: bool,
 }
 
+/// By what a peer's certificate is judged.
+#[derive(Debug, Clone, Copy)]
+enum Judge<'j> {
+    /// The system's certificates.
+    System,
+    /// The same, and when the peer's end is remembered.
+    Seen(&'j tls::Seen),
+    /// Certificates of the target's own.
+    Only(&'j tls::Trust),
+}
+
 /// A connection to one place.
 #[derive(Debug)]
 pub(crate) enum Connection {
@@ -78,19 +89,25 @@ pub(crate) enum Connection {
 impl Connection {
     /// Connects; of several addresses the first that answers is taken.
     pub(crate) async fn open(place: &Place, link_local: bool) -> Result<Self, FetchFault> {
-        Self::begin(place, link_local, None).await
+        Self::begin(place, link_local, Judge::System).await
+    }
+
+    /// The same, where the peer is trusted by certificates of its own, if any.
+    async fn open_by(
+        place: &Place,
+        link_local: bool,
+        trust: Option<&tls::Trust>,
+    ) -> Result<Self, FetchFault> {
+        let judge = trust.map_or(Judge::System, Judge::Only);
+        Self::begin(place, link_local, judge).await
     }
 
     /// The same, and remembers when the certificates of the peer end.
     pub(crate) async fn open_seen(place: &Place, seen: &tls::Seen) -> Result<Self, FetchFault> {
-        Self::begin(place, false, Some(seen)).await
+        Self::begin(place, false, Judge::Seen(seen)).await
     }
 
-    async fn begin(
-        place: &Place,
-        link_local: bool,
-        seen: Option<&tls::Seen>,
-    ) -> Result<Self, FetchFault> {
+    async fn begin(place: &Place, link_local: bool, judge: Judge<'_>) -> Result<Self, FetchFault> {
         let address = match place {
             Place::Unix(path) => return Ok(Self::Unix(UnixStream::connect(path).await?)),
             Place::Tcp(address) | Place::Tls(address) => address,
@@ -115,9 +132,10 @@ impl Connection {
                         .rsplit_once(':')
                         .map_or(address.as_str(), |pair| pair.0);
                     let host = host.trim_start_matches('[').trim_end_matches(']');
-                    let secured = match seen {
-                        Some(seen) => tls::begin_seen(stream, host, seen).await?,
-                        None => tls::begin(stream, host).await?,
+                    let secured = match judge {
+                        Judge::Seen(seen) => tls::begin_seen(stream, host, seen).await?,
+                        Judge::System => tls::begin(stream, host).await?,
+                        Judge::Only(trust) => tls::begin_by(stream, host, trust).await?,
                     };
                     return Ok(Self::Tls(Box::new(secured)));
                 }
@@ -180,12 +198,13 @@ pub(crate) async fn fetch(
     kept: &mut Option<Connection>,
     place: &Place,
     link_local: bool,
+    trust: Option<&tls::Trust>,
     request: &Request<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<Answer, FetchFault> {
     let mut connection = match kept.take().filter(Connection::is_idle) {
         Some(connection) => connection,
-        None => Connection::open(place, link_local).await?,
+        None => Connection::open_by(place, link_local, trust).await?,
     };
     let answer = connection.exchange(request, buffer).await?;
     if answer.is_open {

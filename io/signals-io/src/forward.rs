@@ -350,7 +350,7 @@ impl Forward {
         } else {
             Place::Tcp(address)
         };
-        fetch(connection, &place, false, &request, &mut Vec::new()).await
+        fetch(connection, &place, false, None, &request, &mut Vec::new()).await
     }
 }
 

@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::forward::Progress;
 use std::fmt::Write as _;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Api {
     /// Counters and sizes of this process.
@@ -84,6 +85,13 @@ impl Api {
             // Writing to a text cannot fail.
             writeln!(out, "# TYPE {name} {kind}\n{name} {value}").ok();
         }
+        let refused = process.refused.load(Relaxed);
+        // Writing to a text cannot fail.
+        writeln!(
+            out,
+            "# TYPE mainstay_access_refused_total counter\nmainstay_access_refused_total{{door=\"signals\"}} {refused}"
+        )
+        .ok();
         put_remotes(&mut out, &process.progress());
         out.push_str("# TYPE signals_service_series gauge\n");
         for (owner, count) in owners {

@@ -17,7 +17,7 @@ use mainstay_metrics::Labels;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -122,6 +122,8 @@ pub(crate) struct Process {
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) rules: Runner,
     pub(crate) tokens: Mutex<Tokens>,
+    /// How often a token was missing or wrong.
+    pub(crate) refused: AtomicU64,
     config: Mutex<Arc<Config>>,
     pub(crate) tasks: Mutex<Vec<Task>>,
     others: Mutex<Vec<Other>>,
@@ -158,6 +160,7 @@ pub fn run(settings: &Settings, deliver: Deliver) -> Result<(), SignalsFault> {
         exports: Arc::new(Semaphore::new(crate::api::EXPORTS)),
         rules: runner,
         tokens: Mutex::default(),
+        refused: AtomicU64::new(0),
         config: Mutex::new(Arc::new(config)),
         tasks: Mutex::default(),
         others: Mutex::default(),

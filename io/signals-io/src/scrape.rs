@@ -6,6 +6,7 @@ use crate::fetch::{Connection, FetchFault, Request, fetch};
 use crate::ingest::{Dress, Ingest, IngestFault};
 use crate::metadata::Metadata;
 use crate::store::Store;
+use crate::tls::Trust;
 use mainstay_metrics::Labels;
 use mainstay_metrics::exposition::{self, Format};
 use std::fmt::Write as _;
@@ -65,10 +66,22 @@ pub(crate) fn body_limits(limits: &Limits) -> exposition::Limits {
 enum ScrapeFault {
     #[error(transparent)]
     Fetch(#[from] FetchFault),
+    #[error("its certificates cannot be judged: {0}")]
+    Trust(String),
     #[error("the target answers with status {0}")]
     Status(u16),
     #[error(transparent)]
     Ingest(#[from] IngestFault),
+}
+
+/// The way to a target, kept from one scrape to the next.
+#[derive(Debug, Default)]
+struct Way {
+    connection: Option<Connection>,
+    /// Room for an answer.
+    buffer: Vec<u8>,
+    /// What it is trusted by, where that is not the system's certificates.
+    trust: Option<Result<Trust, String>>,
 }
 
 impl Scrape {
@@ -103,33 +116,28 @@ impl Scrape {
         let begin = tokio::time::Instant::now() + phase(&key, every);
         let mut ticks = tokio::time::interval_at(begin, every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut connection = None;
-        let mut buffer = Vec::new();
+        let mut way = Way::default();
+        if !self.target.ca.is_empty() {
+            way.trust = Some(Trust::only(&self.target.ca));
+        }
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 // A sender that is gone says the same.
                 _ = stop.changed() => break,
             }
-            self.once(&mut ingest, &mut report, &mut connection, &mut buffer)
-                .await;
+            self.once(&mut ingest, &mut report, &mut way).await;
         }
         let now_ms = clock::wall_ms();
         ingest.leave(store, now_ms);
         report.leave(store, now_ms);
     }
 
-    async fn once(
-        &self,
-        ingest: &mut Ingest,
-        report: &mut Ingest,
-        connection: &mut Option<Connection>,
-        buffer: &mut Vec<u8>,
-    ) {
+    async fn once(&self, ingest: &mut Ingest, report: &mut Ingest, way: &mut Way) {
         let (begun, at_ms) = (Instant::now(), clock::wall_ms());
         let limit =
             Duration::from_millis(self.target.timeout_ms.min(self.target.every_ms.max(100)));
-        let fetched = tokio::time::timeout(limit, self.fetch(connection, buffer)).await;
+        let fetched = tokio::time::timeout(limit, self.fetch(way)).await;
         let fetched = fetched.unwrap_or_else(|_| {
             let limit_ms = limit.as_millis() as u64;
             Err(FetchFault::Late { limit_ms }.into())
@@ -138,11 +146,11 @@ impl Scrape {
         let outcome = fetched.and_then(|(body, format)| {
             let scraped = ingest.body(store, &body, format, at_ms, &self.ground.metadata);
             // The room of one body serves the next.
-            *buffer = body;
+            way.buffer = body;
             Ok(scraped?)
         });
-        if buffer.capacity() > 4 << 20 {
-            *buffer = Vec::new();
+        if way.buffer.capacity() > 4 << 20 {
+            way.buffer = Vec::new();
         }
         let took = begun.elapsed();
         let scraped = outcome.as_ref().copied().unwrap_or_default();
@@ -178,12 +186,15 @@ impl Scrape {
         };
     }
 
-    async fn fetch(
-        &self,
-        connection: &mut Option<Connection>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(Vec<u8>, Format), ScrapeFault> {
+    async fn fetch(&self, way: &mut Way) -> Result<(Vec<u8>, Format), ScrapeFault> {
         let target = &self.target;
+        let Way {
+            connection,
+            buffer,
+            trust,
+        } = way;
+        let trust = trust.as_ref().map(Result::as_ref).transpose();
+        let trust = trust.map_err(|why| ScrapeFault::Trust(why.clone()))?;
         let mut fields = ACCEPT.to_owned();
         if !is_near(connection.as_ref(), &target.place) {
             fields.push_str(GZIP);
@@ -204,7 +215,8 @@ impl Scrape {
             bytes_max: self.ground.limits.scrape_bytes_max,
         };
         let link_local = target.allow_link_local;
-        let answer = fetch(connection, &target.place, link_local, &request, buffer).await?;
+        let place = &target.place;
+        let answer = fetch(connection, place, link_local, trust, &request, buffer).await?;
         if answer.status != 200 {
             return Err(ScrapeFault::Status(answer.status));
         }

@@ -1,4 +1,5 @@
-//! TLS to targets, probes and remotes: the system's certificates are trusted, and nothing else.
+//! TLS to targets, probes and remotes: the system's certificates are trusted, or those that the file gives for one target,
+//! and nothing else.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -29,16 +30,39 @@ struct Trusted {
 }
 
 fn trusted() -> Result<Trusted, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = BUNDLES.iter().find_map(|path| std::fs::read(path).ok()) {
-        let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
-        roots.add_parsable_certificates(found);
-    }
+    let pem = BUNDLES.iter().find_map(|path| std::fs::read(path).ok());
+    let roots = roots(&pem.unwrap_or_default());
     if roots.is_empty() {
         return Err(
             "no trusted certificates were found; install the package `ca-certificates`".into(),
         );
     }
+    over(roots)
+}
+
+fn roots(pem: &[u8]) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    roots.add_parsable_certificates(found);
+    roots
+}
+
+/// What one target is trusted by.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The certificates of a text in PEM, and no others.
+    pub(crate) fn only(pem: &str) -> Result<Self, String> {
+        let roots = roots(pem.as_bytes());
+        if roots.is_empty() {
+            return Err("`ca` holds no certificate in PEM".into());
+        }
+        Ok(Self(over(roots)?.config))
+    }
+}
+
+fn over(roots: RootCertStore) -> Result<Trusted, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let judge = judge.build().map_err(|fault| fault.to_string())?;
@@ -64,6 +88,15 @@ fn system() -> io::Result<Trusted> {
 /// Begins TLS with a host on a connection.
 pub(crate) async fn begin(stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
     connect(system()?.config, stream, host).await
+}
+
+/// Begins TLS with a host that is trusted by certificates of its own.
+pub(crate) async fn begin_by(
+    stream: TcpStream,
+    host: &str,
+    trust: &Trust,
+) -> io::Result<TlsStream<TcpStream>> {
+    connect(trust.0.clone(), stream, host).await
 }
 
 async fn connect(

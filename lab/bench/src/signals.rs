@@ -298,6 +298,7 @@ fn config(addresses: &[String], every_ms: u64) -> Config {
         honor_labels: false,
         honor_timestamps: true,
         allow_link_local: false,
+        ca: String::new(),
     });
     Config {
         generation: GENERATION.fetch_add(1, Ordering::Relaxed),

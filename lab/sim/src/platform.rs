@@ -132,6 +132,7 @@ pub fn contents(services: Vec<(&str, Service)>, version: u32) -> Contents {
         domains: BTreeMap::from([(host, routes)]),
         gates: Gates::default(),
         signals: mainstay_spec::Signals::default(),
+        status_page: None,
     };
     Contents {
         platform,

@@ -21,6 +21,7 @@ pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod on_call;
 pub(crate) mod overview;
+pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod query;
 pub(crate) mod rehearse;

@@ -87,6 +87,6 @@ fn cells(row: &Value) -> Vec<String> {
         stands.to_owned(),
         took.map_or_else(String::new, |took| format!("{took:.0} ms")),
         at.map_or_else(String::new, show::time::relative),
-        text("why"),
+        [text("why"), text("remark")].concat(),
     ]
 }

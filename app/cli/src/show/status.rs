@@ -51,6 +51,12 @@ pub(crate) fn text(status: &Status) -> String {
         lines.push(String::new());
         lines.push(stores(status));
     }
+    if let Some(page) = &status.status_page {
+        lines.push(String::new());
+        let key = page.key.as_deref().unwrap_or("(no page was signed yet)");
+        lines.push(format!("status page  {}", page.urls.join(", ")));
+        lines.push(format!("  signed by  {}", escaped(key)));
+    }
     lines.join("\n")
 }
 

@@ -2,6 +2,7 @@
 
 use super::{KEPT_RELEASES, RealWorld};
 use crate::collect;
+use crate::status_page::Announcement;
 use mainstay_atoms::{Digest, InstanceId};
 use mainstay_execute::RecordFault;
 use mainstay_faults::chain;
@@ -20,6 +21,21 @@ impl RealWorld {
         self.herald
             .follow(history.serving, self.ledger.size(), hear);
         self.signals.follow(config, known, collect::acts(record));
+    }
+
+    /// Publishes a status page, or takes the one there is away.
+    pub fn announce(&self, wanted: Option<Announcement>) {
+        self.page.announce(wanted);
+    }
+
+    /// The key that verifies the status page, once one was signed.
+    pub fn page_key(&self) -> Option<String> {
+        self.page.key()
+    }
+
+    /// Why the status page is not published, in words.
+    pub fn page_fault(&self) -> Option<String> {
+        self.page.fault()
     }
 
     /// What could not be told of releases, in words.

@@ -1,10 +1,11 @@
 //! Checks of the file, read with every mistake told at its place.
 
-use super::{CheckFile, Probe, ProbeKind, Step, StepFile, is_word, words};
+use super::{CheckFile, Probe, ProbeKind, StatusProbe, Step, StepFile, is_word, words};
 use crate::compile::AlertsFault;
 use crate::near;
 use crate::span;
 use mainstay_atoms::{Authority, Url};
+use mainstay_status::{PublicKey, key_of};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const EVERY_MS: i64 = 30_000;
 /// How long it may take, where nothing is said.
 const TIMEOUT_MS: i64 = 10_000;
+/// How old a status page may be, where nothing is said: it is made every few seconds.
+const AGE_MS: u64 = 120_000;
 /// Most checks of a file.
 const CHECKS_MAX: usize = 200;
 /// Most steps of a flow.
@@ -112,20 +115,22 @@ impl Reader {
             ("tcp", file.tcp.is_some()),
             ("dns", file.dns.is_some()),
             ("certificate", file.certificate.is_some()),
+            ("status", file.status.is_some()),
             ("flow", !file.flow.is_empty()),
         ];
         let mut given = kinds.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
         let (first, second) = (given.next(), given.next());
         let Some(kind) = first.filter(|_| second.is_none()) else {
-            let why =
-                "exactly one of `url`, `tcp`, `dns`, `certificate` and `flow` says what is asked";
+            let why = "exactly one of `url`, `tcp`, `dns`, `certificate`, `status` and `flow` says what is asked";
             self.fault(path, why);
             return None;
         };
         for (key, is_given, homes) in [
             ("expect", file.expect.is_some(), &["url"][..]),
             ("contains", file.contains.is_some(), &["url", "dns"]),
-            ("headers", !file.headers.is_empty(), &["url"]),
+            ("headers", !file.headers.is_empty(), &["url", "status"]),
+            ("key", file.key.is_some(), &["status"]),
+            ("age", file.age.is_some(), &["status"]),
             ("left", file.left.is_some(), &["certificate"]),
         ] {
             if is_given && !homes.contains(&kind) {
@@ -173,9 +178,57 @@ impl Reader {
             let kind = ProbeKind::Certificate(address.clone(), left.unwrap_or(0));
             return Some((kind, address));
         }
+        if let Some(url) = &file.status {
+            let probe = self.status(path, file, url, secrets)?;
+            let instance = shown(&probe.step);
+            return Some((ProbeKind::Status(probe), instance));
+        }
         let steps = self.flow(path, &file.flow, secrets)?;
         let instance = steps.first().map(shown)?;
         Some((ProbeKind::Http(steps), instance))
+    }
+
+    /// A status page: where, who signs it, and how old it may be.
+    fn status(
+        &mut self,
+        path: &str,
+        file: &CheckFile,
+        url: &str,
+        secrets: &mut BTreeSet<String>,
+    ) -> Option<StatusProbe> {
+        let step = StepFile {
+            get: Some(url.to_owned()),
+            headers: file.headers.clone(),
+            ..StepFile::default()
+        };
+        let step = self.step(path, "status", &step, &BTreeSet::new(), secrets);
+        let age = format!("{path}.age");
+        let age_ms = self.duration(&age, file.age.as_ref()).unwrap_or(AGE_MS);
+        if !(10_000..=86_400_000).contains(&age_ms) {
+            let why = "it lies between 10s and 1d: a page is made every few seconds";
+            self.fault(&age, why);
+        }
+        let at = format!("{path}.key");
+        let Some(text) = &file.key else {
+            let why = "it needs the `key` that signs the page; `mainstay status` shows it there";
+            self.fault(path, why);
+            return None;
+        };
+        let Ok(key) = text.parse::<PublicKey>() else {
+            let why = "this is no key; `mainstay status` shows it there, as `mainstay.status/…`";
+            self.fault(&at, why);
+            return None;
+        };
+        if key_of(&key).is_none() {
+            let why = format!("`{}` is a key for something else", cut(key.name()));
+            self.fault(&at, why);
+            return None;
+        }
+        Some(StatusProbe {
+            step: step?,
+            key: text.clone(),
+            age_ms,
+        })
     }
 
     fn flow(

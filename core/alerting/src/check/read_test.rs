@@ -3,8 +3,13 @@
 use super::*;
 use crate::check::filled;
 
+/// `KEY` stands for a key of status pages, `LEDGER` for one of a ledger.
 fn read(text: &str) -> Result<Vec<Probe>, Vec<AlertsFault>> {
-    read_checks(&serde_json::from_str(text).unwrap())
+    let page = mainstay_status::key(&[7; 32], "shop", "production").unwrap();
+    let ledger = mainstay_status::SigningKey::from_seed(&[7; 32]).unwrap();
+    let text = text.replace("KEY", &page.public().to_string());
+    let text = text.replace("LEDGER", &ledger.public().to_string());
+    read_checks(&serde_json::from_str(&text).unwrap())
 }
 
 #[test]
@@ -16,6 +21,7 @@ fn every_kind_is_read() {
             "mail": {"tcp": "mail.example:25", "timeout": "1s"},
             "name": {"dns": "shop.example", "contains": "192.0.2.1"},
             "cert": {"certificate": "shop.example", "left": "14d"},
+            "shop": {"status": "https://shop.example/status", "key": "KEY", "age": "3m"},
             "buy": {"flow": [
                 {"get": "http://a/login", "extract": {"token": "value=\"([^\"]+)\""}},
                 {"post": "http://a/buy/{token}", "body": "{\"key\": \"{secret.buyer}\"}", "expect": 201}
@@ -42,6 +48,12 @@ fn every_kind_is_read() {
         ProbeKind::Certificate("shop.example:443".into(), 14 * 86_400_000)
     );
     assert_eq!(named("mail").timeout_ms, 1000);
+    let ProbeKind::Status(page) = &named("shop").kind else {
+        panic!()
+    };
+    assert_eq!((page.age_ms, page.step.path.as_str()), (180_000, "/status"));
+    assert!(page.key.starts_with("mainstay.status/shop/production/"));
+    assert!(named("shop").sees_certificate());
     assert_eq!(named("buy").secrets, BTreeSet::from(["buyer".to_owned()]));
 }
 
@@ -52,6 +64,36 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         r#"{"url": "http://a", "tcp": "b:1"}"#,
         "checks.a",
         "exactly one of",
+    ),
+    (
+        r#"{"status": "https://a/status"}"#,
+        "checks.a",
+        "needs the `key`",
+    ),
+    (
+        r#"{"status": "https://a/status", "key": "abc"}"#,
+        "checks.a.key",
+        "is no key",
+    ),
+    (
+        r#"{"status": "https://a/status", "key": "LEDGER"}"#,
+        "checks.a.key",
+        "for something else",
+    ),
+    (
+        r#"{"status": "https://a/status", "key": "KEY", "age": "1s"}"#,
+        "checks.a.age",
+        "between 10s and 1d",
+    ),
+    (
+        r#"{"status": "https://a/status", "key": "KEY", "expect": 503}"#,
+        "checks.a.expect",
+        "belongs to `url`",
+    ),
+    (
+        r#"{"url": "https://a/status", "age": "1m"}"#,
+        "checks.a.age",
+        "belongs to `status`",
     ),
     (
         r#"{"url": "a.example"}"#,

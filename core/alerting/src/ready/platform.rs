@@ -121,10 +121,9 @@ pub(super) const RULES: &[Ready] = &[
         )
         .trial(70, &[("mainstay_backup_last_drill_timestamp_seconds{store=\"db\"}", "-9000000x80")], &[("mainstay_backup_last_drill_timestamp_seconds{store=\"db\"}", "-1000000x80")]),
     Ready::new("logins-failing", Need::Always, "sum by (door) (increase(mainstay_access_refused_total[10m])) > $limit", 20.0)
-        .waits("a count of refused logins")
         .says(
-            "{{ $value | humanize }} logins at {{ $labels.door }} were refused within ten minutes",
-            "Somebody guesses, or a token has run out: `mainstay log access --since 15m` names who and from where.",
+            "{{ $value | humanize }} requests at {{ $labels.door }} were refused for their token within ten minutes",
+            "Somebody guesses, or a program shows a token that is no longer good: `mainstay token list` names those of the API, `mainstay signals url` lends one for signals. A guess from elsewhere reaches only what the file opens: `signals: { port }`.",
         )
         .trial(15, &[("mainstay_access_refused_total{door=\"api\"}", "0+5x20")], &[("mainstay_access_refused_total{door=\"api\"}", "9x20")]),
     Ready::new("target-down", Need::Metrics, "up == $limit", 0.0)

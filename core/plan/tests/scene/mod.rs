@@ -525,6 +525,7 @@ pub(crate) fn contents(
             domains: domains.into_iter().collect(),
             gates: Gates::default(),
             signals: mainstay_spec::Signals::default(),
+            status_page: None,
         },
     }
 }

@@ -326,5 +326,6 @@ impl fmt::Display for Wait {
 
 /// What is left, in whole seconds: nobody counts thousandths while waiting.
 fn rounded(left: Duration) -> String {
-    span::format(Duration::from_secs(left.as_millis().div_ceil(1000) as u64))
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    span::format(Duration::from_secs(seconds))
 }

@@ -51,6 +51,8 @@ pub(crate) fn platform(
         services: services.as_ref(),
     };
     walk.condition_names(&fields, &known, means);
+    let checks = signals.as_ref().and_then(|signals| signals.checks.as_ref());
+    let status_page = walk.status_page(&fields, domains.as_ref(), checks);
     walk.environments(&fields);
     Some(Platform {
         name: name?,
@@ -62,6 +64,7 @@ pub(crate) fn platform(
         domains: domains?,
         gates: gates?,
         signals: signals?,
+        status_page: status_page.ok()?,
     })
 }
 

@@ -19,6 +19,7 @@ mod scale;
 mod service;
 mod signals;
 mod smoke;
+mod status_page;
 mod store;
 mod value;
 

@@ -3,7 +3,7 @@
 use super::Walk;
 use super::fields::{Field, Fields};
 use crate::node::{Content, Entry, Node};
-use crate::signals::{Attached, Metrics, Protocol, Remote, Signals, Slo};
+use crate::signals::{Attached, Metrics, Protocol, Remote, Signals, Slo, Target};
 use mainstay_atoms::{Bytes, Url};
 use serde_json::Value;
 use std::time::Duration;
@@ -67,6 +67,9 @@ impl Walk<'_> {
         let remotes = self.optional(&inner, "remotes", |walk, field| {
             walk.all_of(field, Self::remote)
         });
+        let targets = self.optional(&inner, "targets", |walk, field| {
+            walk.all_of(field, Self::scraped)
+        });
         let port = self.optional(&inner, "port", Self::port);
         let rules = self.optional(&inner, "rules", Self::attached);
         let alertmanager = self.optional(&inner, "alertmanager", Self::attached);
@@ -76,6 +79,7 @@ impl Walk<'_> {
             disk: disk.ok()?.unwrap_or(usual.disk),
             memory: memory.ok()?.unwrap_or(usual.memory),
             remotes: remotes.ok()?.unwrap_or_default(),
+            targets: targets.ok()?.unwrap_or_default(),
             port: port.ok()?,
             rules: rules.ok()?.unwrap_or_default(),
             alertmanager: alertmanager.ok()?.unwrap_or_default(),
@@ -134,15 +138,33 @@ impl Walk<'_> {
         })
     }
 
+    /// Something elsewhere whose metrics are read.
+    fn scraped(&mut self, fields: &Fields<'_, '_>, _: &Entry) -> Option<Target> {
+        let hint = "say where: `url: https://db.example:9187/metrics`";
+        self.missing(fields, "url", hint);
+        let url = self.optional(fields, "url", |walk, field| walk.url(field, ""));
+        let every = self.optional(fields, "every", Self::duration);
+        let ca = self.optional(fields, "ca", Self::attached);
+        Some(Target {
+            url: url.ok()??,
+            every: every.ok()?.unwrap_or(Duration::from_secs(15)),
+            ca: ca.ok()?.unwrap_or_default(),
+        })
+    }
+
     fn remote_url(&mut self, field: &Field<'_, '_>) -> Option<String> {
+        self.url(field, "; a token stands under `token`")
+    }
+
+    /// An address; `more` follows its hint.
+    fn url(&mut self, field: &Field<'_, '_>, more: &str) -> Option<String> {
         let url = self.scalar(field)?.text.clone();
         let Err(fault) = Url::parse(&url) else {
             return Some(url);
         };
         // A password may stand in it, so it is not shown.
-        let hint = format!(
-            "{fault}; begin with `https://` or `http://`, then host, port and path; a token stands under `token`"
-        );
+        let hint =
+            format!("{fault}; begin with `https://` or `http://`, then host, port and path{more}");
         self.wrong_type(field, field.value(), Some(hint));
         None
     }

@@ -87,6 +87,7 @@ impl Api {
                 "took_ms": verdict.at_ms.map(|_| verdict.took.as_secs_f64() * 1000.0),
                 "success": verdict.at_ms.map(|_| verdict.why.is_none()),
                 "why": verdict.why,
+                "remark": verdict.remark,
             })
         });
         success(&rows.collect::<Vec<Value>>())

@@ -58,6 +58,21 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// What one address answers, whatever that is, within a size.
+pub(super) async fn ask(
+    step: &Step,
+    secrets: &BTreeMap<String, PathBuf>,
+    seen: &Seen,
+    bytes_max: usize,
+) -> Result<Answer, String> {
+    let flow = Flow {
+        words: read(secrets)?,
+        cookies: BTreeMap::new(),
+        seen,
+    };
+    flow.ask(step, bytes_max).await
+}
+
 /// Secrets from their files, as words.
 fn read(secrets: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, String>, String> {
     let mut words = BTreeMap::new();
@@ -84,7 +99,7 @@ impl<'s> Flow<'s> {
         last: usize,
         page: &mut Page,
     ) -> Result<(), String> {
-        let answer = self.ask(step).await?;
+        let answer = self.ask(step, ANSWER_MAX).await?;
         for cookie in answer.cookies.iter().take(COOKIES_MAX) {
             if let Some((name, value)) = cookie.split_once('=') {
                 let of_host = self.cookies.entry(&step.address).or_default();
@@ -105,7 +120,7 @@ impl<'s> Flow<'s> {
         judged.map_err(|(why, _)| why)
     }
 
-    async fn ask(&self, step: &Step) -> Result<Answer, String> {
+    async fn ask(&self, step: &Step, bytes_max: usize) -> Result<Answer, String> {
         let place = if step.secure {
             Place::Tls(step.address.clone())
         } else {
@@ -124,7 +139,7 @@ impl<'s> Flow<'s> {
             path: &path,
             fields: &fields,
             body: body.as_bytes(),
-            bytes_max: ANSWER_MAX,
+            bytes_max,
         };
         let connection = Connection::open_seen(&place, self.seen).await;
         let mut connection = connection.map_err(|fault| fault.to_string())?;

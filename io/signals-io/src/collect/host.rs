@@ -69,6 +69,7 @@ pub(super) fn page() -> Page {
     sockets(&mut page, &read("/proc/net/sockstat"));
     file_systems(&mut page, &read("/proc/self/mounts"));
     uname(&mut page);
+    super::timex::put(&mut page);
     page.kind("node_time_seconds", "gauge");
     page.put(
         "node_time_seconds",

@@ -188,6 +188,7 @@ pub(crate) fn target(job: &str, address: &str) -> Target {
         instance: String::new(),
         service: String::new(),
         place: Place::Tcp(address.into()),
+        ca: String::new(),
         path: "/metrics".into(),
         labels: std::collections::BTreeMap::new(),
         every_ms: 100,

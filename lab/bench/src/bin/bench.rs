@@ -90,14 +90,7 @@ fn main() -> Result<()> {
             println!("{}", serde_json::to_string_pretty(&report)?);
             println!("{report}");
         }
-        Some("shift") => {
-            let plan = shift::Plan {
-                tables: number(1, 100)?,
-                workers: usize::try_from(number(2, 3)?)?,
-                clients: usize::try_from(number(3, 12)?)?,
-            };
-            println!("{}", serde_json::to_string_pretty(&shift::measure(plan)?)?);
-        }
+        Some("shift") => shifts(&number)?,
         Some("spec") => spec_rounds(number(1, 40)?)?,
         Some("signals") => signals_beside_prometheus(&number)?,
         Some("signals-kills") => signals_killed(&number)?,
@@ -122,6 +115,16 @@ fn process(arguments: &[String], workers: usize) -> Result<()> {
     let mut config = Config::new(place(1)?, place(2)?);
     config.workers = std::num::NonZeroUsize::new(workers);
     mainstay_gateway_io::run(config)?;
+    Ok(())
+}
+
+fn shifts(number: &impl Fn(usize, u64) -> Result<u64>) -> Result<()> {
+    let plan = shift::Plan {
+        tables: number(1, 100)?,
+        workers: usize::try_from(number(2, 3)?)?,
+        clients: usize::try_from(number(3, 12)?)?,
+    };
+    println!("{}", serde_json::to_string_pretty(&shift::measure(plan)?)?);
     Ok(())
 }
 
