@@ -156,7 +156,7 @@ fn ci() -> Result<()> {
         ],
         &[],
     )?;
-    cargo(&["test", "--workspace", "--locked"], &[])?;
+    cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], &[])?;
     cargo(
         &["doc", "--workspace", "--no-deps", "--locked"],
         &[("RUSTDOCFLAGS", "-D warnings")],

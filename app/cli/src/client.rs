@@ -51,8 +51,8 @@ impl Client {
             socket: place.state().control_socket(),
             runtime,
         };
-        match client.try_ask::<(), Version>(&Method::GET, "/v1/version", None) {
-            Ok(version) => same_version(&version).map(|()| Some(client)),
+        match client.try_ask(&Method::GET, "/v1/version", &[]) {
+            Ok(version) => same_version(&read(&version)?).map(|()| Some(client)),
             // One that ends at this very moment is as good as absent.
             Err(Trouble::Absent | Trouble::Gone(_)) => Ok(None),
             Err(Trouble::Other(failure)) => Err(failure),
@@ -131,6 +131,16 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, Failure> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body)
+                .map_err(|fault| Failure::operator("api", fault.to_string()))?,
+            None => Vec::new(),
+        };
+        read(&self.ask_patiently(method, path, &body)?)
+    }
+
+    /// Asks until it is this user's turn; what was answered.
+    fn ask_patiently(&self, method: &Method, path: &str, body: &[u8]) -> Result<Bytes, Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let failure = match self.try_ask(method, path, body) {
@@ -154,29 +164,15 @@ impl Client {
         }
     }
 
-    fn try_ask<B: Serialize, T: DeserializeOwned>(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&B>,
-    ) -> Result<T, Trouble> {
-        let broken = |fault: String| Trouble::Other(Failure::operator("api", fault));
-        let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|fault| broken(fault.to_string()))?,
-            None => Vec::new(),
-        };
+    fn try_ask(&self, method: &Method, path: &str, body: &[u8]) -> Result<Bytes, Trouble> {
         let Ok(folder) = File::open(self.socket.parent().unwrap_or(&self.socket)) else {
             return Err(Trouble::Absent);
         };
         let short = mainstay_server::short_path(&folder, &self.socket);
         self.runtime.block_on(async {
-            let exchange = exchange(short, method.clone(), path, body);
+            let exchange = exchange(short, method.clone(), path, body.to_vec());
             match tokio::time::timeout(PATIENCE, exchange).await {
-                Ok(Ok((true, bytes))) => serde_json::from_slice(&bytes).map_err(|fault| {
-                    broken(format!(
-                        "the control plane's answer cannot be read: {fault}"
-                    ))
-                }),
+                Ok(Ok((true, bytes))) => Ok(bytes),
                 Ok(Ok((false, bytes))) => Err(Trouble::Other(
                     match serde_json::from_slice::<Problem>(&bytes) {
                         Ok(problem) => problem.into(),
@@ -194,6 +190,13 @@ impl Client {
             }
         })
     }
+}
+
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(answer).map_err(|fault| {
+        let message = format!("the control plane's answer cannot be read: {fault}");
+        Failure::operator("api", message)
+    })
 }
 
 /// One request and its answer: whether it is a success, and its body. `None`: nobody listens.

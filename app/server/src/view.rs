@@ -500,10 +500,14 @@ pub(crate) fn why(
             fact("limits", one.isolation.as_ref());
         }
         facts.extend(changed(engine, service));
-        format!(
-            "{} runs {} with {} ready of {} wanted",
-            service.name, service.release, service.ready, service.desired
-        )
+        let (ready, desired) = (service.ready, service.desired);
+        // Those of a release on trial are more.
+        let ready = if ready > desired {
+            format!("{ready} ready, {desired} wanted")
+        } else {
+            format!("{ready} of {desired} ready")
+        };
+        format!("{} runs {} with {ready}", service.name, service.release)
     };
     if let Some(wait) = waits.first() {
         facts.push(("since".into(), ago(Duration::from_millis(wait.for_ms))));

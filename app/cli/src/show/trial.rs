@@ -148,6 +148,6 @@ mod tests {
         assert!(lines[1].contains("v42 74.50 %"), "{}", lines[1]);
         assert!(lines[1].ends_with("v45 25.50 %"), "{}", lines[1]);
         let next = lines.last().unwrap();
-        assert!(next.contains("step 2 of 3"), "{next}");
+        assert!(next.contains("step 2 of 4"), "{next}");
     }
 }

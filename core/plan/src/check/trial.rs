@@ -56,16 +56,8 @@ impl Model<'_> {
         Some(self.wanted(service, before) as usize)
     }
 
-    /// Shares are parts of one whole, whoever gets one is there, and only those beyond what the release before has
-    /// are taken for fresh.
+    /// Shares are parts of one whole, and whoever gets one is there.
     pub(super) fn split(&mut self, service: &ServiceName, pool: &Pool, split: &Split) {
-        let own = self.beside(service);
-        if let Some(own) = own.filter(|own| *own != split.fresh_above as usize) {
-            let fresh = split.fresh_above;
-            let message =
-                format!("{service} takes instances above {fresh} for fresh, and {own} are not");
-            self.note("shares", message);
-        }
         if split.canary.0 + split.baseline.0 > 10_000 {
             let message = format!("{service} shares out more than all of its requests");
             self.note("shares", message);
