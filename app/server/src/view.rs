@@ -500,14 +500,7 @@ pub(crate) fn why(
             fact("limits", one.isolation.as_ref());
         }
         facts.extend(changed(engine, service));
-        let (ready, desired) = (service.ready, service.desired);
-        // Those of a release on trial are more.
-        let ready = if ready > desired {
-            format!("{ready} ready, {desired} wanted")
-        } else {
-            format!("{ready} of {desired} ready")
-        };
-        format!("{} runs {} with {ready}", service.name, service.release)
+        runs(service)
     };
     if let Some(wait) = waits.first() {
         facts.push(("since".into(), ago(Duration::from_millis(wait.for_ms))));
@@ -542,6 +535,17 @@ fn changed(engine: &Engine, service: &ServiceStatus) -> Option<(String, String)>
     let made = engine.history().releases.get(&number)?;
     let text = format!("{} by {}: {}", service.release, made.by, made.reason);
     Some(("changed".into(), text))
+}
+
+/// A service in one line; with those of a release on trial, more may be ready than are wanted.
+fn runs(service: &ServiceStatus) -> String {
+    let (ready, desired) = (service.ready, service.desired);
+    let ready = if ready > desired {
+        format!("{ready} ready, {desired} wanted")
+    } else {
+        format!("{ready} of {desired} ready")
+    };
+    format!("{} runs {} with {ready}", service.name, service.release)
 }
 
 fn store_facts(facts: &mut Vec<(String, String)>, store: &StoreStatus) {

@@ -62,8 +62,8 @@ pub struct Report {
     pub block_bytes_per_sample: f64,
     /// From a start after a kill until it answers, in milliseconds.
     pub ready_after_kill_ms: u128,
-    /// What a verdict asks, over the socket, while targets are scraped: median, 95th percentile and longest of
-    /// [`QUERIES`], in microseconds.
+    /// What a verdict asks, over the socket, while targets are scraped: median, 95th percentile and longest of 500
+    /// times, in microseconds.
     pub query_us: [u64; 3],
 }
 
