@@ -42,12 +42,19 @@ pub struct ExportedBlock {
     pub stats: BlockStats,
 }
 
+// Not as a source: what it says names its own.
+impl From<ClientFault> for ExportFault {
+    fn from(fault: ClientFault) -> Self {
+        Self::Client(fault)
+    }
+}
+
 /// Why no more blocks are written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportFault {
     /// The process does not answer, or refuses.
-    #[error("samples cannot be read")]
-    Client(#[from] ClientFault),
+    #[error("samples cannot be read: {0}")]
+    Client(ClientFault),
     /// The process cannot go on.
     #[error("samples cannot be read: {0}")]
     Samples(String),

@@ -87,6 +87,10 @@ fn nothing_acknowledged_is_lost_by_kills() {
         killer.join().unwrap();
         signals.kill();
         signals.start_again();
+        if acknowledged == 0 {
+            // Killed before anything was taken: there may be no series yet.
+            continue;
+        }
         // One more may have been taken, whose answer was cut off.
         let count = signals.value("count_over_time(one[1h])");
         assert!(
