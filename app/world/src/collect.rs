@@ -295,11 +295,7 @@ fn elsewhere((name, told): (&String, &mainstay_spec::Target)) -> Option<Target> 
         job: name.clone(),
         instance: address.clone(),
         service: name.clone(),
-        place: if url.is_secure {
-            Place::Tls(address)
-        } else {
-            Place::Tcp(address)
-        },
+        place: Place::at(address, url.is_secure),
         ca: ca.join("\n"),
         path: url.path,
         labels: BTreeMap::new(),

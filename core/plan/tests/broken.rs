@@ -306,6 +306,20 @@ const BROKEN: &[Broken] = &[
         "shares",
     ),
     (
+        "a trial that says of what serves that it is fewer, and leaves it so",
+        TRIAL,
+        |plan| {
+            splits(plan).for_each(|split| split.fresh_above = 1);
+            for publish in publications(plan) {
+                for pool in publish.pools.values_mut().flatten() {
+                    pool.backends
+                        .retain(|one| one.instance.to_string() == "web.v1.1");
+                }
+            }
+        },
+        "floor",
+    ),
+    (
         "traffic for a release that has no instance",
         TRIAL,
         |plan| splits(plan).for_each(|split| split.release.0 = 9),

@@ -97,6 +97,17 @@ pub enum Place {
     Unix(PathBuf),
 }
 
+impl Place {
+    /// `host:port`, by TLS or not.
+    pub fn at(address: String, by_tls: bool) -> Self {
+        if by_tls {
+            Self::Tls(address)
+        } else {
+            Self::Tcp(address)
+        }
+    }
+}
+
 /// What is scraped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

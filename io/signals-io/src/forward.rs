@@ -344,12 +344,7 @@ impl Forward {
             body,
             bytes_max: ANSWER_MAX,
         };
-        let address = self.remote.address.clone();
-        let place = if self.remote.tls {
-            Place::Tls(address)
-        } else {
-            Place::Tcp(address)
-        };
+        let place = Place::at(self.remote.address.clone(), self.remote.tls);
         fetch(connection, &place, false, None, &request, &mut Vec::new()).await
     }
 }

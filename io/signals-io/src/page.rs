@@ -42,12 +42,7 @@ impl From<FetchFault> for PageFault {
 /// other, and no page.
 pub fn page(url: &str, patience: Duration, bytes_max: usize) -> Result<Vec<u8>, PageFault> {
     let url = Url::parse(url)?;
-    let address = url.authority.to_string();
-    let place = if url.is_secure {
-        Place::Tls(address)
-    } else {
-        Place::Tcp(address)
-    };
+    let place = Place::at(url.authority.to_string(), url.is_secure);
     let request = Request {
         method: "GET",
         host: &url.host_field(),

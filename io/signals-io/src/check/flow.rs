@@ -121,11 +121,7 @@ impl<'s> Flow<'s> {
     }
 
     async fn ask(&self, step: &Step, bytes_max: usize) -> Result<Answer, String> {
-        let place = if step.secure {
-            Place::Tls(step.address.clone())
-        } else {
-            Place::Tcp(step.address.clone())
-        };
+        let place = Place::at(step.address.clone(), step.secure);
         let path = filled(&step.path, &self.words);
         if path.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
             return Err("what was extracted cannot be part of an address".into());
